@@ -1,0 +1,92 @@
+"""stiggctl: may this AI call spend N credits right now? Decides in process, exactly, and books it.
+
+Here: the public names. Not here: anything else.
+"""
+
+from stiggctl.answers import (
+    AccessDeniedReason,
+    Decision,
+    LimitState,
+    OpenReservation,
+    Receipt,
+    Remedy,
+    RemedyKind,
+)
+from stiggctl.clocks import Clock, SystemClock
+from stiggctl.control import UsageControl
+from stiggctl.control.reading import AuditEntry
+from stiggctl.control.reservation import Reservation
+from stiggctl.control.watching import LedgerTrouble
+from stiggctl.definitions import Applied, UsageModel
+from stiggctl.errors import (
+    AccessDenied,
+    AmbiguousResource,
+    BudgetExhausted,
+    ControlClosed,
+    CurrencyNotFound,
+    CustomerNotFound,
+    DecisionNotFound,
+    EventNotFound,
+    GrantNotFound,
+    IdempotencyConflict,
+    InvalidAmount,
+    InvalidModel,
+    InvalidRequest,
+    InvalidTimestamp,
+    LedgerCorrupt,
+    LedgerError,
+    LedgerUnavailable,
+    LedgerVersionError,
+    Problem,
+    RateNotFound,
+    ReservationNotFound,
+    ResourceNotFound,
+    StiggctlError,
+)
+from stiggctl.ledger.records import Difference
+from stiggctl.reports.events import BookedEvent
+from stiggctl.reports.tree import TreeNode
+
+__all__ = [
+    "AccessDenied",
+    "AccessDeniedReason",
+    "AmbiguousResource",
+    "Applied",
+    "AuditEntry",
+    "BookedEvent",
+    "BudgetExhausted",
+    "Clock",
+    "ControlClosed",
+    "CurrencyNotFound",
+    "CustomerNotFound",
+    "Decision",
+    "DecisionNotFound",
+    "Difference",
+    "EventNotFound",
+    "GrantNotFound",
+    "IdempotencyConflict",
+    "InvalidAmount",
+    "InvalidModel",
+    "InvalidRequest",
+    "InvalidTimestamp",
+    "LedgerCorrupt",
+    "LedgerError",
+    "LedgerTrouble",
+    "LedgerUnavailable",
+    "LedgerVersionError",
+    "LimitState",
+    "OpenReservation",
+    "Problem",
+    "RateNotFound",
+    "Receipt",
+    "Remedy",
+    "RemedyKind",
+    "Reservation",
+    "ReservationNotFound",
+    "ResourceNotFound",
+    "StiggctlError",
+    "SystemClock",
+    "TreeNode",
+    "UsageControl",
+    "UsageModel",
+]

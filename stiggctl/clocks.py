@@ -1,0 +1,39 @@
+"""Clocks: where the time comes from.
+
+Here: what a clock is, and the system's. Not here: one that tests move (testing.py); instants
+as text (windows.py). Every function that needs the time takes it as an argument, or a Clock.
+"""
+
+import time
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """What tells the time.
+
+    `now_us` is the wall clock, microseconds since 1970 in UTC: windows and ends of
+    reservations go by it. `monotonic_ns` never goes back: waits go by it.
+    """
+
+    def now_us(self) -> int:
+        """Microseconds since 1970, UTC."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since some moment, never less than before."""
+        ...
+
+
+class SystemClock:
+    """The clocks of the operating system."""
+
+    __slots__ = ()
+
+    def now_us(self) -> int:
+        """Microseconds since 1970, UTC."""
+        return time.time_ns() // 1_000
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since some moment, never less than before."""
+        return time.monotonic_ns()

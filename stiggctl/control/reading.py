@@ -1,0 +1,195 @@
+"""Reading: what the ledger has, in plain form.
+
+Here: the verbs that look back. Not here: how a report is made of rows (reports/).
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from stiggctl.errors import AmbiguousResource, CustomerNotFound, ResourceNotFound
+from stiggctl.holder import Holder
+from stiggctl.ledger import Reader
+from stiggctl.ledger.records import CellKey, CustomerRow, Difference
+from stiggctl.reports.events import BookedEvent, booked_event
+from stiggctl.reports.tree import TreeNode, build_tree
+from stiggctl.windows import to_datetime, to_us
+
+
+class AuditEntry(NamedTuple):
+    """One change of the model: who, what, when, why; `before` and `after` are JSON text."""
+
+    at: datetime
+    customer_id: str | None
+    actor: str | None
+    reason: str | None
+    verb: str
+    subject: str
+    before: str | None
+    after: str | None
+
+
+class Reading:
+    """The part of a control that looks back."""
+
+    _holder: Holder
+
+    def tree(
+        self, root_resource_id: str, credit_currency: str, *, customer_id: str | None = None
+    ) -> TreeNode:
+        """A resource and everything below it, with limit, used, held and remaining at each node.
+
+        The numbers are those that decisions see, at this moment.
+
+        Raises ResourceNotFound, AmbiguousResource, CustomerNotFound, CurrencyNotFound.
+
+        >>> control = getfixture("acme")
+        >>> node = control.tree("user-01", "ai-tokens")
+        >>> node.limit, node.used, node.held, node.remaining
+        (200, 0, 0, 200)
+        """
+        holder = self._holder
+        currency = holder.known.currency(credit_currency)
+        held = holder.held_here()
+        with holder.ledger.reader() as reader:
+            customer = _owner(reader, root_resource_id, customer_id)
+            lineage = reader.lineage(customer.id, [root_resource_id])
+            rows = reader.subtree(customer.id, root_resource_id)
+            allocations = [
+                one
+                for one in reader.allocations(customer.id, [row.id for row in rows])
+                if one.currency == currency.id
+            ]
+            cells = reader.cells([CellKey(one.id, one.resource, 0) for one in allocations], holder.row)
+            limited = {one.resource for one in allocations}
+            unlimited = [row.id for row in rows if row.id not in limited]
+            used = reader.used_under(customer.id, currency.id, unlimited)
+            for cell, ends in holder.held_elsewhere(reader, holder.clock.now_us()).items():
+                held[cell] = held.get(cell, 0) + sum(end.units for end in ends)
+        return build_tree(
+            rows,
+            allocations,
+            cells,
+            currency,
+            held=held,
+            used_without_limit=used,
+            depth=len(lineage) - 1,
+        )
+
+    def events(
+        self,
+        customer_id: str | None = None,
+        *,
+        resource_id: str | None = None,
+        event_name: str | None = None,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+    ) -> Iterator[BookedEvent]:
+        """Booked usage in ledger order, as a stream; `since` included, `until` not.
+
+        Args:
+            resource_id: only what was charged to it or below it, as the tree was then.
+
+        Raises CustomerNotFound, ResourceNotFound, AmbiguousResource, InvalidTimestamp.
+        """
+        holder = self._holder
+        holder.require_open()
+        since_us = None if since is None else to_us(since, "since")
+        until_us = None if until is None else to_us(until, "until")
+        with holder.ledger.reader() as reader:
+            customer: CustomerRow | None = None
+            resource: int | None = None
+            if resource_id is not None:
+                customer = _owner(reader, resource_id, customer_id)
+                resource = reader.lineage(customer.id, [resource_id])[-1].id
+            elif customer_id is not None:
+                customer = _customer(reader, customer_id)
+        return self._events(customer, resource, event_name, since_us, until_us)
+
+    def _events(
+        self,
+        customer: CustomerRow | None,
+        resource: int | None,
+        event_name: str | None,
+        since_us: int | None,
+        until_us: int | None,
+    ) -> Iterator[BookedEvent]:
+        with self._holder.ledger.reader() as reader:
+            currencies = {row.id: (row.currency_id, row.decimals) for row in reader.currencies()}
+            customer_ids = {row.id: row.customer_id for row in reader.customers()}
+            named: dict[int, str] = {}
+            for row in reader.events(
+                None if customer is None else customer.id,
+                resource=resource,
+                event_name=event_name,
+                since_us=since_us,
+                until_us=until_us,
+            ):
+                unnamed = [one for one in row.members if one not in named]
+                if unnamed:
+                    if len(named) > NAMES_MAX:
+                        named = {}
+                        unnamed = list(row.members)
+                    named |= {one.id: one.resource_id for one in reader.resources_by_row(unnamed)}
+                yield booked_event(row, customer_ids[row.customer], currencies, named)
+
+    def audit(
+        self,
+        customer_id: str | None = None,
+        *,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+    ) -> Iterator[AuditEntry]:
+        """Who changed what of the model, when and why; oldest first."""
+        self._holder.require_open()
+        since_us = None if since is None else to_us(since, "since")
+        until_us = None if until is None else to_us(until, "until")
+        return self._audit(customer_id, since_us, until_us)
+
+    def _audit(
+        self, customer_id: str | None, since_us: int | None, until_us: int | None
+    ) -> Iterator[AuditEntry]:
+        with self._holder.ledger.reader() as reader:
+            for line in reader.audit(customer_id, since_us, until_us):
+                yield AuditEntry(
+                    at=to_datetime(line.at_us),
+                    customer_id=line.customer_id,
+                    actor=line.actor,
+                    reason=line.reason,
+                    verb=line.verb,
+                    subject=line.subject,
+                    before=line.before,
+                    after=line.after,
+                )
+
+    def verify(self) -> list[Difference]:
+        """Recompute every counter from the events and return what differs: in a healthy ledger, nothing."""
+        self._holder.require_open()
+        with self._holder.ledger.reader() as reader:
+            return reader.differences()
+
+
+#: Resource ids that a stream of events remembers; a million users would else all stay in memory.
+NAMES_MAX = 50_000
+
+
+def _customer(reader: Reader, customer_id: str) -> CustomerRow:
+    customers = reader.customers([customer_id])
+    if not customers:
+        raise CustomerNotFound(customer_id=customer_id)
+    return customers[0]
+
+
+def _owner(reader: Reader, resource_id: str, customer_id: str | None) -> CustomerRow:
+    """The customer whose resource is meant."""
+    having = reader.customers_with([resource_id]).get(resource_id, set())
+    if customer_id is not None:
+        customer = _customer(reader, customer_id)
+        if customer_id not in having:
+            raise ResourceNotFound(resource_ids=(resource_id,), customer_id=customer_id)
+        return customer
+    if not having:
+        raise ResourceNotFound(resource_ids=(resource_id,), customer_id=None)
+    if len(having) > 1:
+        raise AmbiguousResource(resource_ids=(resource_id,), customer_ids=tuple(sorted(having)))
+    return _customer(reader, next(iter(having)))

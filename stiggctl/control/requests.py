@@ -1,0 +1,249 @@
+"""Requests: one reserve or consume on its way, read once, answered by memory or by the ledger.
+
+Here: reading the arguments that the verbs share; a request's two halves. Not here: the verbs
+(spending.py), what a reservation can do (reservation.py).
+"""
+
+from collections.abc import Mapping, Sequence
+
+
+from stiggctl.amounts import AMOUNT_MAX, Amount, to_units
+from stiggctl.answers import AccessDeniedReason, Decision, Receipt
+from stiggctl.control.reservation import Reservation, Told
+from stiggctl.decision.cells import NEVER, Stripe
+from stiggctl.decision.decide import Wants, take
+from stiggctl.decision.reservations import release
+from stiggctl.errors import AccessDenied, InvalidRequest, LedgerUnavailable
+from stiggctl.events import (
+    dimensions_json,
+    fingerprint,
+    read_amounts,
+    read_dimensions,
+    read_id,
+    read_ids,
+)
+from stiggctl.holder import Holder, Kept
+from stiggctl.holder.asking import Answer, Asked, Hoped
+from stiggctl.holder.orders import Charge, Order, Way
+from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS
+
+#: A reservation's longest time. A day is longer than any call; what is forgotten for longer
+#: would hide credits for longer.
+TTL_SECONDS_MAX = 86_400
+
+
+def read_asked(
+    resource_ids: object,
+    credit_currency: object,
+    amount: Amount | None,
+    amounts: object,
+    customer_id: object,
+    *,
+    where: str,
+) -> Asked:
+    """The arguments that check, reserve and consume share; raises InvalidRequest.
+
+    `where` is what the verb calls its amount; without one (a check) it is one smallest unit.
+    """
+    if credit_currency is None and amounts is None:
+        raise InvalidRequest(
+            where="credit_currency", value=None, expected=f"a currency for {where}, or amounts by currency"
+        )
+    currency = None if credit_currency is None else read_id(credit_currency, "credit_currency")
+    given = read_amounts(amount, currency, amounts) or {currency: None}
+    named = tuple([(name, value) for name, value in given.items() if name is not None])
+    customer = None if customer_id is None else read_id(customer_id, "customer_id")
+    return Asked(customer, read_ids(resource_ids), named)
+
+
+def require_amount(asked: Asked) -> None:
+    """reserve and consume do not guess how much is meant."""
+    if any(amount is None for _, amount in asked.amounts):
+        raise InvalidRequest(where="amount", value=None, expected="how much: int, Decimal or text")
+
+
+def read_ttl(ttl_seconds: object, where: str = "ttl_seconds") -> int:
+    """Whole seconds from 1 to TTL_SECONDS_MAX."""
+    if type(ttl_seconds) is not int or not 1 <= ttl_seconds <= TTL_SECONDS_MAX:
+        expected = f"whole seconds from 1 to {TTL_SECONDS_MAX}"
+        raise InvalidRequest(where=where, value=ttl_seconds, expected=expected)
+    return ttl_seconds
+
+
+def read_told(asked: Asked, event_name: object, dimensions: object, idempotency_key: object) -> Told:
+    """What is told of the event to be."""
+    return Told(
+        asked.customer_id,
+        asked.ids,
+        None if event_name is None else read_id(event_name, "event_name"),
+        read_dimensions(dimensions),
+        None if idempotency_key is None else read_id(idempotency_key, "idempotency_key"),
+    )
+
+
+def wants_at_once(
+    holder: Holder,
+    customer_id: str | None,
+    amounts: Sequence[tuple[str, Amount | None]],
+) -> tuple[Stripe, Wants] | None:
+    """Where the amounts are wanted, if that is in memory. Raises InvalidAmount."""
+    wants = []
+    several = len(amounts) > 1
+    for name, amount in amounts:
+        strand = holder.strands.get((customer_id, name))
+        if strand is None:
+            return None
+        if amount is None:
+            units = 1
+        elif type(amount) is int and not strand.decimals and 0 <= amount <= AMOUNT_MAX:
+            units = amount
+        else:
+            units = to_units(amount, strand.decimals, f"amounts[{name!r}]" if several else "amount")
+        wants.append((strand, units))
+    return wants[0][0].stripe, tuple(wants)
+
+
+class Request:
+    """One reserve or consume on its way."""
+
+    __slots__ = ("_began_us", "_ends_us", "_holder", "_minimum", "_number", "asked", "told")
+
+    def __init__(
+        self,
+        holder: Holder,
+        asked: Asked,
+        told: Told,
+        *,
+        ttl_seconds: int | None = None,
+        minimum: Amount | None = None,
+    ) -> None:
+        require_amount(asked)
+        if minimum is not None and len(asked.amounts) > 1:
+            expected = "one currency: with several it would not be clear which may shrink"
+            raise InvalidRequest(where="minimum", value=minimum, expected=expected)
+        self.asked = asked
+        self.told = told
+        self._holder = holder
+        self._minimum = minimum
+        self._began_us = holder.clock.now_us()
+        #: a consume holds only until its booking is done
+        self._ends_us = NEVER if ttl_seconds is None else self._began_us + ttl_seconds * 1_000_000
+        self._number = 0
+
+    # ---------------------------------------------------------------- the decision
+
+    def at_once(self) -> Answer | None:
+        """The yes that memory can give; never waits."""
+        holder, asked = self._holder, self.asked
+        wanted = wants_at_once(holder, asked.customer_id, asked.amounts)
+        if wanted is None or not self._ttl_is_promised():
+            return None
+        stripe, wants = wanted
+        ids = holder.ids
+        self._number = ids.next_number()
+        taken = take(stripe, asked.ids[0], asked.ids[1:], wants, self._began_us, self._number, self._ends_us)
+        holder.sweep(stripe)
+        if taken is None or taken.hold is None:
+            return None
+        decision = Decision(None, taken.sights, self._began_us, ids, number=self._number)
+        return Answer(decision, taken.hold, taken.sights, stripe, asked.ids)
+
+    def waiting(self) -> Answer:
+        """The answer of the ledger, or of what it drew."""
+        holder = self._holder
+        if not self._ttl_is_promised():
+            holder.promise_ttl(self._ttl_seconds())
+        holder.become_holder()  # before the number is drawn: ids carry the holder's name
+        self._number = holder.ids.next_number()
+        hoped = Hoped(self._number, self._ends_us, self._minimum)
+        return holder.asking.take(self.asked, hoped, self._began_us)
+
+    def _ttl_seconds(self) -> int:
+        return (self._ends_us - self._began_us) // 1_000_000
+
+    def _ttl_is_promised(self) -> bool:
+        return self._ends_us == NEVER or self._ttl_seconds() * 1000 <= self._holder.ttl_max_ms
+
+    def undo(self, answer: Answer) -> None:
+        """Nobody waits for it any more: let go what it holds."""
+        if answer.hold is not None and answer.stripe is not None:
+            release(answer.stripe, answer.hold.number)
+
+    # ---------------------------------------------------------------- reserve
+
+    def reservation(self, answer: Answer) -> Reservation:
+        """What the caller of reserve gets; raises AccessDenied."""
+        holder, decision = self._holder, answer.decision
+        if not decision.has_access:
+            raise AccessDenied(decision=decision)
+        stripe = answer.stripe if answer.hold is not None else None
+        if stripe is not None:
+            told = self.told
+            kept = Kept(
+                decision.decision_id, stripe, told.ids, self._ends_us,
+                told.event_name, told.dimensions, told.idempotency_key,
+            )  # fmt: skip
+            try:
+                holder.keep(kept, self._number, answer.sights)
+            except LedgerUnavailable:
+                self.undo(answer)
+                raise
+        ids = answer.ids or self.told.ids
+        return Reservation(
+            holder, decision, self._number, stripe, answer.sights,
+            self._began_us, self._ends_us, ids, self.told,
+        )  # fmt: skip
+
+    # ---------------------------------------------------------------- consume
+
+    def order_at_once(self) -> Order | None:
+        """The booking of what memory admits; it holds what it books until it is done."""
+        answer = self.at_once()
+        return None if answer is None else self._order(answer)
+
+    def order_waiting(self) -> Order | Receipt:
+        """The booking, or the first receipt of a key that is known; raises AccessDenied."""
+        answer = self.waiting()
+        decision = answer.decision
+        if answer.hold is not None:
+            return self._order(answer)
+        if self.told.idempotency_key is not None:
+            receipt = self._holder.bookings.receipt_of_key(
+                self.asked, self.told.idempotency_key, self._fingerprint()
+            )
+            if receipt is not None:
+                return receipt
+        if decision.access_denied_reason is AccessDeniedReason.LEDGER_UNAVAILABLE or decision.has_access:
+            # No policy makes up a booking: the caller has the same key to try again with.
+            raise self._holder.unreachable(decision)
+        raise AccessDenied(decision=decision)
+
+    def _order(self, answer: Answer) -> Order:
+        holder, told, key = self._holder, self.told, self.told.idempotency_key
+        stripe = answer.stripe
+        assert stripe is not None  # something is held in it
+        reservation = answer.decision.decision_id
+        return Order(
+            Way(stripe, answer.ids),
+            [Charge(sight[0].strand, sight[4], None) for sight in answer.sights],
+            namespace=KEYS_OF_OURS if key is None else KEYS_OF_USERS,
+            key=reservation if key is None else key,
+            fingerprint=self._fingerprint(),
+            occurred_at_us=self._began_us,
+            event_name=told.event_name,
+            dimensions=dimensions_json(told.dimensions),
+            reservation=reservation,
+            hold=self._number,
+        )
+
+    def _fingerprint(self) -> bytes:
+        told, amounts = self.told, self.asked.amounts
+        given: Mapping[str | None, object] = dict(amounts)
+        return fingerprint(
+            event_name=told.event_name,
+            dimensions=told.dimensions,
+            timestamp=None,
+            credit_currency=None,
+            amounts=given,
+            resource_ids=told.ids,
+        )

@@ -1,0 +1,342 @@
+"""Reservation: credits set aside for one call, until they are settled, released, or their time is over.
+
+Here: the object that application code has. Not here: what is held (decision/reservations.py),
+how it is booked (holder/).
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from stiggctl.amounts import Amount, to_amount, to_units
+from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, Receipt, Sight
+from stiggctl.decision.cells import Stripe
+from stiggctl.decision.decide import grow
+from stiggctl.decision.reservations import begin_settle, release
+from stiggctl.errors import (
+    AccessDenied,
+    InvalidRequest,
+    ReservationNotFound,
+)
+from stiggctl.events import DimensionValue, Report, dimensions_json, fingerprint
+from stiggctl.holder.orders import Charge, Order, Way, Wish
+from stiggctl.ledger.records import EXPIRED, KEYS_OF_OURS, KEYS_OF_USERS
+from stiggctl.windows import to_datetime
+
+if TYPE_CHECKING:
+    from stiggctl.holder import Holder
+
+
+class Told(NamedTuple):
+    """What the caller of reserve told of the event that its settle will book."""
+
+    customer_id: str | None
+    ids: tuple[str, ...]
+    event_name: str | None
+    dimensions: dict[str, DimensionValue]
+    idempotency_key: str | None
+
+
+class Reservation:
+    """Credits that are set aside in every limit of a request, for one call.
+
+    Settle it with what the call really used: less frees the rest, more is booked too. It
+    ends by itself at `expires_at`; settling it afterwards still books (`receipt.expired`).
+    A reservation lives in the process that made it, and cannot be pickled.
+
+    >>> control = getfixture("acme")  # user-01 may spend 200 ai-tokens
+    >>> held = control.reserve(resource_ids=["user-01"], credit_currency="ai-tokens", amount=75)
+    >>> held.settle(61).charged
+    61
+    """
+
+    __slots__ = (
+        "_began_us",
+        "_ends_us",
+        "_holder",
+        "_ids",
+        "_number",
+        "_receipt",
+        "_sights",
+        "_stripe",
+        "_told",
+        "_units",
+        "decision",
+    )
+
+    decision: Decision  #: the answer that admitted it
+
+    def __init__(
+        self,
+        holder: "Holder",
+        decision: Decision,
+        number: int,
+        stripe: Stripe | None,
+        sights: tuple[Sight, ...],
+        began_us: int,
+        ends_us: int,
+        ids: tuple[str, ...],
+        told: Told,
+    ) -> None:
+        self.decision = decision
+        self._holder = holder
+        self._number = number
+        self._stripe = stripe  #: None where the ledger could not be asked (fail_open)
+        self._sights = sights
+        self._began_us = began_us
+        self._ends_us = ends_us
+        self._ids = ids  #: those that were asked for and are known
+        self._told = told
+        self._receipt: Receipt | None = None
+        self._units: dict[str, int] | None = None  #: after `extend`
+
+    # ---------------------------------------------------------------- what it is
+
+    @property
+    def reservation_id(self) -> str:
+        """Its decision's id; it stands on the event that the settle books."""
+        return self.decision.decision_id
+
+    @property
+    def expires_at(self) -> datetime:
+        """When it ends by itself; from this instant on nothing is held."""
+        return to_datetime(self._ends_us)
+
+    @property
+    def amounts(self) -> dict[str, int | Decimal]:
+        """What is set aside, by currency."""
+        return {
+            sight[0].credit_currency: to_amount(self._held(sight), sight[0].decimals)
+            for sight in self._sights
+        }
+
+    @property
+    def amount(self) -> int | Decimal | None:
+        """What is set aside, where that is one currency; else None (see `amounts`)."""
+        amounts = self.amounts
+        return next(iter(amounts.values())) if len(amounts) == 1 else None
+
+    def _held(self, sight: Sight) -> int:
+        units = self._units
+        return sight[4] if units is None else units.get(sight[0].credit_currency, sight[4])
+
+    def __repr__(self) -> str:
+        amounts = " and ".join(f"{amount} {name}" for name, amount in self.amounts.items())
+        state = "settled" if self._receipt is not None else f"until {self.expires_at.isoformat()}"
+        return f"<Reservation {self.reservation_id}: {amounts}, {state}>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a reservation lives in the process that made it; pass its id and settle it there")
+
+    # ---------------------------------------------------------------- settle
+
+    def settle(self, amount: Amount | None = None, *, amounts: Mapping[str, Amount] | None = None) -> Receipt:
+        """Book what was really used, and set the rest free.
+
+        Atomic: after it returns, the usage is in the ledger once and nothing is held. A second
+        settle returns the first receipt.
+
+        Args:
+            amount: what was used, of the reserved currency; more than reserved is booked too.
+                Left out (and no `amounts`): all that was reserved.
+            amounts: by currency, where several were reserved; one left out counts 0.
+
+        Raises:
+            InvalidAmount, InvalidRequest: nothing was booked, it is still held.
+            IdempotencyConflict: its idempotency_key names another event; nothing was booked.
+            LedgerUnavailable: nothing is lost, it is still held: settle it again.
+            ControlClosed: its control was closed before.
+        """
+        if self._receipt is not None:
+            return self._receipt
+        used = self._used(amount, amounts)
+        order = self._settling(used) or self._settling_unheld(used)
+        self._holder.exchange.run(order)
+        return self._settled(order)
+
+    async def asettle(
+        self, amount: Amount | None = None, *, amounts: Mapping[str, Amount] | None = None
+    ) -> Receipt:
+        """`settle`, without blocking the event loop. Cancelling it neither loses nor doubles it."""
+        if self._receipt is not None:
+            return self._receipt
+        used = self._used(amount, amounts)
+        order = self._settling(used) or await self._holder.aside(lambda: self._settling_unheld(used))
+        await asyncio.shield(self._holder.exchange.submit(order))
+        return self._settled(order)
+
+    def _settling(self, used: dict[str, int]) -> Order | None:
+        """The order that books it; never waits. From here on it does not expire.
+
+        None where the ledger could not be asked when it was admitted (fail_open).
+        """
+        holder, told, stripe = self._holder, self._told, self._stripe
+        holder.require_open()
+        if stripe is None:
+            return None
+        charges = [Charge(sight[0].strand, used[sight[0].credit_currency], None) for sight in self._sights]  # type: ignore[attr-defined]
+        hold = begin_settle(stripe, self._number, holder.clock.now_us())
+        holder.sweep(stripe)
+        return self._told_order(
+            Order(
+                self._way(stripe),
+                charges,
+                namespace=KEYS_OF_OURS,
+                key=self.reservation_id,
+                fingerprint=b"",
+                occurred_at_us=self._began_us,
+                event_name=told.event_name,
+                dimensions=dimensions_json(told.dimensions),
+                hold=None if hold is None else self._number,
+                hold_ends_us=self._ends_us,
+                flags=EXPIRED if hold is None else 0,
+            )
+        )
+
+    def _settling_unheld(self, used: dict[str, int]) -> Order:
+        """The order of what was admitted without the ledger: plain usage, at its instant."""
+        report = Report()
+        report.customer_id = self._told.customer_id
+        report.event_name = self._told.event_name
+        report.idempotency_key = None
+        report.dimensions = self._told.dimensions
+        report.occurred_at_us = self._began_us
+        report.credit_currency = None
+        report.amounts = {
+            sight[0].credit_currency: to_amount(used[sight[0].credit_currency], sight[0].decimals)
+            for sight in self._sights
+        }
+        report.resource_ids = self._told.ids
+        report.fingerprint = b""  # set below
+        return self._told_order(self._holder.bookings.order(report, self._began_us))
+
+    def _told_order(self, order: Order) -> Order:
+        """Under the key and with the fingerprint of what reserve was told."""
+        told = self._told
+        if told.idempotency_key is not None:
+            order.namespace, order.key = KEYS_OF_USERS, told.idempotency_key
+        else:
+            order.namespace, order.key = KEYS_OF_OURS, self.reservation_id
+        order.reservation = self.reservation_id
+        order.fingerprint = fingerprint(
+            event_name=told.event_name,
+            dimensions=told.dimensions,
+            timestamp=None,
+            credit_currency=",".join(sorted(sight[0].credit_currency for sight in self._sights)),
+            amounts={},
+            resource_ids=told.ids,
+        )
+        return order
+
+    def _way(self, stripe: Stripe) -> Way:
+        """The path that admitted it, wherever its resources stand now."""
+        tail, _, own, first, _, _ = self._sights[0]
+        members = frozenset(tail.ids | {first})  # type: ignore[attr-defined]
+        return Way(stripe, self._ids, members, own[0].version)
+
+    def _settled(self, order: Order) -> Receipt:
+        assert order.receipt is not None  # it was served without an error
+        if self._receipt is None:
+            self._receipt = order.receipt
+            self._holder.drop([self._number])
+        return self._receipt
+
+    def _used(self, amount: Amount | None, amounts: Mapping[str, Amount] | None) -> dict[str, int]:
+        """Units that were used, of each reserved currency."""
+        reserved = {sight[0].credit_currency: sight for sight in self._sights}
+        if amounts is None:
+            if amount is None:
+                return {name: self._held(sight) for name, sight in reserved.items()}
+            if len(reserved) > 1:
+                expected = f"amounts by currency ({', '.join(reserved)}), for several were reserved"
+                raise InvalidRequest(where="amount", value=amount, expected=expected)
+            amounts = {next(iter(reserved)): amount}
+        elif amount is not None:
+            raise InvalidRequest(where="amount", value=amount, expected="either amount or amounts")
+        for name in amounts:
+            if name not in reserved:
+                expected = f"a currency that was reserved: {', '.join(reserved)}"
+                raise InvalidRequest(where="amounts", value=name, expected=expected)
+        return {
+            name: to_units(amounts[name], sight[0].decimals, "amount") if name in amounts else 0
+            for name, sight in reserved.items()
+        }
+
+    # ---------------------------------------------------------------- release, extend
+
+    def release(self) -> Receipt | None:
+        """Set all of it free; nothing is booked. After a settle: its receipt, nothing changes."""
+        self._holder.require_open()
+        if self._receipt is None and self._stripe is not None:
+            if release(self._stripe, self._number) is not None:
+                self._holder.drop([self._number])
+        return self._receipt
+
+    async def arelease(self) -> Receipt | None:
+        """`release`; it never waits."""
+        return self.release()
+
+    def extend(self, amount: Amount | None = None, *, amounts: Mapping[str, Amount] | None = None) -> None:
+        """Set more aside, in the limits that it already counts in; or raise, and change nothing.
+
+        Raises:
+            AccessDenied: the rest does not fit; what was held still is.
+            ReservationNotFound: it has ended.
+            InvalidAmount, InvalidRequest: nothing changed.
+        """
+        more = self._more(amount, amounts)
+        if not self._extend_at_once(more):
+            self._extend_waiting(more)
+
+    async def aextend(
+        self, amount: Amount | None = None, *, amounts: Mapping[str, Amount] | None = None
+    ) -> None:
+        """`extend`, without blocking the event loop."""
+        more = self._more(amount, amounts)
+        if not self._extend_at_once(more):
+            await self._holder.aside(lambda: self._extend_waiting(more))
+
+    def _more(self, amount: Amount | None, amounts: Mapping[str, Amount] | None) -> dict[str, int]:
+        if amount is None and amounts is None:
+            raise InvalidRequest(where="amount", value=None, expected="how much more to set aside")
+        return self._used(amount, amounts)
+
+    def _extend_at_once(self, more: dict[str, int]) -> bool:
+        holder = self._holder
+        holder.require_open()
+        if self._stripe is None or self._receipt is not None:
+            raise ReservationNotFound(reservation_id=self.reservation_id)
+        grown = grow(self._stripe, self._number, more, holder.clock.now_us())
+        holder.sweep(self._stripe)
+        if grown is None:
+            raise ReservationNotFound(reservation_id=self.reservation_id)
+        if grown:
+            self._extended(more)
+        return grown
+
+    def _extend_waiting(self, more: dict[str, int]) -> None:
+        """Draw what lacks, then grow; raises AccessDenied where the ledger says no."""
+        holder, stripe = self._holder, self._stripe
+        assert stripe is not None  # it was looked at before
+        now_us = holder.clock.now_us()
+        wants = tuple([(sight[0].strand, more[sight[0].credit_currency]) for sight in self._sights])  # type: ignore[attr-defined]
+        wish = Wish(self._way(stripe), wants, now_us, number=self._number, grows=True)
+        holder.exchange.run(wish)
+        taken = wish.taken
+        if taken is None or (taken.hold is None and self._number not in stripe.holds):
+            raise ReservationNotFound(reservation_id=self.reservation_id)
+        if taken.hold is None:
+            circumstances = Circumstances(holds=taken.holds, orphans=taken.orphans)
+            reason = AccessDeniedReason.BUDGET_EXCEEDED
+            raise AccessDenied(decision=Decision(reason, taken.sights, now_us, holder.ids, circumstances))
+        self._extended(more)
+
+    def _extended(self, more: dict[str, int]) -> None:
+        units = {sight[0].credit_currency: self._held(sight) + more[sight[0].credit_currency] for sight in self._sights}
+        grown = [(*sight[:4], more[sight[0].credit_currency], sight[5]) for sight in self._sights]
+        self._holder.keep_more(self._number, grown)
+        self._units = units
+
+

@@ -1,0 +1,527 @@
+"""Spending: check, reserve, consume, report, in both faces.
+
+Here: the verbs of the request path. Each has a half that never waits, which both faces call
+first, and a half that may wait: the sync face calls it, the async face hands it to another
+thread and awaits it, shielded.
+Not here: the model (describing.py), reading back (reading.py).
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from stiggctl.amounts import AMOUNT_MAX, Amount
+from stiggctl.answers import Decision, OpenReservation, Receipt
+from stiggctl.control.requests import Request, read_asked, read_told, read_ttl, wants_at_once
+from stiggctl.control.reservation import Reservation
+from stiggctl.decision.decide import Wants, fits, look
+from stiggctl.errors import InvalidRequest, StiggctlError
+from stiggctl.events import DimensionValue, read_dimensions, read_event, read_id, read_report
+from stiggctl.holder import Holder
+from stiggctl.holder.asking import Asked
+from stiggctl.holder.orders import Order
+
+Dimensions = Mapping[str, DimensionValue]
+Event = Mapping[str, Any]
+
+
+class Spending:
+    """The part of a control that decides and books."""
+
+    _holder: Holder
+
+    # ---------------------------------------------------------------- check
+
+    def check(
+        self,
+        *,
+        resource_ids: Sequence[str],
+        credit_currency: str | None = None,
+        requested_usage: Amount | None = None,
+        customer_id: str | None = None,
+        dimensions: Dimensions | None = None,
+        amounts: Mapping[str, Amount] | None = None,
+    ) -> Decision:
+        """Whether so much would be admitted now, and what each limit on the path says.
+
+        Changes nothing: between a check and the call others may spend. To be sure, reserve.
+
+        Args:
+            resource_ids: one or more, of one customer; order and repetition do not matter.
+                Naming the most particular first (the user) is quickest.
+            credit_currency: the currency of `requested_usage`.
+            requested_usage: int, Decimal or text, zero or more, never a float; left out: one
+                smallest unit of the currency.
+            customer_id: may be left out where one customer has all of the resources.
+            dimensions: those that will be reported.
+            amounts: several currencies at once, instead of the two above: {"usd": "0.02"}.
+
+        Raises:
+            ResourceNotFound, CustomerNotFound, AmbiguousResource, CurrencyNotFound,
+            InvalidAmount, InvalidRequest: nothing was looked at.
+
+        >>> control = getfixture("acme")  # user-01 may spend 200 ai-tokens
+        >>> ask = {"resource_ids": ["user-01"], "credit_currency": "ai-tokens"}
+        >>> bool(control.check(**ask, requested_usage=200))
+        True
+        >>> print(control.check(**ask, requested_usage=201))
+        user-01 has 200 of 200 ai-tokens left (0 used, 0 held); 201 were asked for
+        """
+        now_us = self._holder.clock.now_us()
+        decision = self._check_at_once(
+            resource_ids, credit_currency, requested_usage, customer_id, dimensions, amounts, now_us
+        )
+        if decision is not None:
+            return decision
+        asked = _read_check(resource_ids, credit_currency, requested_usage, customer_id, dimensions, amounts)
+        return self._holder.asking.look(asked, now_us)
+
+    async def acheck(
+        self,
+        *,
+        resource_ids: Sequence[str],
+        credit_currency: str | None = None,
+        requested_usage: Amount | None = None,
+        customer_id: str | None = None,
+        dimensions: Dimensions | None = None,
+        amounts: Mapping[str, Amount] | None = None,
+    ) -> Decision:
+        """`check`, without blocking the event loop."""
+        holder = self._holder
+        now_us = holder.clock.now_us()
+        decision = self._check_at_once(
+            resource_ids, credit_currency, requested_usage, customer_id, dimensions, amounts, now_us
+        )
+        if decision is not None:
+            return decision
+        asked = _read_check(resource_ids, credit_currency, requested_usage, customer_id, dimensions, amounts)
+        return await holder.aside(lambda: holder.asking.look(asked, now_us))
+
+    def _check_at_once(
+        self,
+        resource_ids: Sequence[str],
+        credit_currency: str | None,
+        amount: Amount | None,
+        customer_id: str | None,
+        dimensions: Dimensions | None,
+        amounts: Mapping[str, Amount] | None,
+        now_us: int,
+    ) -> Decision | None:
+        """A yes from memory; None where only the ledger can tell, or an argument is odd."""
+        holder = self._holder
+        wants: Wants
+        strand = holder.strands.get((customer_id, credit_currency)) if amounts is None else None
+        if strand is not None and type(amount) is int and not strand.decimals and 0 <= amount <= AMOUNT_MAX:
+            stripe, wants = strand.stripe, ((strand, amount),)
+        else:
+            named = _amounts_by_currency(credit_currency, amount, amounts)
+            wanted = None if named is None else wants_at_once(holder, customer_id, named)
+            if wanted is None:
+                return None
+            stripe, wants = wanted
+        if dimensions is not None:
+            read_dimensions(dimensions)
+        if type(resource_ids) not in _LISTS or not resource_ids:
+            return None
+        try:
+            sights = look(stripe, resource_ids[0], tuple(resource_ids[1:]), wants, now_us)
+        except TypeError:  # something unhashable among the ids: reading them will name it
+            return None
+        if stripe.ended:
+            holder.sweep(stripe)
+        if sights is None:
+            return None
+        for sight in sights:
+            if sight[0].refusal is not None or not fits(sight):  # type: ignore[attr-defined]
+                return None
+        return Decision(None, sights, now_us, holder.ids)
+
+    # ---------------------------------------------------------------- reserve
+
+    def reserve(
+        self,
+        *,
+        resource_ids: Sequence[str],
+        credit_currency: str | None = None,
+        amount: Amount | None = None,
+        amounts: Mapping[str, Amount] | None = None,
+        minimum: Amount | None = None,
+        ttl_seconds: int | None = None,
+        event_name: str | None = None,
+        dimensions: Dimensions | None = None,
+        customer_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Reservation:
+        """Set an amount aside in every limit on the path; or raise, and change nothing.
+
+        Atomic across the threads and tasks of this process: of two requests that fit one by
+        one but not together, exactly one is admitted. What is set aside survives the death of
+        the process: it stays withheld until its end.
+
+        Args:
+            resource_ids, credit_currency, customer_id, dimensions, amounts: as for `check`.
+            amount: what to set aside.
+            minimum: take what fits now, if it is at least this; `.amount` says how much.
+            ttl_seconds: after this, what is not settled is set free; 1 to 86,400.
+            event_name, dimensions, idempotency_key: of the event that the settle books.
+
+        Raises:
+            AccessDenied: it does not fit; `.decision` lists every limit with its numbers.
+            ResourceNotFound, CustomerNotFound, AmbiguousResource, CurrencyNotFound,
+            InvalidAmount, InvalidRequest: nothing was looked at.
+            LedgerUnavailable: another process has the ledger.
+
+        >>> control = getfixture("acme")  # user-01 may spend 200 ai-tokens
+        >>> ask = {"resource_ids": ["user-01"], "credit_currency": "ai-tokens"}
+        >>> held = control.reserve(**ask, amount=150)
+        >>> control.reserve(**ask, amount=80)
+        Traceback (most recent call last):
+        stiggctl.errors.AccessDenied: user-01 has 50 of 200 ai-tokens left (0 used, 150 held); ...
+        >>> held.settle(120).charged
+        120
+        """
+        request = self._reserving(
+            resource_ids, credit_currency, amount, amounts, minimum, ttl_seconds, event_name, dimensions,
+            customer_id, idempotency_key,
+        )  # fmt: skip
+        return request.reservation(request.at_once() or request.waiting())
+
+    async def areserve(
+        self,
+        *,
+        resource_ids: Sequence[str],
+        credit_currency: str | None = None,
+        amount: Amount | None = None,
+        amounts: Mapping[str, Amount] | None = None,
+        minimum: Amount | None = None,
+        ttl_seconds: int | None = None,
+        event_name: str | None = None,
+        dimensions: Dimensions | None = None,
+        customer_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Reservation:
+        """`reserve`, without blocking the event loop. Cancelled, it leaves nothing held."""
+        request = self._reserving(
+            resource_ids, credit_currency, amount, amounts, minimum, ttl_seconds, event_name, dimensions,
+            customer_id, idempotency_key,
+        )  # fmt: skip
+        answer = request.at_once()
+        if answer is None:
+            answer = await self._holder.aside(request.waiting, undo=request.undo)
+        return request.reservation(answer)
+
+    def _reserving(
+        self,
+        resource_ids: Sequence[str],
+        credit_currency: str | None,
+        amount: Amount | None,
+        amounts: Mapping[str, Amount] | None,
+        minimum: Amount | None,
+        ttl_seconds: int | None,
+        event_name: str | None,
+        dimensions: Dimensions | None,
+        customer_id: str | None,
+        idempotency_key: str | None,
+    ) -> Request:
+        holder = self._holder
+        ttl = holder.options.reservation_ttl_seconds if ttl_seconds is None else read_ttl(ttl_seconds)
+        asked = read_asked(resource_ids, credit_currency, amount, amounts, customer_id, where="amount")
+        told = read_told(asked, event_name, dimensions, idempotency_key)
+        return Request(holder, asked, told, ttl_seconds=ttl, minimum=minimum)
+
+    def reservations(self) -> list[OpenReservation]:
+        """What this process holds: by whom, how much, until when; in the order of reserving."""
+        self._holder.require_open()
+        return self._holder.open_reservations()
+
+    # ---------------------------------------------------------------- consume
+
+    def consume(
+        self,
+        *,
+        resource_ids: Sequence[str],
+        credit_currency: str | None = None,
+        amount: Amount | None = None,
+        amounts: Mapping[str, Amount] | None = None,
+        event_name: str | None = None,
+        dimensions: Dimensions | None = None,
+        customer_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Deduct an amount from every limit on the path and book it; or raise, and change nothing.
+
+        Reserve and settle in one step, for usage whose amount is known before. A key that is
+        known is answered with its first receipt, also where the amount would be denied now.
+
+        Raises:
+            AccessDenied: it does not fit; nothing was booked, the key stays free.
+            IdempotencyConflict: the key names another event.
+            LedgerUnavailable: nothing was booked, or the same key finds it.
+            ResourceNotFound, CustomerNotFound, AmbiguousResource, CurrencyNotFound,
+            InvalidAmount, InvalidRequest: nothing was looked at.
+
+        >>> control = getfixture("acme")  # user-01 may spend 200 ai-tokens
+        >>> ask = {"resource_ids": ["user-01"], "credit_currency": "ai-tokens"}
+        >>> control.consume(**ask, amount=5, idempotency_key="call-1").charged
+        5
+        >>> control.consume(**ask, amount=5, idempotency_key="call-1").duplicate
+        True
+        """
+        request = self._consuming(
+            resource_ids, credit_currency, amount, amounts, event_name, dimensions, customer_id, idempotency_key
+        )
+        with self._holder.under_way.alone(request.told.idempotency_key):
+            return self._consume(request)
+
+    def _consume(self, request: Request) -> Receipt:
+        found = request.order_at_once() or request.order_waiting()
+        if isinstance(found, Order):
+            self._holder.exchange.run(found)
+            return _receipt(found)
+        return found
+
+    async def aconsume(
+        self,
+        *,
+        resource_ids: Sequence[str],
+        credit_currency: str | None = None,
+        amount: Amount | None = None,
+        amounts: Mapping[str, Amount] | None = None,
+        event_name: str | None = None,
+        dimensions: Dimensions | None = None,
+        customer_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """`consume`, without blocking the event loop. Cancelled, it is booked once or not at all."""
+        request = self._consuming(
+            resource_ids, credit_currency, amount, amounts, event_name, dimensions, customer_id, idempotency_key
+        )
+        holder, key = self._holder, request.told.idempotency_key
+        if key is None or self._holder.under_way.enter(key):
+            order = request.order_at_once()
+            if order is not None:
+                booked = holder.exchange.submit(order)
+                if key is not None:
+                    booked.add_done_callback(lambda _: self._holder.under_way.leave(key))
+                await asyncio.shield(booked)
+                return _receipt(order)
+            if key is not None:
+                self._holder.under_way.leave(key)
+
+        def waiting() -> Receipt:
+            with self._holder.under_way.alone(key):
+                return self._consume(request)
+
+        return await holder.aside(waiting)
+
+    def _consuming(
+        self,
+        resource_ids: Sequence[str],
+        credit_currency: str | None,
+        amount: Amount | None,
+        amounts: Mapping[str, Amount] | None,
+        event_name: str | None,
+        dimensions: Dimensions | None,
+        customer_id: str | None,
+        idempotency_key: str | None,
+    ) -> "_Request":
+        asked = read_asked(resource_ids, credit_currency, amount, amounts, customer_id, where="amount")
+        return Request(self._holder, asked, read_told(asked, event_name, dimensions, idempotency_key))
+
+    # ---------------------------------------------------------------- report
+
+    def report(
+        self,
+        event: Event | None = None,
+        /,
+        *,
+        customer_id: str | None = None,
+        event_name: str | None = None,
+        idempotency_key: str | None = None,
+        dimensions: Dimensions | None = None,
+        timestamp: str | datetime | None = None,
+        credit_currency: str | None = None,
+        amount: Amount | None = None,
+        amounts: Mapping[str, Amount] | None = None,
+        resource_ids: Sequence[str] | None = None,
+    ) -> Receipt:
+        """Book usage that took place. It is never refused for a limit: what is over is overage.
+
+        When it returns, the event is in the ledger once; two reports of one key charge once.
+
+        Args:
+            event: the same as the keywords below, as a mapping; its keys in camelCase or
+                snake_case: {"customerId": …, "eventName": …}.
+            customer_id: whose usage it is; may be left out where only one customer can be meant.
+            event_name: what took place; with a rate it needs no amount.
+            idempotency_key: makes sending it again safe, for ever.
+            dimensions: at most 32; those whose key is an attribution key of a resource type
+                (user_id) name its resource, unless `resource_ids` is given.
+            timestamp: ISO 8601 text with an offset, or an aware datetime; left out: now. At
+                most five minutes ahead.
+            credit_currency, amount (or amounts): what to charge; left out: what its rates say.
+            resource_ids: what it is charged to.
+
+        Raises:
+            InvalidTimestamp, InvalidAmount, InvalidRequest, CustomerNotFound,
+            CurrencyNotFound, RateNotFound, AmbiguousResource: nothing was booked.
+            IdempotencyConflict: the key names an event with other contents.
+            LedgerUnavailable: nothing was booked, or the same key finds it.
+
+        >>> control = getfixture("acme")
+        >>> receipt = control.report(
+        ...     customer_id="cust-acme-inc", idempotency_key="227c1b73", credit_currency="ai-tokens",
+        ...     amount=12, dimensions={"user_id": "user-01"},
+        ... )
+        >>> receipt.charged, [limit.resource_id for limit in receipt.limits]
+        (12, ['user-01'])
+        """
+        given = _read_report_call(event, locals())
+        now_us = self._holder.clock.now_us()
+        order = self._order_at_once(given, now_us) or self._order_waiting(given, now_us)
+        if isinstance(order, Receipt):
+            return order
+        self._holder.exchange.run(order)
+        return _receipt(order)
+
+    async def areport(
+        self,
+        event: Event | None = None,
+        /,
+        *,
+        customer_id: str | None = None,
+        event_name: str | None = None,
+        idempotency_key: str | None = None,
+        dimensions: Dimensions | None = None,
+        timestamp: str | datetime | None = None,
+        credit_currency: str | None = None,
+        amount: Amount | None = None,
+        amounts: Mapping[str, Amount] | None = None,
+        resource_ids: Sequence[str] | None = None,
+    ) -> Receipt:
+        """`report`, without blocking the event loop. Cancelled, it is still booked once."""
+        given = _read_report_call(event, locals())
+        holder = self._holder
+        now_us = holder.clock.now_us()
+        order = self._order_at_once(given, now_us)
+        if order is None:
+            found = await holder.aside(lambda: self._order_waiting(given, now_us))
+            if isinstance(found, Receipt):
+                return found
+            order = found
+        await asyncio.shield(holder.exchange.submit(order))
+        return _receipt(order)
+
+    def report_many(self, events: Iterable[Event]) -> list[Receipt | StiggctlError]:
+        """Book many reports with few commits: a receipt or the error of each, in order.
+
+        What cannot be booked fails alone. LedgerUnavailable stands for each that it concerns:
+        send those again, with their keys.
+
+        >>> control = getfixture("acme")
+        >>> events = [{"customerId": "cust-acme-inc", "creditCurrency": "ai-tokens", "amount": n} for n in (3, -1)]
+        >>> receipt, error = control.report_many(events)
+        >>> receipt.charged, type(error).__name__
+        (3, 'InvalidAmount')
+        """
+        holder = self._holder
+        holder.require_open()
+        outcomes: list[Receipt | Order | StiggctlError] = []
+        now_us = holder.clock.now_us()
+        for event in events:
+            try:
+                given = read_event(event)
+                outcomes.append(self._order_at_once(given, now_us) or self._order_waiting(given, now_us))
+            except StiggctlError as error:
+                outcomes.append(error)
+        orders = [one for one in outcomes if isinstance(one, Order)]
+        errors = dict(zip(map(id, orders), holder.exchange.run_all(orders), strict=True))
+        return [
+            one if not isinstance(one, Order) else errors[id(one)] or _receipt(one) for one in outcomes
+        ]
+
+    async def areport_many(self, events: Iterable[Event]) -> list[Receipt | StiggctlError]:
+        """`report_many`, without blocking the event loop."""
+        given = list(events)
+        return await self._holder.aside(lambda: self.report_many(given))
+
+    def reverse(self, event_id: str, *, reason: str, actor: str | None = None) -> Receipt:
+        """Book minus what an event booked, at the event's instant. The event itself stays.
+
+        An event is reversed once: again, it is the first receipt. A reversal is not reversed.
+
+        Raises:
+            EventNotFound: no event has that id. InvalidRequest: it is a reversal itself.
+            LedgerUnavailable: nothing was booked; again is safe.
+        """
+        read_id(reason, "reason")
+        order = self._holder.bookings.reversal(event_id, reason, actor)
+        self._holder.exchange.run(order)
+        return _receipt(order)
+
+    async def areverse(self, event_id: str, *, reason: str, actor: str | None = None) -> Receipt:
+        """`reverse`, without blocking the event loop."""
+        return await self._holder.aside(lambda: self.reverse(event_id, reason=reason, actor=actor))
+
+    def _order_at_once(self, given: Mapping[str, Any], now_us: int) -> Order | None:
+        holder = self._holder
+        holder.require_open()
+        return holder.bookings.order_at_once(read_report(given, now_us), now_us)
+
+    def _order_waiting(self, given: Mapping[str, Any], now_us: int) -> Order | Receipt:
+        """The order; or the receipt of a known key, whose rate or customer may be gone by now."""
+        bookings = self._holder.bookings
+        report = read_report(given, now_us)
+        try:
+            return bookings.order(report, now_us)
+        except StiggctlError:
+            receipt = bookings.receipt_of_report(report)
+            if receipt is None:
+                raise
+            return receipt
+
+
+_LISTS = (list, tuple)
+
+
+def _amounts_by_currency(
+    credit_currency: str | None, amount: Amount | None, amounts: Mapping[str, Amount] | None
+) -> list[tuple[str, Amount | None]] | None:
+    """What is asked for, by currency; None where it has to be read closely."""
+    if amounts is None:
+        return None if credit_currency is None else [(credit_currency, amount)]
+    if credit_currency is not None or amount is not None or type(amounts) is not dict or not amounts:
+        return None
+    return list(amounts.items())
+
+
+def _read_check(
+    resource_ids: object,
+    credit_currency: object,
+    requested_usage: Amount | None,
+    customer_id: object,
+    dimensions: object,
+    amounts: object,
+) -> Asked:
+    read_dimensions(dimensions)
+    return read_asked(
+        resource_ids, credit_currency, requested_usage, amounts, customer_id, where="requested_usage"
+    )
+
+
+def _read_report_call(event: Event | None, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The keywords of a report, from its mapping or from its arguments."""
+    given = {
+        name: value for name, value in arguments.items() if name not in ("self", "event") and value is not None
+    }
+    if event is None:
+        return given
+    if given:
+        raise InvalidRequest(where=next(iter(given)), value=event, expected="either an event, or keywords")
+    return read_event(event)
+
+
+def _receipt(order: Order) -> Receipt:
+    assert order.receipt is not None  # it was served without an error
+    return order.receipt

@@ -1,0 +1,321 @@
+"""Deciding: the one comparison, and what follows from it in memory.
+
+Here: look, take, grow, and how a booking or the ledger's reply moves the numbers.
+Not here: how cells lie (cells.py), how paths are compiled (paths.py), waiting (holder/).
+
+  D1  All cells of a path are looked at, then all are held or none. Charging cell by cell and
+      undoing on refusal, as Linux's page_counter_try_charge does, needs no lock; but while a
+      large charge is on its way back a small one that fits is refused, and we promise that
+      nothing that fits is.
+  D2  `fits` is the only place where an amount is compared with a limit.
+  D3  A decision finds its path under the same lock under which it reads and changes the
+      numbers: a record may move only under that lock, and a version is raised under it
+      (Stripe.restamp), so no path of an older model and no old place is ever used.
+
+All functions that take a stripe take its lock, unless they say that the caller has it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from stiggctl.answers import Sight
+from stiggctl.decision.cells import (
+    ALLOTTED,
+    CELL,
+    HEADER,
+    LIMIT,
+    SPARE,
+    USED,
+    WIDTH,
+    Strand,
+    Stripe,
+    give_back,
+)
+from stiggctl.decision.paths import Branch, Tail
+from stiggctl.decision.reservations import Held, Hold, add_hold, expire
+
+#: What is asked for, by currency.
+Wants = Sequence[tuple[Strand, int]]
+
+
+class NumbersOfCell(NamedTuple):
+    """A cell as the ledger's reply has it."""
+
+    used: int
+    granted: int
+    limit: int
+    orphans: tuple[tuple[int, int], ...]
+
+
+def fits(sight: Sight) -> bool:
+    """Whether the amount fits every HARD cell, by what this process may use without asking.
+
+    0 fits while no limit is passed.
+    """
+    tail: Tail
+    tail, seen, own, _, units, _ = sight  # type: ignore[assignment]
+    if units == 0:
+        return not _passed(sight)
+    for spare in seen[: tail.hard]:
+        if spare < units:
+            return False
+    if len(own) > HEADER:
+        for at in own[0].spares:
+            if own[at] < units:
+                return False
+    return True
+
+
+def _passed(sight: Sight) -> bool:
+    """Whether a HARD limit of the path is passed."""
+    tail: Tail
+    tail, seen, own, _, _, _ = sight  # type: ignore[assignment]
+    many = len(tail.labels)
+    rooms = [
+        tail.labels[at].limit - seen[many + at] - (seen[2 * many + at] - seen[at])
+        for at in range(tail.hard)
+    ]
+    if len(own) > HEADER:
+        rooms += [
+            own[at + LIMIT] - own[at + USED] - (own[at + ALLOTTED] - own[at])
+            for at in own[0].spares
+        ]
+    return any(room < 0 for room in rooms)
+
+
+def most(sight: Sight) -> int:
+    """The largest amount up to the asked one that would fit."""
+    tail: Tail
+    tail, seen, own, _, units, _ = sight  # type: ignore[assignment]
+    spares = [units, *seen[: tail.hard]]
+    if len(own) > HEADER:
+        spares += [own[at] for at in own[0].spares]
+    return min(spares)
+
+
+def gather(
+    stripe: Stripe, first: str, rest: tuple[str, ...], wants: Wants, now_us: int
+) -> tuple[Sight, ...] | None:
+    """The numbers of a request's path; None where it is not compiled. The caller has the lock."""
+    numbers = stripe.numbers
+    sights = []
+    for strand, units in wants:
+        place = strand.leaves.get(first)
+        if place is None:
+            return None
+        branch: Branch = numbers[place]  # type: ignore[assignment]
+        tail = branch.tails.get(rest)
+        if tail is None or branch.version != stripe.version or now_us >= tail.valid_until_us:
+            return None
+        width = HEADER if first in tail.ids else branch.width
+        sights.append((tail, tail.gather(numbers), numbers[place : place + width], first, units, place))
+    return tuple(sights)  # type: ignore[return-value]
+
+
+def look(
+    stripe: Stripe, first: str, rest: tuple[str, ...], wants: Wants, now_us: int
+) -> tuple[Sight, ...] | None:
+    """What a request would meet; changes nothing. None where its path is not compiled."""
+    with stripe.lock:
+        if now_us >= stripe.next_end_us:
+            expire(stripe, now_us)
+        return gather(stripe, first, rest, wants, now_us)
+
+
+class Taken(NamedTuple):
+    """What came of a take: the numbers, and the hold, or what was held when it did not fit."""
+
+    sights: tuple[Sight, ...]
+    hold: Hold | None
+    holds: tuple[Hold, ...]
+    orphans: Mapping[int, tuple[tuple[int, int], ...]]
+
+
+def take(
+    stripe: Stripe,
+    first: str,
+    rest: tuple[str, ...],
+    wants: Wants,
+    now_us: int,
+    number: int,
+    ends_us: int,
+    minimum: int | None = None,
+) -> Taken | None:
+    """Hold what is wanted in every cell of the path, or nothing (D1).
+
+    With a minimum (and one currency): hold the most that fits, if it is at least that.
+    None where the path is not compiled.
+    """
+    with stripe.lock:
+        return take_locked(stripe, first, rest, wants, now_us, number, ends_us, minimum)
+
+
+def take_locked(
+    stripe: Stripe,
+    first: str,
+    rest: tuple[str, ...],
+    wants: Wants,
+    now_us: int,
+    number: int,
+    ends_us: int,
+    minimum: int | None = None,
+) -> Taken | None:
+    """`take`, for a caller that has the lock: who installs a draw holds what it was drawn for."""
+    if now_us >= stripe.next_end_us:
+        expire(stripe, now_us)
+    sights = gather(stripe, first, rest, wants, now_us)
+    if sights is None:
+        return None
+    if minimum is not None:
+        sights = (_shrunk(sights[0], minimum),)
+    for sight in sights:
+        if sight[0].refusal is not None or not fits(sight):  # type: ignore[attr-defined]
+            return seen(stripe, sights)
+    hold = Hold(number, now_us, ends_us, tuple([_hold(stripe.numbers, sight) for sight in sights]))
+    add_hold(stripe, hold)
+    return Taken(sights, hold, (), {})
+
+
+def _shrunk(sight: Sight, minimum: int) -> Sight:
+    """The same, asking for what fits, if that is at least the minimum."""
+    fitting = most(sight)
+    return (*sight[:4], fitting, sight[5]) if fitting >= minimum else sight
+
+
+def _hold(numbers: list[int], sight: Sight) -> Held:
+    """Take the amount off every spare of the path. The caller has the lock and has looked."""
+    tail: Tail
+    tail, _, own, _, units, place = sight  # type: ignore[assignment]
+    places, hard = places_of(tail, own, place)
+    for at in places:
+        numbers[at] -= units
+    return places, units, hard, tail.strand
+
+
+def places_of(tail: Tail, own: list[int], place: int) -> tuple[tuple[int, ...], int]:
+    """Where the cells of a path lie, HARD ones first, and how many those are."""
+    if len(own) <= HEADER:
+        return tail.hard_places + tail.soft_places, tail.hard
+    branch: Branch = own[0]  # type: ignore[assignment]
+    own_hard = tuple([place + at for at in branch.spares])
+    own_soft = tuple(range(place + HEADER + WIDTH * len(own_hard), place + branch.width, WIDTH))
+    return tail.hard_places + own_hard + tail.soft_places + own_soft, tail.hard + len(own_hard)
+
+
+def grow(stripe: Stripe, number: int, units: Mapping[str, int], now_us: int) -> bool | None:
+    """Hold more under an open reservation, in the cells that it already has.
+
+    None where it has ended; False where the rest does not fit, and nothing changed.
+    """
+    with stripe.lock:
+        return grow_locked(stripe, number, units, now_us)
+
+
+def grow_locked(stripe: Stripe, number: int, units: Mapping[str, int], now_us: int) -> bool | None:
+    """`grow`, for a caller that has the lock."""
+    if now_us >= stripe.next_end_us:
+        expire(stripe, now_us)
+    hold = stripe.holds.get(number)
+    if hold is None:
+        return None
+    numbers = stripe.numbers
+    for places, _, hard, strand in hold.held:
+        more = units.get(strand.credit_currency, 0)
+        if any(numbers[place] < more for place in places[:hard]):
+            return False
+    held: list[Held] = []
+    for places, before, hard, strand in hold.held:
+        more = units.get(strand.credit_currency, 0)
+        for place in places:
+            numbers[place] -= more
+        held.append((places, before + more, hard, strand))
+    stripe.holds[number] = Hold(number, hold.began_us, hold.ends_us, tuple(held))
+    return True
+
+
+def types_of(strand: Strand, ids: Sequence[str]) -> list[str] | None:
+    """The type of each resource; None where one is not in memory as the model is now."""
+    stripe = strand.stripe
+    with stripe.lock:
+        types = []
+        for one in ids:
+            place = strand.leaves.get(one)
+            if place is None:
+                return None
+            branch: Branch = stripe.numbers[place]  # type: ignore[assignment]
+            if branch.version != stripe.version:
+                return None
+            types.append(branch.type_id)
+        return types
+
+
+def set_apart(stripe: Stripe, places: Sequence[int], hard: int, units: int, held: Mapping[int, int]) -> list[int]:
+    """For a booking of `units`: what each place may pay from this process's share.
+
+    `held` is what its reservation holds at each place; where that is less than what is
+    booked, spare is set apart beside it (a report is a settle of an empty reservation).
+    Returns the spend of each place; what was set apart is spend − held where that is positive.
+    The caller has the lock.
+    """
+    numbers = stripe.numbers
+    spends = []
+    for at, place in enumerate(places):
+        if at >= hard:
+            spends.append(0)
+            continue
+        holds = held.get(place, 0)
+        spend = max(0, min(units, holds + numbers[place]))
+        if spend > holds:
+            numbers[place] -= spend - holds
+        spends.append(spend)
+    return spends
+
+
+def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], falls: dict[int, int]) -> None:
+    """Take over what the ledger says of the cells at those places, and let holds fall.
+
+    `falls`: place -> units that are no longer held there: the settled holds and what was set
+    apart. What is above a limit is given back at once. The caller has the lock.
+    """
+    numbers = stripe.numbers
+    for place, told in cells.items():
+        withheld_before = sum(units for units, _ in stripe.orphans.get(place, ()))
+        granted_before = numbers[place + ALLOTTED] - withheld_before
+        held = granted_before - numbers[place + SPARE] - falls.pop(place, 0)
+        # What has left spare and is not told yet is still in the ledger's number (C2).
+        granted = told.granted - stripe.gives.get(numbers[place + CELL], 0)
+        withheld = sum(units for units, _ in told.orphans)
+        numbers[place + SPARE] = granted - held
+        numbers[place + USED] = told.used
+        numbers[place + ALLOTTED] = granted + withheld
+        if told.orphans:
+            stripe.orphans[place] = told.orphans
+        else:
+            stripe.orphans.pop(place, None)
+        if granted > 0:
+            above = told.used + granted + withheld - told.limit
+            give_back(stripe, place, min(above, numbers[place + SPARE]))
+    for place, units in falls.items():
+        numbers[place + SPARE] += units
+
+
+def seen(stripe: Stripe, sights: tuple[Sight, ...]) -> Taken:
+    """Sights with what was held at that moment, for a denial to explain. The caller has the lock."""
+    return Taken(sights, None, tuple(stripe.holds.values()), dict(stripe.orphans))
+
+
+def cells_of(stripe: Stripe, sight: Sight) -> dict[int, int]:
+    """cell -> place, of every cell of a path. The caller has the lock."""
+    tail: Tail
+    tail, _, own, _, _, place = sight  # type: ignore[assignment]
+    places, _ = places_of(tail, own, place)
+    return {stripe.numbers[at + CELL]: at for at in places}
+
+
+def hard_cells(sight: Sight) -> tuple[int, ...]:
+    """The HARD cells of a path that was looked at."""
+    tail: Tail
+    tail, _, own, _, _, _ = sight  # type: ignore[assignment]
+    if len(own) <= HEADER:
+        return tail.hard_cells
+    return tail.hard_cells + tuple([own[at + CELL] for at in own[0].spares])

@@ -1,0 +1,55 @@
+"""Definitions: what people write. UsageModel and its parts, and how one is read.
+
+Here: the parts (parts.py), reading a document with all of its problems (reading.py), exact
+JSON text (text.py), what applying one did (applied.py).
+Not here: checks over a whole model (validation.py), how it gets into the ledger
+(holder/models.py).
+"""
+
+from stiggctl.definitions.applied import Applied
+from stiggctl.definitions.parts import (
+    AN_ID,
+    Allocation,
+    CreditCurrency,
+    Customer,
+    Enforcement,
+    Part,
+    Property,
+    Rate,
+    RateTerm,
+    Resource,
+    ResourceType,
+    UsageModel,
+    Value,
+    attribution_keys_of,
+    is_id,
+)
+from stiggctl.definitions.places import Steps
+from stiggctl.definitions.reading import Draft, Found, draft_of, read
+from stiggctl.definitions.text import json_text, json_value
+
+__all__ = [
+    "AN_ID",
+    "Allocation",
+    "Applied",
+    "CreditCurrency",
+    "Customer",
+    "Draft",
+    "Enforcement",
+    "Found",
+    "Part",
+    "Property",
+    "Rate",
+    "RateTerm",
+    "Resource",
+    "ResourceType",
+    "Steps",
+    "UsageModel",
+    "Value",
+    "attribution_keys_of",
+    "draft_of",
+    "is_id",
+    "json_text",
+    "json_value",
+    "read",
+]

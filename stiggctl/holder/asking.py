@@ -1,0 +1,281 @@
+"""Asking: look and take where memory alone cannot answer.
+
+Here: finding whom a request means, loading, drawing, and the denial that is true.
+Not here: the half that never waits (decision/decide.py, called by the face first).
+
+  Q1  A denial is given only when its own numbers prove it, right after the ledger was asked:
+      some limit has less than the amount left. Where they all fit, the room was elsewhere a
+      moment ago: it is asked for again.
+  Q2  What is refused whatever the numbers are (archived, suspended …) asks nothing of anybody.
+  Q3  Where the ledger cannot be reached, `on_ledger_failure` decides, and the decision says so.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from stiggctl.amounts import Amount, to_units
+from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, NoLimits, Refusal, Sight
+from stiggctl.decision.cells import Stripe
+from stiggctl.decision.decide import Taken, Wants, fits, look, seen, take
+from stiggctl.decision.reservations import Hold
+from stiggctl.errors import LedgerUnavailable
+from stiggctl.holder.orders import Way, Wish
+from stiggctl.holder.trees import Meant, find_meant, peek
+
+if TYPE_CHECKING:
+    from stiggctl.holder import Holder
+
+#: How often room that others just freed or took is asked for again. Each round somebody else
+#: was admitted; a request that loses a hundred races in a row is told to come again.
+ROUNDS_MAX = 100
+
+
+class Asked(NamedTuple):
+    """A request as its caller gave it, checked as far as that needs no ledger."""
+
+    customer_id: str | None
+    ids: tuple[str, ...]
+    amounts: tuple[tuple[str, Amount | None], ...]  #: None: one smallest unit
+
+
+class Hoped(NamedTuple):
+    """A reservation to be."""
+
+    number: int
+    ends_us: int
+    minimum: Amount | None
+
+
+class Answer(NamedTuple):
+    """A decision; and where something was held, what, and how it was found."""
+
+    decision: Decision
+    hold: Hold | None = None
+    sights: tuple[Sight, ...] = ()
+    stripe: Stripe | None = None
+    ids: tuple[str, ...] = ()  #: those of the request that are known, in its order
+
+
+class _Target(NamedTuple):
+    """A request as cells: where, and how much in which."""
+
+    stripe: Stripe
+    ids: tuple[str, ...]
+    wants: Wants
+
+    @property
+    def rest(self) -> tuple[str, ...]:
+        return self.ids[1:]
+
+
+class Asking:
+    """The half of check, reserve and consume that may wait, for one holder."""
+
+    def __init__(self, holder: "Holder") -> None:
+        self._holder = holder
+
+    # ---------------------------------------------------------------- check
+
+    def look(self, asked: Asked, now_us: int) -> Decision:
+        """Whether it would be admitted now; changes no number of any limit."""
+        holder = self._holder
+        units = self._units(asked)
+        try:
+            if not holder.is_holder:
+                return self._peek(asked, units, now_us)
+            meant = self._meant(asked)
+            if meant.refusal is not None:
+                return self._refused(meant.refusal, units, now_us)
+            target = self._target(meant, units)
+            return self._look_at(target, now_us)
+        except LedgerUnavailable as trouble:
+            return self._without_ledger(trouble, units, now_us)
+
+    def _look_at(self, target: _Target, now_us: int) -> Decision:
+        holder, stripe = self._holder, target.stripe
+        taken: Taken | None = None
+        for _ in range(ROUNDS_MAX):
+            sights = look(stripe, target.ids[0], target.rest, target.wants, now_us)
+            if sights is None:
+                holder.trees.load(stripe, [strand for strand, _ in target.wants], target.ids)
+                continue
+            if _refusal_of(sights) is not None or all(map(fits, sights)):
+                return self._decision(Taken(sights, None, (), {}), now_us)
+            if taken is not None and _proves_denial(taken.sights):
+                return self._decision(taken, now_us)
+            wish = Wish(Way(stripe, target.ids), target.wants, now_us, number=None)
+            holder.exchange.run(wish)
+            taken = wish.taken
+            if taken is not None and _proves_denial(taken.sights):
+                return self._decision(taken, now_us)
+        return self._lost_races(target, now_us)
+
+    def _peek(self, asked: Asked, units: Sequence[tuple[str, int]], now_us: int) -> Decision:
+        """A look by a process that holds nothing: at the ledger, and at what its holder holds."""
+        holder = self._holder
+        with holder.ledger.reader() as reader:
+            meant = find_meant(reader, asked.customer_id, asked.ids, holder.options.unknown_resources)
+            if meant.refusal is not None:
+                return self._refused(meant.refusal, units, now_us)
+            currencies = holder.known.currencies
+            amounts = [
+                (currencies[name].id, name, currencies[name].decimals, number) for name, number in units
+            ]
+            stripe, wants = peek(
+                reader,
+                meant,
+                amounts,
+                held_elsewhere=holder.held_elsewhere(reader, now_us),
+                refuse_unlimited=holder.options.default_access == "deny",
+                now_us=now_us,
+            )
+        sights = look(stripe, meant.ids[0], meant.ids[1:], wants, now_us)
+        assert sights is not None  # it was compiled a moment ago, in a stripe that is only ours
+        with stripe.lock:
+            return self._decision(seen(stripe, sights), now_us)
+
+    # ---------------------------------------------------------------- reserve, consume
+
+    def take(self, asked: Asked, hoped: Hoped, now_us: int) -> Answer:
+        """Hold it in every limit, or say why not."""
+        units = self._units(asked)
+        try:
+            self._holder.become_holder()
+            meant = self._meant(asked)
+            if meant.refusal is not None:
+                return Answer(self._refused(meant.refusal, units, now_us))
+            target = self._target(meant, units)
+            minimum = self._minimum(hoped, target)
+            return self._take_at(target, hoped, minimum, now_us)
+        except LedgerUnavailable as trouble:
+            decision = self._without_ledger(trouble, units, now_us)
+            return Answer(decision, sights=decision.sights)
+
+    def _take_at(self, target: _Target, hoped: Hoped, minimum: int | None, now_us: int) -> Answer:
+        holder, stripe = self._holder, target.stripe
+        first, rest, wants = target.ids[0], target.rest, target.wants
+        for _ in range(ROUNDS_MAX):
+            taken = take(stripe, first, rest, wants, now_us, hoped.number, hoped.ends_us, minimum)
+            if taken is None:
+                holder.trees.load(stripe, [strand for strand, _ in wants], target.ids)
+                continue
+            if taken.hold is None and _refusal_of(taken.sights) is None:
+                wish = Wish(
+                    Way(stripe, target.ids),
+                    wants,
+                    now_us,
+                    number=hoped.number,
+                    ends_us=hoped.ends_us,
+                    minimum=minimum,
+                )
+                holder.exchange.run(wish)
+                if wish.taken is None:
+                    continue
+                taken = wish.taken
+                if taken.hold is None and not _proves_denial(taken.sights, minimum):
+                    continue
+            decision = self._decision(taken, now_us, hoped.number)
+            return Answer(decision, taken.hold, taken.sights, stripe, target.ids)
+        return Answer(self._lost_races(target, now_us))
+
+    # ---------------------------------------------------------------- whom, how much
+
+    def _units(self, asked: Asked) -> list[tuple[str, int]]:
+        """(currency id, units) of each amount; raises CurrencyNotFound or InvalidAmount."""
+        known = self._holder.known
+        several = len(asked.amounts) > 1
+        units = []
+        for name, amount in asked.amounts:
+            currency = known.currency(name)
+            where = f"amounts[{name!r}]" if several else "amount"
+            units.append((name, 1 if amount is None else to_units(amount, currency.decimals, where)))
+        return units
+
+    def _minimum(self, hoped: Hoped, target: _Target) -> int | None:
+        if hoped.minimum is None:
+            return None
+        ((strand, _),) = target.wants
+        return to_units(hoped.minimum, strand.decimals, "minimum")
+
+    def _meant(self, asked: Asked) -> Meant:
+        holder = self._holder
+        with holder.ledger.reader() as reader:
+            return find_meant(reader, asked.customer_id, asked.ids, holder.options.unknown_resources)
+
+    def _target(self, meant: Meant, units: Sequence[tuple[str, int]]) -> _Target:
+        holder = self._holder
+        assert meant.customer is not None
+        stripe = holder.stripe_of(meant.customer)
+        wants = tuple([(holder.strand_of(stripe, name), number) for name, number in units])
+        return _Target(stripe, meant.ids, wants)
+
+    # ---------------------------------------------------------------- decisions
+
+    def _decision(self, taken: Taken, now_us: int, number: int | None = None) -> Decision:
+        ids = self._holder.ids
+        refusal = _refusal_of(taken.sights)
+        if refusal is not None:
+            return Decision(
+                refusal.reason, taken.sights, now_us, ids, Circumstances(refusal=refusal), number
+            )
+        if taken.hold is not None or all(map(fits, taken.sights)):
+            return Decision(None, taken.sights, now_us, ids, number=number)
+        circumstances = Circumstances(holds=taken.holds, orphans=taken.orphans)
+        reason = AccessDeniedReason.BUDGET_EXCEEDED
+        return Decision(reason, taken.sights, now_us, ids, circumstances, number)
+
+    def _refused(self, refusal: Refusal, units: Sequence[tuple[str, int]], now_us: int) -> Decision:
+        return Decision(
+            refusal.reason, self._blank(units), now_us, self._holder.ids, Circumstances(refusal=refusal)
+        )
+
+    def _blank(self, units: Sequence[tuple[str, int]]) -> tuple[Sight, ...]:
+        known = self._holder.known
+        return tuple(
+            NoLimits(name, known.currency(name).decimals).sight(number) for name, number in units
+        )
+
+    def _without_ledger(
+        self, trouble: LedgerUnavailable, units: Sequence[tuple[str, int]], now_us: int
+    ) -> Decision:
+        """What the policy says where the ledger cannot be reached (Q3)."""
+        holder = self._holder
+        if not trouble.unreachable:
+            raise trouble
+        holder.report_trouble(trouble)
+        if holder.options.on_ledger_failure == "fail_open":
+            circumstances = Circumstances(policy="fail_open")
+            return Decision(None, self._blank(units), now_us, holder.ids, circumstances)
+        refusal = Refusal(
+            AccessDeniedReason.LEDGER_UNAVAILABLE, "the ledger", f"cannot be reached: {trouble.reason}"
+        )
+        return self._refused(refusal, units, now_us)
+
+    def _lost_races(self, target: _Target, now_us: int) -> Decision:
+        refusal = Refusal(
+            AccessDeniedReason.SHARE_UNAVAILABLE,
+            "the room that it needs",
+            f"was taken by others {ROUNDS_MAX} times while it was asked for; try again",
+        )
+        units = [(strand.credit_currency, number) for strand, number in target.wants]
+        return self._refused(refusal, units, now_us)
+
+
+def _refusal_of(sights: Sequence[Sight]) -> Refusal | None:
+    """Why the path is refused whatever its numbers are; the first currency that says so."""
+    for sight in sights:
+        refusal: Refusal | None = getattr(sight[0], "refusal", None)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def _proves_denial(sights: Sequence[Sight], minimum: int | None = None) -> bool:
+    """Whether the numbers of some HARD limit show that the amount does not fit (Q1)."""
+    return any(
+        raw.hard and (raw.room < raw.amount if minimum is None else raw.room < min(raw.amount, minimum))
+        for sight in sights
+        for raw in sight[0].raw_limits(sight, Circumstances())
+    )
+
+

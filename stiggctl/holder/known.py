@@ -1,0 +1,83 @@
+"""Known: what a process keeps of the model beside the trees, as of one change of the ledger.
+
+Here: currencies, which dimensions name resources, rates, whether there is one customer only.
+Not here: resources and limits (trees.py), which are read when first needed.
+
+  K1  A Known is of one `change` and is replaced whole, never mended; only what is read on
+      first use (rates, a customer's only currency) is filled in, from the same change.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from stiggctl.errors import CurrencyNotFound, InvalidRequest
+from stiggctl.ledger import Reader
+from stiggctl.ledger.records import CurrencyRow, CustomerRow, RateRow
+from stiggctl.rates import Rate, Term
+
+
+class Known:
+    """The small part of the model that every request may need."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.change = reader.state().change
+        rows = reader.currencies()
+        self.currencies: dict[str, CurrencyRow] = {row.currency_id: row for row in rows}
+        self.currency_of_row = {row.id: (row.currency_id, row.decimals) for row in rows}
+        customers = reader.customers(most=2)
+        self.only_customer: CustomerRow | None = customers[0] if len(customers) == 1 else None
+        self._keys: dict[str | None, dict[str, list[str]]] = defaultdict(dict)
+        for row in reader.types():
+            for key in row.attribution_keys:
+                self._keys[row.customer_id].setdefault(key, []).append(row.type_id)
+        rates: dict[str, list[tuple[str | None, Rate]]] = defaultdict(list)
+        for rate in reader.rates():
+            rates[rate.event_name].append((rate.customer_id, _rate(rate, self.currency_of_row)))
+        self._rates = dict(rates)
+
+    def currency(self, credit_currency: str) -> CurrencyRow:
+        """The currency of that id; raises CurrencyNotFound."""
+        if not isinstance(credit_currency, str):
+            raise InvalidRequest(
+                where="credit_currency", value=credit_currency, expected="the id of a credit currency"
+            )
+        found = self.currencies.get(credit_currency)
+        if found is None:
+            raise CurrencyNotFound(credit_currency=credit_currency, known=tuple(sorted(self.currencies)))
+        return found
+
+    def types_of_key(self, customer_id: str) -> Mapping[str, Sequence[str]]:
+        """Which types a dimension's key names resources of; a customer's own types come first."""
+        own = self._keys.get(customer_id)
+        shared = self._keys.get(None, {})
+        if not own:
+            return shared
+        return {key: [*own.get(key, ()), *shared.get(key, ())] for key in {*own, *shared}}
+
+    def rates(self, event_name: str, customer_id: str) -> list[Rate]:
+        """What such an event costs: one rate a currency, a customer's own before one for all."""
+        found: dict[str, Rate] = {}
+        for whose, rate in self._rates.get(event_name, ()):
+            if whose == customer_id or (whose is None and rate.currency_id not in found):
+                found[rate.currency_id] = rate
+        return list(found.values())
+
+    def event_names(self) -> tuple[str, ...]:
+        """The events that have a rate, for a hint."""
+        return tuple(sorted(self._rates))
+
+
+def _rate(row: RateRow, currency_of_row: Mapping[int, tuple[str, int]]) -> Rate:
+    terms = [
+        Term(dimension=term["dimension"], credits=Decimal(term["credits"]), per=Decimal(term["per"]))
+        for term in json.loads(row.terms, parse_float=str, parse_int=str)
+    ]
+    return Rate(
+        row=row.id,
+        event_name=row.event_name,
+        currency_id=currency_of_row[row.currency][0],
+        credits=Decimal(row.credits),
+        terms=tuple(terms),
+    )

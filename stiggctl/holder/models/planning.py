@@ -1,0 +1,285 @@
+"""Planning: a model against what the ledger has, into the rows that have to be written.
+
+Here: which entries are new, changed or as they were. Not here: what is wrong in a model
+(validation/), what of the ledger a model does not name (pruning.py).
+
+What always holds:
+  MP1  Nothing is planned of a model that has a problem.
+  MP2  A model that was applied plans nothing: equal entries have equal rows.
+  MP3  An entry replaces the former one of its key whole; what is left out is the default.
+  MP4  No row of usage is written or read, but for whether a currency's decimals may change.
+  MP5  Only customers whose paths may change get a new version: a name, or a property, is in no path.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from stiggctl.amounts import LIMIT_MAX, to_amount, to_units
+from stiggctl.definitions import Draft, ResourceType
+from stiggctl.errors import InvalidModel
+from stiggctl.holder.models import entries
+from stiggctl.holder.models.present import Present, key_of_allocation, known_for, present_for, shadows
+from stiggctl.holder.models.writing import Stamp, Writing
+from stiggctl.ledger import Reader
+from stiggctl.ledger.records import (
+    AllocationRow,
+    AllocationWrite,
+    CurrencyWrite,
+    CustomerWrite,
+    RateWrite,
+    ResourceRow,
+    ResourceWrite,
+    TypeRow,
+    TypeWrite,
+)
+from stiggctl.validation import Owners, Whole, owners_of, problems_of, without_owner
+
+
+class Plan:
+    """A valid model, what the ledger has of it, and the writing that makes the one of the other."""
+
+    __slots__ = ("draft", "keeps_archived", "owners", "present", "reader", "whole", "writing")
+
+    def __init__(self, draft: Draft, reader: Reader, stamp: Stamp, *, keeps_archived: bool = False) -> None:
+        """Raises InvalidModel with all problems of the model.
+
+        `keeps_archived`: what is archived stays so although it is named (a move is no restore).
+        """
+        lacking = without_owner(draft)
+        self.draft = draft
+        self.reader = reader
+        self.keeps_archived = keeps_archived
+        self.owners: Owners = owners_of(draft, reader.customers_with(sorted(lacking)) if lacking else {})
+        self.present: Present = present_for(draft, self.owners, reader)
+        self.whole = Whole(draft, known_for(draft, self.owners, self.present, reader), self.owners)
+        if problems := problems_of(self.whole):
+            raise InvalidModel(problems=problems)
+        self.writing = Writing(self.present.state.change, stamp)
+
+    def write(self) -> Writing:
+        """Every entry, in the order in which rows refer to each other."""
+        self._currencies()
+        self._customers()
+        self._types()
+        self._resources()
+        self._allocations()
+        self._rates()
+        return self.writing
+
+    # ------------------------------------------------------------------ currencies, customers
+
+    def _currencies(self) -> None:
+        named = {entry.id: (entry.name, entry.decimals) for entry in self.draft.model.credit_currencies}
+        for limit in self.draft.model.allocations:
+            if limit.credit_currency not in self.present.currencies:
+                named.setdefault(limit.credit_currency, (None, 0))
+        for currency_id, (name, decimals) in named.items():
+            row = self.present.currencies.get(currency_id)
+            subject = entries.currency_name(currency_id)
+            if row is not None and (row.name, row.decimals) == (name, decimals):
+                self.writing.keep(subject, None)
+                continue
+            write = CurrencyWrite(currency_id=currency_id, name=name, decimals=decimals)
+            self.writing.change.currencies.append(write)
+            before = None if row is None else entries.currency_entry(row)
+            self.writing.tell(subject, None, before, entries.currency_entry(write))
+            if row is None or row.decimals != decimals:
+                self.writing.touch(None)  # who looked for it in vain looks again
+
+    def _customers(self) -> None:
+        named = {entry.id: entry.name for entry in self.draft.model.customers}
+        implied = dict.fromkeys(owner for owner in self.owners.resources if owner is not None)
+        for customer_id in (*named, *(each for each in implied if each not in named)):
+            row = self.present.customers.get(customer_id)
+            name = named.get(customer_id, row.name if row else None)
+            archived = row.archived_at_us if row is not None and self.keeps_archived else None
+            subject = entries.customer_name(customer_id)
+            if row is not None and (row.name, row.archived_at_us) == (name, archived):
+                if customer_id in named:
+                    self.writing.keep(subject, None)
+                continue
+            write = CustomerWrite(customer_id=customer_id, name=name, archived_at_us=archived)
+            self.writing.change.customers.append(write)
+            before = None if row is None else entries.customer_entry(row)
+            self.writing.tell(subject, customer_id, before, entries.customer_entry(write))
+            if row is None or row.archived_at_us != archived:
+                self.writing.touch(customer_id)
+
+    # ------------------------------------------------------------------ types, resources
+
+    def _types(self) -> None:
+        for entry in self.draft.model.resource_types:
+            row = self.present.types.get((entry.customer_id, entry.id))
+            subject = entries.type_name(entry.id)
+            if row is not None and _is_type(row, entry):
+                self.writing.keep(subject, entry.customer_id)
+                continue
+            write = TypeWrite(
+                customer_id=entry.customer_id,
+                type_id=entry.id,
+                name=entry.name,
+                parent_type_id=entry.parent_resource_type_id,
+                attribution_keys=entry.attribution_keys,
+                properties=entries.schema_text(entry.properties),
+            )
+            self.writing.change.types.append(write)
+            before = None if row is None else entries.type_entry(row)
+            self.writing.tell(subject, entry.customer_id, before, entries.type_entry(write))
+            self.writing.touch(entry.customer_id)
+
+    def _resources(self) -> None:
+        writes: list[ResourceWrite] = []
+        for entry, owner in zip(self.draft.model.resources, self.owners.resources, strict=True):
+            assert owner is not None  # else there was a problem
+            key = self.whole.type_key(owner, entry.resource_type_id)
+            assert key is not None
+            row = self.present.resources.get((owner, entry.id))
+            write = ResourceWrite(
+                customer_id=owner,
+                resource_id=entry.id,
+                type_id=entry.resource_type_id,
+                type_customer_id=key[0],
+                parent_resource_id=entry.parent_resource_id,
+                name=entry.name,
+                properties=entries.properties_text(entry.properties),
+                archived_at_us=row.archived_at_us if row is not None and self.keeps_archived else None,
+                suspension=None if row is None else row.suspension,  # no model suspends or resumes
+            )
+            subject = entries.resource_name(entry.id)
+            if row is None:
+                same_path = False
+            else:
+                same_path = (
+                    self.present.type_keys[row.type] == key
+                    and row.parent_resource_id == write.parent_resource_id
+                    and row.archived_at_us == write.archived_at_us
+                )
+                if same_path and row.name == write.name and row.properties == write.properties:
+                    self.writing.keep(subject, owner)
+                    continue
+            writes.append(write)
+            before = None if row is None else entries.resource_entry(owner, row)
+            self.writing.tell(subject, owner, before, entries.resource_entry(owner, write))
+            if not same_path:
+                self.writing.touch(owner)
+        writes += self._retargeted()
+        self.writing.change.resources.extend(_ancestors_first(writes))
+
+    def _retargeted(self) -> Iterator[ResourceWrite]:
+        """Resources that the model does not name, whose type is the customer's own from now on (V3)."""
+        for customer_id, type_id in sorted(shadows(self.draft, self.present)):
+            shared = self.present.types[None, type_id].id
+            for row in self.reader.resources(self.present.customers[customer_id].id):
+                named = self.whole.nodes.get((customer_id, row.resource_id))
+                if row.type == shared and (named is None or named.place is None):
+                    yield rewritten(customer_id, row, type_customer_id=customer_id)
+
+    # ------------------------------------------------------------------ allocations, rates
+
+    def _allocations(self) -> None:
+        decimals = {each.currency_id: each.decimals for each in self.present.currencies.values()}
+        decimals |= {each.currency_id: each.decimals for each in self.writing.change.currencies}
+        currency_ids = {row.id: row.currency_id for row in self.present.currencies.values()}
+        former = {row.currency_id: row.decimals for row in self.present.currencies.values()}
+        for entry, owner in zip(self.draft.model.allocations, self.owners.allocations, strict=True):
+            assert owner is not None  # else there was a problem
+            currency_id = entry.credit_currency
+            write = AllocationWrite(
+                customer_id=owner,
+                allocation_id=entry.id,
+                resource_id=entry.resource_id,
+                currency_id=currency_id,
+                limit_units=to_units(entry.limit, decimals[currency_id], "limit", maximum=LIMIT_MAX),
+                enforcement=entry.enforcement_type,
+            )
+            key = key_of_allocation(owner, entry.id, entry.resource_id, currency_id)
+            row = self.present.allocations.get(key)
+            subject = entries.allocation_name(entry.id, entry.resource_id, currency_id)
+            before = None
+            if row is not None:
+                was = currency_ids[row.currency]
+                here = (row.resource_id, was) == (write.resource_id, currency_id)
+                if here and (row.limit_units, row.enforcement) == (write.limit_units, write.enforcement):
+                    self.writing.keep(subject, owner)
+                    continue
+                before = entries.allocation_entry(owner, row, was, former[was])
+            self.writing.change.allocations.append(write)
+            after = entries.allocation_entry(owner, write, currency_id, decimals[currency_id])
+            self.writing.tell(subject, owner, before, after)
+            self.writing.touch(owner)
+        for currency_id, rows in self.present.rescaled.items():
+            for customer_id, row in rows:
+                self._rescale(customer_id, row, currency_id, decimals[currency_id])
+
+    def _rescale(self, customer_id: str, row: AllocationRow, currency_id: str, decimals: int) -> None:
+        """A limit that the model does not name, in a currency that gets other decimals: as it was."""
+        limit = to_amount(row.limit_units, self.present.currencies[currency_id].decimals)
+        self.writing.change.allocations.append(
+            AllocationWrite(
+                customer_id=customer_id,
+                allocation_id=row.allocation_id,
+                resource_id=row.resource_id,
+                currency_id=currency_id,
+                limit_units=to_units(limit, decimals, "limit", maximum=LIMIT_MAX),
+                enforcement=row.enforcement,
+            )
+        )
+
+    def _rates(self) -> None:
+        for entry in self.draft.model.rates:
+            row = self.present.rates.get((entry.customer_id, entry.event_name, entry.credit_currency))
+            write = RateWrite(
+                customer_id=entry.customer_id,
+                event_name=entry.event_name,
+                currency_id=entry.credit_currency,
+                credits=entries.number_text(entry.credits),
+                terms=entries.terms_text(entry),
+            )
+            subject = entries.rate_name(entry.event_name, entry.credit_currency)
+            if row is not None and (row.credits, row.terms) == (write.credits, write.terms):
+                self.writing.keep(subject, entry.customer_id)
+                continue
+            self.writing.change.rates.append(write)
+            before = None if row is None else entries.rate_entry(row, entry.credit_currency)
+            after = entries.rate_entry(write, entry.credit_currency)
+            self.writing.tell(subject, entry.customer_id, before, after)
+            self.writing.touch(entry.customer_id)
+
+
+def rewritten(customer_id: str, row: ResourceRow, *, type_customer_id: str | None) -> ResourceWrite:
+    """A resource's row as it stands, to be written with a change."""
+    return ResourceWrite(
+        customer_id=customer_id,
+        resource_id=row.resource_id,
+        type_id=row.type_id,
+        type_customer_id=type_customer_id,
+        parent_resource_id=row.parent_resource_id,
+        name=row.name,
+        properties=row.properties,
+        archived_at_us=row.archived_at_us,
+        suspension=row.suspension,
+    )
+
+
+def _is_type(row: TypeRow, entry: ResourceType) -> bool:
+    return (
+        row.name == entry.name
+        and row.parent_type_id == entry.parent_resource_type_id
+        and tuple(row.attribution_keys) == entry.attribution_keys
+        and entries.type_of(row).properties == entry.properties
+    )
+
+
+def _ancestors_first(writes: Sequence[ResourceWrite]) -> list[ResourceWrite]:
+    """The same, every parent that is among them before its children."""
+    by_key = {(each.customer_id, each.resource_id): each for each in writes}
+    ordered: dict[tuple[str, str], ResourceWrite] = {}
+    for each in writes:
+        trail: list[tuple[str, str]] = []
+        key: tuple[str, str] | None = (each.customer_id, each.resource_id)
+        while key is not None and key in by_key and key not in ordered:
+            trail.append(key)
+            parent_id = by_key[key].parent_resource_id
+            key = None if parent_id is None else (key[0], parent_id)
+        for found in reversed(trail):
+            ordered[found] = by_key[found]
+    return list(ordered.values())

@@ -1,0 +1,142 @@
+"""Pruning: what the ledger has and a model does not name.
+
+Here: which resources, allocations and rates those are, within the customers that the model
+names; archiving or removing them. Not here: what the model names (planning.py).
+
+A list that the model leaves out says nothing of what is in the ledger; an empty one says that
+there is none. So pruning by a model without `resources` archives no resource, and without
+`rates` it retires no rate; with `rates` those for all are looked at too. A resource is named
+by an entry, as a parent, or by an allocation on it. What is archived already, or stands below
+something archived, is left as it is: restoring that brings it back as it was. Customers, types
+and currencies are never pruned.
+"""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+
+from stiggctl.holder.models import entries
+from stiggctl.holder.models.planning import Plan, rewritten
+from stiggctl.holder.models.present import AllocationKey, key_of_allocation, named_resources
+from stiggctl.ledger.records import (
+    AllocationRow,
+    CustomerRow,
+    RateRow,
+    ResourceRow,
+)
+from stiggctl.validation import ResourceKey
+
+# A customer that has far more than the model names is not what the model is about: who puts one
+# user into an organisation of a million is not told of the others, nor waits until they are read.
+_TOLD_PER_NAMED, _TOLD_AT_LEAST = 10, 1_000
+
+
+@dataclass(slots=True)
+class Rest:
+    """What the model does not name."""
+
+    resources: list[tuple[str, ResourceRow]] = field(default_factory=list)
+    allocations: list[tuple[str, AllocationRow]] = field(default_factory=list)
+    rates: list[RateRow] = field(default_factory=list)
+    beyond: list[str] = field(default_factory=list)  #: customers that have too many to look at
+
+
+def rest_of(plan: Plan, *, everything: bool) -> Rest:
+    """What the ledger has in the customers that the model names, and the model does not name.
+
+    But for `everything`, a customer with far more than the model names is left out (`beyond`).
+    """
+    model, rest = plan.draft.model, Rest()
+    lists = model.model_fields_set
+    named = named_resources(plan.draft, plan.owners)
+    most = None if everything else _TOLD_PER_NAMED * len(named) + _TOLD_AT_LEAST
+    if lists & {"resources", "allocations"}:
+        limits = {
+            key_of_allocation(owner, entry.id, entry.resource_id, entry.credit_currency)
+            for entry, owner in zip(model.allocations, plan.owners.allocations, strict=True)
+            if owner is not None
+        }
+        for customer in plan.present.customers.values():
+            _add_rest(plan, rest, customer, named, limits, most)
+    if "rates" in lists:
+        priced = {(entry.customer_id, entry.event_name, entry.credit_currency) for entry in model.rates}
+        rest.rates = [
+            row
+            for key, row in plan.present.rates.items()
+            if key not in priced and (key[0] is None or key[0] in plan.present.customers)
+        ]
+    return rest
+
+
+def _add_rest(
+    plan: Plan,
+    rest: Rest,
+    customer: CustomerRow,
+    named: AbstractSet[ResourceKey],
+    limits: AbstractSet[AllocationKey],
+    most: int | None,
+) -> None:
+    lists, customer_id = plan.draft.model.model_fields_set, customer.customer_id
+    hidden: set[int] = set()  # archived, or below something archived
+    outside: list[ResourceRow] = []
+    for number, row in enumerate(plan.reader.resources(customer.id)):
+        if number == most:
+            rest.beyond.append(customer_id)
+            return
+        if row.archived_at_us is not None or row.parent in hidden:
+            hidden.add(row.id)
+        elif (customer_id, row.resource_id) not in named:
+            outside.append(row)
+    if "resources" in lists:
+        rest.resources += ((customer_id, row) for row in outside)
+    if "allocations" in lists:
+        currency_ids = {row.id: row.currency_id for row in plan.present.currencies.values()}
+        for limit in plan.reader.allocations(customer.id):
+            currency_id = currency_ids[limit.currency]
+            key = key_of_allocation(customer_id, limit.allocation_id, limit.resource_id, currency_id)
+            if key not in limits and limit.resource not in hidden:
+                rest.allocations.append((customer_id, limit))
+
+
+def names_of(plan: Plan, rest: Rest) -> tuple[str, ...]:
+    """Readable names of what the model does not name."""
+    currency_ids = {row.id: row.currency_id for row in plan.present.currencies.values()}
+    names = [
+        entries.of_customer(entries.resource_name(row.resource_id), customer_id)
+        for customer_id, row in rest.resources
+    ]
+    for customer_id, limit in rest.allocations:
+        name = entries.allocation_name(limit.allocation_id, limit.resource_id, currency_ids[limit.currency])
+        names.append(entries.of_customer(name, customer_id))
+    for rate in rest.rates:
+        name = entries.rate_name(rate.event_name, currency_ids[rate.currency])
+        names.append(entries.of_customer(name, rate.customer_id))
+    names += (entries.of_customer("many more resources", customer_id) for customer_id in rest.beyond)
+    return tuple(names)
+
+
+def prune_rest(plan: Plan, rest: Rest, at_us: int) -> None:
+    """Archive the resources of the rest, remove its allocations, retire its rates."""
+    writing, change = plan.writing, plan.writing.change
+    currencies = {row.id: row for row in plan.present.currencies.values()}
+    for customer_id, row in rest.resources:
+        was = rewritten(customer_id, row, type_customer_id=plan.present.type_keys[row.type][0])
+        write = replace(was, archived_at_us=at_us)
+        change.resources.append(write)
+        before, after = (entries.resource_entry(customer_id, each) for each in (was, write))
+        name = entries.resource_name(row.resource_id)
+        writing.tell(name, customer_id, before, after, outcome="archived")
+        writing.touch(customer_id)
+    for customer_id, limit in rest.allocations:
+        currency = currencies[limit.currency]
+        change.allocations_removed.append(limit.id)
+        before = entries.allocation_entry(customer_id, limit, currency.currency_id, currency.decimals)
+        name = entries.allocation_name(limit.allocation_id, limit.resource_id, currency.currency_id)
+        writing.tell(name, customer_id, before, None, outcome="archived")
+        writing.touch(customer_id)
+    for rate in rest.rates:
+        currency_id = currencies[rate.currency].currency_id
+        change.rates_retired.append(rate.id)
+        name = entries.rate_name(rate.event_name, currency_id)
+        before = entries.rate_entry(rate, currency_id)
+        writing.tell(name, rate.customer_id, before, None, outcome="archived")
+        writing.touch(rate.customer_id)

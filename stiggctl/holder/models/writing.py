@@ -1,0 +1,80 @@
+"""Writing: a change of the model as it is put together, with what will be told of it.
+
+Here: rows to write, audit lines and readable names, kept together so that none is without the
+others. Not here: which entries change (planning.py), who writes them (ledger/).
+"""
+
+from typing import Literal, NamedTuple
+
+from stiggctl.definitions import Applied
+from stiggctl.holder.models.entries import of_customer
+from stiggctl.ledger.records import AuditLine, ModelChange
+
+Outcome = Literal["created", "changed", "archived"]
+
+
+class Stamp(NamedTuple):
+    """Who changes the model, when, why, and by which verb."""
+
+    at_us: int
+    actor: str | None
+    reason: str | None
+    verb: str
+
+
+class Writing:
+    """A ModelChange under construction. It has something to write exactly when `applied()` is true."""
+
+    __slots__ = ("_names", "_stamp", "change", "unchanged")
+
+    def __init__(self, expected_change: int, stamp: Stamp) -> None:
+        self.change = ModelChange(expected_change=expected_change, at_us=stamp.at_us)
+        self.unchanged: list[str] = []
+        self._stamp = stamp
+        self._names: dict[Outcome, list[str]] = {"created": [], "changed": [], "archived": []}
+
+    def tell(
+        self,
+        name: str,
+        customer_id: str | None,
+        before: str | None,
+        after: str | None,
+        *,
+        outcome: Outcome | None = None,
+    ) -> None:
+        """One audit line, and one name in what was applied: created where nothing was before."""
+        found = outcome or ("created" if before is None else "changed")
+        self._names[found].append(of_customer(name, customer_id))
+        self.change.audit.append(
+            AuditLine(
+                at_us=self._stamp.at_us,
+                customer_id=customer_id,
+                actor=self._stamp.actor,
+                reason=self._stamp.reason,
+                verb=self._stamp.verb,
+                subject=name,
+                before=before,
+                after=after,
+            )
+        )
+
+    def keep(self, name: str, customer_id: str | None) -> None:
+        """An entry that is as it was."""
+        self.unchanged.append(of_customer(name, customer_id))
+
+    def touch(self, customer_id: str | None) -> None:
+        """Paths of the customer (None: of all) may not be what they were."""
+        if customer_id is None:
+            self.change.for_all = True
+        else:
+            self.change.customers_touched.add(customer_id)
+
+    def applied(self, not_named: tuple[str, ...] = ()) -> Applied:
+        """What people are told once it is written."""
+        return Applied(
+            created=tuple(self._names["created"]),
+            changed=tuple(self._names["changed"]),
+            unchanged=tuple(self.unchanged),
+            archived=tuple(self._names["archived"]),
+            not_named=not_named,
+        )

@@ -1,0 +1,338 @@
+"""Trees: from the ledger's rows to paths, for what is named and what is above it.
+
+Here: who a request means (customer, resources), loading their nodes, making orders and
+wishes ready. Not here: the model's writing (models.py), waiting for the ledger (exchange.py).
+
+  T1  Only the named resources and their ancestors are ever loaded: the first decision in a
+      ledger of a million resources costs what one of a hundred does.
+  T2  An id that no resource has is never kept.
+  T3  Rows are read first, then laid under the stripe's lock, only if its version is still
+      the one before the reading.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from stiggctl.answers import AccessDeniedReason, Refusal, Sight
+from stiggctl.decision.cells import CellNumbers, Strand, Stripe
+from stiggctl.decision.decide import Wants, gather
+from stiggctl.decision.paths import Node, Tail, compile_path, tail_of_members
+from stiggctl.errors import AmbiguousResource, CustomerNotFound, LedgerUnavailable, ResourceNotFound
+from stiggctl.holder.orders import Order, Way, Wish
+from stiggctl.ledger import Reader, Stale
+from stiggctl.ledger.records import (
+    AllocationRow,
+    Ask,
+    Booking,
+    CellKey,
+    CellRow,
+    CustomerRow,
+    Orphan,
+    ResourceRow,
+)
+from stiggctl.windows import to_text
+
+if TYPE_CHECKING:
+    from stiggctl.holder import Holder
+
+#: How often a path is loaded anew because the model changed while it was read.
+LOADS_MAX = 8
+
+
+class Meant(NamedTuple):
+    """Whom a request means; with a refusal where the policy is to deny what is unknown."""
+
+    customer: CustomerRow | None
+    ids: tuple[str, ...]
+    refusal: Refusal | None
+
+
+def find_meant(
+    reader: Reader, customer_id: str | None, ids: Sequence[str], unknown_resources: str
+) -> Meant:
+    """The customer and those of the ids that it has.
+
+    `unknown_resources`: "error" raises CustomerNotFound or ResourceNotFound, "deny" returns a
+    refusal, "ignore" leaves unknown ids out (one must be known, unless the customer is named).
+    Raises AmbiguousResource where several customers have all that are known.
+    """
+    if customer_id is None:
+        return _find_customer(reader, ids, unknown_resources)
+    customers = reader.customers([customer_id])
+    if not customers:
+        if unknown_resources == "deny":
+            refusal = Refusal(
+                AccessDeniedReason.CUSTOMER_NOT_FOUND, f"customer {customer_id}", "does not exist"
+            )
+            return Meant(None, (), refusal)
+        raise CustomerNotFound(customer_id=customer_id)
+    found = {row.resource_id for row in reader.lineage(customers[0].id, ids)}
+    unknown = tuple(one for one in dict.fromkeys(ids) if one not in found)
+    known = tuple(one for one in ids if one in found)
+    if not unknown or unknown_resources == "ignore":
+        return Meant(customers[0], known, None)
+    return _unknown(unknown, customers[0], known, unknown_resources)
+
+
+def _find_customer(reader: Reader, ids: Sequence[str], unknown_resources: str) -> Meant:
+    holders = reader.customers_with(ids)
+    unknown = tuple(one for one in dict.fromkeys(ids) if not holders.get(one))
+    wanted = [one for one in ids if holders.get(one)] if unknown_resources == "ignore" else list(ids)
+    if not wanted or (unknown and unknown_resources != "ignore"):
+        return _unknown(unknown, None, (), "error" if unknown_resources == "ignore" else unknown_resources)
+    having_all = set.intersection(*(holders[one] for one in wanted))
+    if len(having_all) > 1:
+        raise AmbiguousResource(resource_ids=tuple(wanted), customer_ids=tuple(sorted(having_all)))
+    if not having_all:
+        # Each is known to somebody, but nobody has all: name those that the likeliest lacks.
+        likeliest = max(
+            sorted(set().union(*(holders[one] for one in wanted))),
+            key=lambda customer: sum(customer in holders[one] for one in wanted),
+        )
+        lacking = tuple(one for one in wanted if likeliest not in holders[one])
+        customer = reader.customers([likeliest])[0]
+        return _unknown(lacking, customer, (), "error" if unknown_resources == "ignore" else unknown_resources)
+    return Meant(reader.customers(sorted(having_all))[0], tuple(wanted), None)
+
+
+def _unknown(
+    unknown: tuple[str, ...], customer: CustomerRow | None, known: tuple[str, ...], policy: str
+) -> Meant:
+    if policy == "deny":
+        subject = "resource " + ", ".join(unknown)
+        refusal = Refusal(AccessDeniedReason.RESOURCE_NOT_FOUND, subject, "does not exist")
+        return Meant(customer, known, refusal)
+    raise ResourceNotFound(
+        resource_ids=unknown, customer_id=None if customer is None else customer.customer_id
+    )
+
+
+# -------------------------------------------------------------------- rows to nodes
+
+
+def nodes_of(
+    rows: Iterable[ResourceRow],
+    allocations: Iterable[AllocationRow],
+    cells: Mapping[CellKey, CellRow],
+    now_us: int,
+) -> dict[str, Node]:
+    """The nodes of one currency, by id; rows come ancestors first."""
+    of_resource: dict[int, list[CellNumbers]] = {}
+    for one in sorted(allocations, key=lambda one: (one.enforcement != "HARD", one.id)):
+        cell = cells[CellKey(one.id, one.resource, 0)]
+        of_resource.setdefault(one.resource, []).append(
+            CellNumbers(
+                cell=cell.id,
+                hard=one.enforcement == "HARD",
+                allocation_id=one.allocation_id or "",
+                limit=one.limit_units,
+                used=cell.used,
+                granted=cell.granted,
+                orphans=tuple((orphan.units, orphan.until_us) for orphan in cell.orphans),
+            )
+        )
+    nodes: dict[int, Node] = {}
+    for row in rows:
+        nodes[row.id] = Node(
+            resource_id=row.resource_id,
+            row=row.id,
+            type_id=row.type_id,
+            parent=None if row.parent is None else nodes[row.parent],
+            refusal=_refusal_of(row, now_us),
+            cells=of_resource.get(row.id, []),
+        )
+    return {node.resource_id: node for node in nodes.values()}
+
+
+def _refusal_of(row: ResourceRow, now_us: int) -> Refusal | None:
+    subject = f"resource {row.resource_id}"
+    if row.archived_at_us is not None:
+        return Refusal(AccessDeniedReason.RESOURCE_ARCHIVED, subject, "is archived")
+    if row.suspension is None:
+        return None
+    told = json.loads(row.suspension)
+    until_us = told.get("until_us")
+    if until_us is not None and until_us <= now_us:
+        return None
+    detail = "is suspended" if until_us is None else f"is suspended until {to_text(until_us)}"
+    reason = told.get("reason")
+    return Refusal(
+        AccessDeniedReason.SUSPENDED, subject, f"{detail}: {reason}" if reason else detail, until_us
+    )
+
+
+def refusal_of_customer(row: CustomerRow) -> Refusal | None:
+    """Why nobody of this customer may spend."""
+    if row.archived_at_us is None:
+        return None
+    return Refusal(AccessDeniedReason.CUSTOMER_ARCHIVED, f"customer {row.customer_id}", "is archived")
+
+
+# -------------------------------------------------------------------- into memory
+
+
+class Trees:
+    """Loads paths into the stripes of one holder."""
+
+    def __init__(self, holder: "Holder") -> None:
+        self._holder = holder
+
+    def load(self, stripe: Stripe, strands: Sequence[Strand], ids: Sequence[str]) -> None:
+        """Compile the path of these resources in each currency, from the ledger.
+
+        Raises ResourceNotFound where one is not there (any more). May do nothing because the
+        model changed meanwhile: the caller looks, and loads again.
+        """
+        version = stripe.version
+        found = self._read(stripe, strands, ids)
+        if found is None:
+            return
+        customer, nodes_by_strand = found
+        holder = self._holder
+        with stripe.lock:
+            if stripe.version != version:
+                return
+            for strand, nodes in nodes_by_strand:
+                compile_path(
+                    strand,
+                    [nodes[one] for one in ids],
+                    version=version,
+                    refuse_unlimited=holder.options.default_access == "deny",
+                    customer_refusal=refusal_of_customer(customer),
+                )
+
+    def _read(
+        self, stripe: Stripe, strands: Sequence[Strand], ids: Iterable[str]
+    ) -> tuple[CustomerRow, list[tuple[Strand, dict[str, Node]]]] | None:
+        """Nodes of each currency, all cells open; None where the model changed meanwhile."""
+        holder, wanted = self._holder, list(dict.fromkeys(ids))
+        with holder.ledger.reader() as reader:
+            change = reader.state().change
+            customers = reader.customers([stripe.customer_id])
+            rows = reader.lineage(stripe.customer_row, wanted)
+            allocations = reader.allocations(stripe.customer_row, [row.id for row in rows])
+        there = {row.resource_id for row in rows}
+        lacking = tuple(one for one in wanted if one not in there)
+        if lacking or not customers:
+            raise ResourceNotFound(resource_ids=lacking, customer_id=stripe.customer_id)
+        now_us = holder.clock.now_us()
+        found = []
+        for strand in strands:
+            of_strand = [one for one in allocations if one.currency == strand.currency_row]
+            keys = [CellKey(one.id, one.resource, 0) for one in of_strand]
+            try:
+                cells = holder.ledger.open_cells(keys, change, holder.row) if keys else {}
+            except Stale:
+                return None
+            found.append((strand, nodes_of(rows, of_strand, cells, now_us)))
+        return customers[0], found
+
+    # ---------------------------------------------------------------- orders and wishes
+
+    def make_ready(self, order: Order) -> Booking:
+        """The booking of an order, its spends set apart; loads what is not in memory."""
+        way = order.way
+        if not way.ids and not way.members:
+            return order.make_ready_without_cells()
+        wants = [(charge.strand, charge.units) for charge in order.charges]
+        for _ in range(LOADS_MAX):
+            with way.stripe.lock:
+                sights = self.sights(way, wants, NO_TIME)
+                if sights is not None:
+                    return order.make_ready(sights)
+            self._load_way(way, wants)
+        raise self._restless()
+
+    def wish_ready(self, wish: Wish, promised: dict[int, int]) -> Ask:
+        """What to ask for a wish; loads what is not in memory."""
+        for _ in range(LOADS_MAX):
+            with wish.stripe.lock:
+                sights = self.sights(wish.way, wish.wants, wish.now_us)
+                if sights is not None:
+                    return wish.ask(sights, promised)
+            self._load_way(wish.way, wish.wants)
+        raise self._restless()
+
+    def sights(self, way: Way, wants: Wants, now_us: int) -> Sequence[Sight] | None:
+        """The numbers of a way's path; None where it is not in memory. The caller has the lock."""
+        stripe = way.stripe
+        if way.by_ids:
+            return gather(stripe, way.ids[0], way.ids[1:], wants, now_us)
+        if way.fixed is None or way.fixed[0] != stripe.version:
+            return None
+        return [
+            (tail, tail.gather(stripe.numbers), [], "", units, 0)
+            for tail, (_, units) in zip(way.fixed[1], wants, strict=True)
+        ]
+
+    def _load_way(self, way: Way, wants: Wants) -> None:
+        """Load it by its ids, or just the resources that admitted it, wherever they stand now."""
+        stripe, strands = way.stripe, [strand for strand, _ in wants]
+        if way.by_ids:
+            self.load(stripe, strands, way.ids)
+            return
+        version, members = stripe.version, sorted(way.members or ())
+        found = self._read(stripe, strands, members)
+        if found is None:
+            return
+        tails: list[Tail] = []
+        with stripe.lock:
+            if stripe.version != version:
+                return
+            for strand, nodes in found[1]:
+                tails.append(tail_of_members(strand, [nodes[one] for one in members], version))
+            way.fixed = (version, tails)
+
+    def _restless(self) -> LedgerUnavailable:
+        return LedgerUnavailable(
+            location=self._holder.location,
+            reason=f"its model changed {LOADS_MAX} times while it was read",
+            remedy="try again",
+        )
+
+
+#: Bookings take place whatever is refused or suspended: no refusal of their path ends for them.
+NO_TIME = -1
+
+
+def peek(
+    reader: Reader,
+    meant: Meant,
+    amounts: Sequence[tuple[int, str, int, int]],
+    *,
+    held_elsewhere: Mapping[int, Sequence[Orphan]],
+    refuse_unlimited: bool,
+    now_us: int,
+) -> tuple[Stripe, Wants]:
+    """A stripe of its own for one look by a process that holds nothing, straight from the ledger.
+
+    `amounts`: (currency row, currency id, decimals, units); `held_elsewhere`: cell -> what
+    other processes hold of it, by end. What is granted and not held is nobody's: it remains.
+    """
+    assert meant.customer is not None
+    stripe = Stripe(meant.customer.customer_id, meant.customer.id)
+    rows = reader.lineage(meant.customer.id, meant.ids)
+    allocations = reader.allocations(meant.customer.id, [row.id for row in rows])
+    wants = []
+    for currency_row, currency_id, decimals, units in amounts:
+        strand = stripe.strand(currency_id, currency_row, decimals)
+        of_strand = [one for one in allocations if one.currency == currency_row]
+        cells = reader.cells([CellKey(one.id, one.resource, 0) for one in of_strand], 0)
+        for at, cell in enumerate(cells.values()):
+            held = (*cell.orphans, *held_elsewhere.get(cell.id, ()))
+            cell.orphans = held
+            cell.granted = max(0, cell.limit_units - cell.used - sum(one.units for one in held))
+            # One that is not open yet has no id; two of them must not be taken for one.
+            cell.id = cell.id or -1 - at
+        nodes = nodes_of(rows, of_strand, cells, now_us)
+        with stripe.lock:
+            compile_path(
+                strand,
+                [nodes[one] for one in meant.ids],
+                version=stripe.version,
+                refuse_unlimited=refuse_unlimited,
+                customer_refusal=refusal_of_customer(meant.customer),
+            )
+        wants.append((strand, units))
+    return stripe, wants

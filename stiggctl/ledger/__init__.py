@@ -1,0 +1,220 @@
+"""The ledger: where the truth is kept. Rows and transactions, no decisions.
+
+Here: what a ledger can be asked (`Ledger`, `Reader`) and how one is opened.
+Not here: which credits may be spent (decision/), when to ask and what to do with the
+answer (holder/).
+
+What always holds of every implementation:
+  L1  Each verb is one transaction: all of it, or nothing.
+  L2  Events are only ever appended. `cells.used` is the sum of its events.
+  L3  `cells.granted` is the sum of its shares, and no share is negative.
+  L4  A unique index on (customer, namespace, key, part) decides which event is first.
+  L5  Configuration and usage share no table.
+Whatever the database says is translated here, once, into a LedgerError.
+"""
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from stiggctl.ledger.records import (
+    AllocationRow,
+    AuditLine,
+    Batch,
+    CellKey,
+    CellRow,
+    CurrencyRow,
+    CustomerRow,
+    Difference,
+    EventRow,
+    HolderRow,
+    HolderWrite,
+    LedgerState,
+    ModelChange,
+    Orphan,
+    RateRow,
+    Reply,
+    ResourceRow,
+    TypeRow,
+)
+
+
+class Stale(Exception):  # a signal between two rooms, not an error
+    """The model changed since the caller read it: read it again, then ask again."""
+
+
+class Fenced(Exception):
+    """The holder's row is buried: it must enlist anew before it writes."""
+
+
+class Reader(Protocol):
+    """Reads at one moment: everything it returns is of the same snapshot.
+
+    Cheap to make, used by one thread, closed after use (a context manager).
+    """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+
+    # -- the model
+    def state(self) -> LedgerState:
+        """The ledger's one row."""
+        ...
+
+    def currencies(self) -> list[CurrencyRow]:
+        """All of them."""
+        ...
+
+    def customers(
+        self, customer_ids: Sequence[str] | None = None, *, most: int | None = None
+    ) -> list[CustomerRow]:
+        """Those named that exist; None: all. At most so many."""
+        ...
+
+    def currencies_of(self, customer: int) -> list[int]:
+        """The currencies (row ids) in which a customer has an allocation or an event."""
+        ...
+
+    def customers_with(self, resource_ids: Sequence[str]) -> dict[str, set[str]]:
+        """For each resource id that any customer has: the ids of the customers that have it."""
+        ...
+
+    def types(self) -> list[TypeRow]:
+        """All of them, of every customer (there are few)."""
+        ...
+
+    def lineage(self, customer: int, resource_ids: Sequence[str]) -> list[ResourceRow]:
+        """Those named that exist and all their ancestors, each once, ancestors first."""
+        ...
+
+    def resources(
+        self, customer: int | None = None, resource_ids: Sequence[str] | None = None
+    ) -> Iterator[ResourceRow]:
+        """Streams resources, ancestors before descendants; of one customer, of those ids."""
+        ...
+
+    def resources_by_row(self, rows: Sequence[int]) -> list[ResourceRow]:
+        """By row id."""
+        ...
+
+    def subtree(self, customer: int, resource_id: str) -> list[ResourceRow]:
+        """It and everything below it, ancestors first."""
+        ...
+
+    def allocations(
+        self, customer: int | None = None, resources: Sequence[int] | None = None
+    ) -> list[AllocationRow]:
+        """Those of a customer, on those resources (row ids)."""
+        ...
+
+    def rates(self, event_name: str | None = None) -> list[RateRow]:
+        """The live ones."""
+        ...
+
+    def audit(
+        self, customer_id: str | None = None, since_us: int | None = None, until_us: int | None = None
+    ) -> Iterator[AuditLine]:
+        """Oldest first."""
+        ...
+
+    # -- usage
+    def is_counted(self, currency: int) -> bool:
+        """Whether an event or an open cell counts in that currency (row id): then its decimals stay."""
+        ...
+
+    def cells(self, keys: Sequence[CellKey], holder: int) -> dict[CellKey, CellRow]:
+        """Those cells; one that is not open yet has id 0 and `used` summed from the events."""
+        ...
+
+    def used_under(self, customer: int, currency: int, resources: Sequence[int]) -> dict[int, int]:
+        """Resource -> units of all events under it; those without any are left out."""
+        ...
+
+    def holders(self) -> list[HolderRow]:
+        """Those not buried."""
+        ...
+
+    def event_by_key(self, customer: int, namespace: int, key: str) -> EventRow | None:
+        """The event of that key, if one was booked."""
+        ...
+
+    def event(self, event_id: int) -> EventRow | None:
+        """By the id of its part 0."""
+        ...
+
+    def reversal_of(self, event_id: int) -> EventRow | None:
+        """The event that reverses it, if there is one."""
+        ...
+
+    def events(
+        self,
+        customer: int | None = None,
+        *,
+        resource: int | None = None,
+        event_name: str | None = None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+    ) -> Iterator[EventRow]:
+        """Streams events in ledger order; `since_us` included, `until_us` not (of occurred_at)."""
+        ...
+
+    def differences(self) -> list[Difference]:
+        """Every counter that is not what it should be (L2, L3, and the integrity check)."""
+        ...
+
+
+class Ledger(Protocol):
+    """The writes; each is one transaction. Thread-safe: one write at a time, readers beside it."""
+
+    def reader(self) -> Reader:
+        """A snapshot to read from."""
+        ...
+
+    def enlist(self, holder: HolderWrite) -> int | list[HolderRow]:
+        """Write my row and return its id; or, while others are not buried, return theirs."""
+        ...
+
+    def bury(self, holder: int, orphans: dict[int, list[Orphan]], now_us: int) -> None:
+        """End a dead holder: `orphans` (by cell) stay withheld, the rest of its shares is free.
+
+        In all never more than its share of the cell: the latest ends come first.
+        """
+        ...
+
+    def raise_ttl(self, holder: int, ttl_max_ms: int) -> None:
+        """The longest ttl that this holder promised; before a longer one is used."""
+        ...
+
+    def open_cells(self, keys: Sequence[CellKey], change: int, holder: int) -> dict[CellKey, CellRow]:
+        """Open what is not open (`used` = its events so far) and return all. Raises Stale."""
+        ...
+
+    def exchange(self, batch: Batch) -> Reply:
+        """Book, give back, draw: the one write of usage. Raises Stale or Fenced, writing nothing."""
+        ...
+
+    def change_model(self, change: ModelChange, holder: int | None) -> LedgerState | list[HolderRow]:
+        """Write the rows; raises Stale. While holders other than `holder` live: returns those."""
+        ...
+
+    def still_there(self) -> None:
+        """Raise LedgerUnavailable where the place that was opened now leads elsewhere."""
+        ...
+
+    def log_bytes(self) -> int:
+        """How much has been written that no checkpoint has moved; 0 where there is no such log."""
+        ...
+
+    def checkpoint(self, *, everything: bool = False) -> None:
+        """Move what the log has into the file, as far as readers let it."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection. Safe twice."""
+        ...

@@ -1,0 +1,439 @@
+"""Records: what crosses the ledger's border, rows in and rows out.
+
+Here: plain slotted records, all numbers in units of the currency and microseconds since 1970.
+Not here: who decides what stands in them (holder/), how they are kept (sqlite/).
+
+`id` in a record is the ledger's row number (int); `resource_id`, `customer_id` and the like
+are the texts that people write. No record has behaviour.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+# Namespaces of idempotency keys: one is the users', one is ours (settle, reverse, no key given).
+KEYS_OF_USERS = 0
+KEYS_OF_OURS = 1
+
+# Bits of `events.flags`.
+LATE = 1
+EXPIRED = 2
+ESTIMATED = 4
+UNBACKED = 8
+
+
+class LedgerState(NamedTuple):
+    """The one row of `ledger`."""
+
+    id: str
+    schema_version: int
+    model_version: int  #: raised by what is for all customers
+    change: int  #: raised by every model change
+
+
+# ------------------------------------------------------------------ the model, as rows
+
+
+@dataclass(slots=True, kw_only=True)
+class CurrencyRow:
+    """A credit currency."""
+
+    id: int
+    currency_id: str
+    name: str | None
+    decimals: int
+
+
+@dataclass(slots=True, kw_only=True)
+class CustomerRow:
+    """A customer, and the version of its model."""
+
+    id: int
+    customer_id: str
+    name: str | None
+    model_version: int
+    archived_at_us: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class TypeRow:
+    """A resource type; customer_id None: for all customers."""
+
+    id: int
+    customer_id: str | None
+    type_id: str
+    name: str | None
+    parent_type_id: str | None
+    attribution_keys: tuple[str, ...]
+    properties: str  #: JSON: {name: {"type", "required", "values"}}
+
+
+@dataclass(slots=True, kw_only=True)
+class ResourceRow:
+    """A resource. `parent` and `type` are row ids; the texts stand beside them."""
+
+    id: int
+    customer: int
+    resource_id: str
+    type: int
+    type_id: str
+    parent: int | None
+    parent_resource_id: str | None
+    name: str | None
+    properties: str  #: JSON
+    archived_at_us: int | None
+    suspension: str | None  #: JSON: {"reason", "until_us", "actor", "since_us"}
+
+
+@dataclass(slots=True, kw_only=True)
+class AllocationRow:
+    """A limit on a resource in a currency."""
+
+    id: int
+    customer: int
+    allocation_id: str | None
+    resource: int
+    resource_id: str
+    currency: int
+    limit_units: int
+    enforcement: Literal["HARD", "SOFT"]
+
+
+@dataclass(slots=True, kw_only=True)
+class RateRow:
+    """What an event costs in a currency. A changed rate is a new row; the old one is retired."""
+
+    id: int
+    customer_id: str | None
+    event_name: str
+    currency: int
+    credits: str  #: a decimal number
+    terms: str  #: JSON: [{"dimension", "credits", "per"}]
+
+
+@dataclass(slots=True, kw_only=True)
+class AuditLine:
+    """Who changed what of the model, when and why."""
+
+    at_us: int
+    customer_id: str | None
+    actor: str | None
+    reason: str | None
+    verb: str  #: apply, put_resource, suspend …
+    subject: str  #: "resource user-01"
+    before: str | None  #: JSON of what was there
+    after: str | None  #: JSON of what is there now
+
+
+@dataclass(slots=True, kw_only=True)
+class ResourceWrite:
+    """A resource as it is to stand (inserted, or replaced whole by its key)."""
+
+    customer_id: str
+    resource_id: str
+    type_id: str
+    type_customer_id: str | None  #: whose type it is: None, one for all
+    parent_resource_id: str | None
+    name: str | None
+    properties: str
+    archived_at_us: int | None
+    suspension: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class AllocationWrite:
+    """An allocation as it is to stand. Its key: `allocation_id`, else (resource, currency)."""
+
+    customer_id: str
+    allocation_id: str | None
+    resource_id: str
+    currency_id: str
+    limit_units: int
+    enforcement: Literal["HARD", "SOFT"]
+
+
+@dataclass(slots=True, kw_only=True)
+class CustomerWrite:
+    """A customer as it is to stand."""
+
+    customer_id: str
+    name: str | None
+    archived_at_us: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class CurrencyWrite:
+    """A currency as it is to stand. Decimals never change once an event or a cell exists."""
+
+    currency_id: str
+    name: str | None
+    decimals: int
+
+
+@dataclass(slots=True, kw_only=True)
+class TypeWrite:
+    """A resource type as it is to stand."""
+
+    customer_id: str | None
+    type_id: str
+    name: str | None
+    parent_type_id: str | None
+    attribution_keys: tuple[str, ...]
+    properties: str
+
+
+@dataclass(slots=True, kw_only=True)
+class RateWrite:
+    """A rate as it is to stand; a live one of the same key is retired."""
+
+    customer_id: str | None
+    event_name: str
+    currency_id: str
+    credits: str
+    terms: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ModelChange:
+    """All rows that one change of the model writes, in one transaction.
+
+    `expected_change` is the `LedgerState.change` that the writer read before it planned;
+    another one by now is Stale, and nothing is written. `for_all` raises the ledger's
+    model version too; the customers in `customers_touched` get theirs raised. Resources
+    come ancestors first.
+    """
+
+    expected_change: int
+    at_us: int
+    for_all: bool = False
+    customers_touched: set[str] = field(default_factory=set)
+    currencies: list[CurrencyWrite] = field(default_factory=list)
+    customers: list[CustomerWrite] = field(default_factory=list)
+    types: list[TypeWrite] = field(default_factory=list)
+    types_removed: list[int] = field(default_factory=list)
+    resources: list[ResourceWrite] = field(default_factory=list)
+    allocations: list[AllocationWrite] = field(default_factory=list)
+    allocations_removed: list[int] = field(default_factory=list)
+    rates: list[RateWrite] = field(default_factory=list)
+    rates_retired: list[int] = field(default_factory=list)
+    audit: list[AuditLine] = field(default_factory=list)
+
+
+# ------------------------------------------------------------------ usage
+
+
+@dataclass(slots=True, kw_only=True)
+class HolderWrite:
+    """A process that enlists."""
+
+    name: str
+    host: str
+    boot: str
+    pid: int
+    lock_inode: int
+    ttl_max_ms: int
+
+
+@dataclass(slots=True, kw_only=True)
+class HolderRow:
+    """A process that has reserved, consumed or reported; state 0 lives, 1 is buried."""
+
+    id: int
+    name: str
+    host: str
+    boot: str
+    pid: int
+    lock_inode: int
+    state: int
+    ttl_max_ms: int
+
+
+class Orphan(NamedTuple):
+    """Units that a dead holder held of a cell, withheld until its reservations end."""
+
+    units: int
+    until_us: int
+
+
+@dataclass(slots=True, kw_only=True)
+class CellRow:
+    """One cell as the ledger has it, seen by one holder.
+
+    `granted` is the asking holder's share (0 for a reader); `others` what living other
+    holders were granted; `orphans` what dead ones held, by end, earliest first.
+    """
+
+    id: int
+    allocation: int
+    resource: int
+    limit_units: int
+    used: int
+    granted: int
+    exact: bool
+    others: int
+    orphans: tuple[Orphan, ...]
+
+
+class CellKey(NamedTuple):
+    """Which cell: an allocation for a resource in the window that starts then (0: for ever)."""
+
+    allocation: int
+    resource: int
+    window_start_us: int
+
+
+class Spend(NamedTuple):
+    """Of one event in one cell: `used` grows by `amount_units`, my share falls by `spend_units`."""
+
+    cell: int
+    amount_units: int
+    spend_units: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Part:
+    """What one event costs in one currency."""
+
+    currency: int
+    amount_units: int
+    rate: int | None
+    spends: tuple[Spend, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Booking:
+    """One event to append. `members` are row ids of its resources and all their ancestors."""
+
+    customer: int
+    namespace: int
+    key: str
+    members: tuple[int, ...]  #: sorted, each once
+    parts: tuple[Part, ...]  #: at least one
+    event_name: str | None
+    dimensions: str  #: JSON object; "{}" where none
+    occurred_at_us: int
+    reservation: str | None
+    reverses: int | None
+    flags: int
+    unattributed: str | None  #: JSON list of ids that no resource has
+    fingerprint: bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class EventPart:
+    """A booked part of an event, with the largest overage over its limits."""
+
+    currency: int
+    amount_units: int
+    overage_units: int
+    rate: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class EventRow:
+    """One event as booked; `id` is that of its part 0."""
+
+    id: int
+    customer: int
+    namespace: int
+    key: str
+    members: tuple[int, ...]
+    parts: tuple[EventPart, ...]
+    event_name: str | None
+    dimensions: str
+    occurred_at_us: int
+    booked_at_us: int
+    reservation: str | None
+    reverses: int | None
+    flags: int
+    unattributed: str | None
+    fingerprint: bytes
+
+
+class CellBooked(NamedTuple):
+    """What one booking did to one cell: `used` right after it, and its overage there."""
+
+    cell: int
+    used_after: int
+    overage_units: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Booked:
+    """A booking that was new: it is in the ledger now."""
+
+    event_id: int
+    booked_at_us: int
+    cells: tuple[tuple[CellBooked, ...], ...]  #: of each part, in the order of its spends
+
+
+@dataclass(slots=True, kw_only=True)
+class Known:
+    """A booking whose key was taken; nothing changed. The fingerprints say whether it conflicts."""
+
+    event: EventRow
+
+
+@dataclass(slots=True, kw_only=True)
+class Refused:
+    """A booking that would take a counter past its bound; nothing of it was booked."""
+
+    cell: int
+    used: int
+
+
+class Give(NamedTuple):
+    """Spare that a holder returns."""
+
+    cell: int
+    units: int
+
+
+class AskCell(NamedTuple):
+    """One HARD cell of an ask, and what the asker has spare in it (never negative there)."""
+
+    cell: int
+    spare_units: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Ask:
+    """A wish for room in all of `cells` at once: `amount_units`, or what fits if >= the minimum.
+
+    `request_units` sizes the surplus: how large one such request is (for a check, whose
+    amount is 0, what was asked about).
+    """
+
+    cells: tuple[tuple[AskCell, int, int], ...]  #: (cell, amount_units, minimum_units)
+    request_units: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """What one exchange carries."""
+
+    holder: int
+    change: int  #: the LedgerState.change that the cells in it were found under
+    now_us: int
+    bookings: list[Booking]
+    gives: list[Give]
+    asks: list[Ask]
+
+
+@dataclass(slots=True, kw_only=True)
+class Reply:
+    """What an exchange did.
+
+    `cells` has every cell that a booking, give or ask of the batch named and that exists.
+    """
+
+    bookings: list[Booked | Known | Refused]
+    asks: list[bool]  #: granted, or short in some cell
+    cells: dict[int, CellRow]
+
+
+class Difference(NamedTuple):
+    """A number in the ledger that is not what its events or shares add up to."""
+
+    what: str  #: "used of cell 7 (allocation 3, resource 'user-01', ai-tokens)"
+    stored: int
+    computed: int

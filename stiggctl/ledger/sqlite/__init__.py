@@ -1,0 +1,124 @@
+"""The SQLite ledger: one file, one writing connection, readers beside it.
+
+Here: the Ledger protocol over the rooms of this package. Not here: where a file may lie, and
+":memory:" (ledger/opening.py).
+
+    connections   opening, the write lock, transactions, forks     troubles    SQLite's errors in our words
+    schema        making and migrating a file                      statements  the named SQL
+    usage         the exchange, by reckoning over numbers          cells       opening what it touches
+    holders       who writes                                       model       changing what is limited
+    reading       snapshots: model_rows, events, cells             verifying   what should be equal, and is not
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from stiggctl.errors import LedgerUnavailable
+from stiggctl.ledger.records import (
+    Batch,
+    CellKey,
+    CellRow,
+    HolderRow,
+    HolderWrite,
+    LedgerState,
+    ModelChange,
+    Orphan,
+    Reply,
+)
+from stiggctl.ledger.sqlite import cells, holders, model
+from stiggctl.ledger.sqlite.connections import Connections, Synchronous
+from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS
+from stiggctl.ledger.sqlite.reading import SqliteReader
+from stiggctl.ledger.sqlite.schema import make_ready
+from stiggctl.ledger.sqlite.usage import Usage
+
+
+class SqliteLedger:
+    """A ledger in an SQLite file; see ledger.Ledger for what its verbs promise.
+
+    Thread-safe. After a fork both processes may use it: each opens its own connections.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        location: str,
+        synchronous: Synchronous,
+        create: bool,
+        patience_seconds: float = PATIENCE_SECONDS,
+        on_close: Callable[[], object] | None = None,
+    ) -> None:
+        """Open `path`, which is absolute; `location` is how people call it."""
+        self.location = location
+        self.path = path
+        self._on_close = on_close
+        self._connections = Connections(
+            path, location=location, synchronous=synchronous, patience_seconds=patience_seconds
+        )
+        try:
+            make_ready(self._connections, create=create)
+            self._identity = self._identity_now()
+        except BaseException:
+            self._connections.close()
+            raise
+        self._usage = Usage(self._connections)
+
+    def reader(self) -> SqliteReader:
+        """A snapshot to read from."""
+        return SqliteReader(self._connections)
+
+    def enlist(self, holder: HolderWrite) -> int | list[HolderRow]:
+        """Write my row and return its id; or, while others are not buried, return theirs."""
+        return self._connections.transact(lambda cursor: holders.enlist(cursor, holder))
+
+    def bury(self, holder: int, orphans: dict[int, list[Orphan]], now_us: int) -> None:
+        """End a dead holder: `orphans` (by cell) stay withheld, the rest of its shares is free."""
+        self._connections.transact(lambda cursor: holders.bury(cursor, holder, orphans, now_us))
+
+    def raise_ttl(self, holder: int, ttl_max_ms: int) -> None:
+        """The longest ttl that this holder promised; before a longer one is used."""
+        self._connections.transact(lambda cursor: holders.raise_ttl(cursor, holder, ttl_max_ms))
+
+    def open_cells(self, keys: Sequence[CellKey], change: int, holder: int) -> dict[CellKey, CellRow]:
+        """Open what is not open (`used` = its events so far) and return all. Raises Stale."""
+        with self.reader() as reader:
+            return cells.open_all(self._connections, reader.rows, keys, change=change, holder=holder)
+
+    def exchange(self, batch: Batch) -> Reply:
+        """Book, give back, draw: the one write of usage. Raises Stale or Fenced, writing nothing."""
+        return self._usage.exchange(batch)
+
+    def change_model(self, change: ModelChange, holder: int | None) -> LedgerState | list[HolderRow]:
+        """Write the rows; raises Stale. While holders other than `holder` live: returns those."""
+        return self._connections.transact(lambda cursor: model.change_model(cursor, change, holder))
+
+    def checkpoint(self, *, everything: bool = False) -> None:
+        """Move what the log has into the file, as far as readers let it."""
+        self._connections.checkpoint(everything=everything)
+
+    def log_bytes(self) -> int:
+        """How long the log is that the next checkpoint moves."""
+        return self._connections.log_bytes()
+
+    def still_there(self) -> None:
+        """Raise LedgerUnavailable where the path no longer names the file that is open."""
+        if self._identity_now() != self._identity:
+            raise LedgerUnavailable(
+                location=self.location,
+                reason="the file was replaced, moved or deleted while it was open",
+                remedy="close it, and open it again",
+            )
+
+    def _identity_now(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def close(self) -> None:
+        """Close every connection. Safe twice."""
+        self._connections.close()
+        if self._on_close is not None:
+            self._on_close()

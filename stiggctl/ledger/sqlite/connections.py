@@ -1,0 +1,313 @@
+"""Connections: the only place that opens SQLite, takes its write lock and ends a transaction.
+
+Here: the one writing connection, the reading ones, waiting for locks, checkpoints, and that
+none of it crosses a fork. Not here: how long one waits for a lock (patience.py), what is read
+or written (usage.py, model.py, reading.py), how a file becomes a ledger (schema.py).
+
+What always holds:
+  C1  A connection is used by one thread at a time: the writing one under `_lock`, a reading
+      one under its own. Shared, sqlite3 returns wrong rows (CPython #118172).
+  C2  A transaction that does not reach its COMMIT is rolled back whole, whatever ended it; one
+      that an interrupt tore between two steps is rolled back before the next begins.
+  C3  `epoch` grows by one with each commit and by two with each failure. So what was read in
+      a transaction is known to be still true by comparing two numbers (numbers.py).
+  C4  No connection is open in two processes. SQLite keeps its locks per process and in memory:
+      a child that inherits a connection, even untouched, opens its own beside it without locks,
+      and loses what it commits when the parent closes (tried). So before a fork the connections
+      are closed, and both sides open theirs again when they next need one.
+"""
+
+import copy
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Literal, TypeVar
+
+from stiggctl.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
+from stiggctl.ledger.sqlite import forks
+from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS, patiently
+from stiggctl.ledger.sqlite.troubles import is_locked, translated
+
+T = TypeVar("T")
+
+# How SQLite waits for a commit to reach the disk: OFF never, NORMAL at checkpoints, FULL always.
+Synchronous = Literal["OFF", "NORMAL", "FULL"]
+
+# More than there are statements and packed sizes: none is parsed twice.
+_STATEMENTS_KEPT = 256
+# Readers come in ones and twos; an idle one costs three file descriptors and a page cache.
+_IDLE_MAX = 4
+# After a burst the log is cut back to this when it is next written from its start.
+_LOG_BYTES_KEPT = 64 * 2**20
+# A fork waits for what is under way. A transaction takes milliseconds; a long read is what may
+# take longer, and a child without this ledger is better than a fork that hangs.
+_FORK_SECONDS = 10.0
+
+
+_abandoned: list[object] = []  # in a child only: kept so that nothing collects, and closes, them
+
+
+class ReadingConnection:
+    """A connection that only reads, lent to one reader at a time."""
+
+    __slots__ = ("connection", "lock")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.lock = Lock()  # held while SQLite is at work; a fork waits for it
+
+
+class Connections:
+    """All connections that one opening of a ledger has in this process."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        location: str,
+        synchronous: Synchronous,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self.path = path
+        self.location = location
+        self.epoch = 0  # under `_lock` (C3)
+        self._synchronous = synchronous
+        self._patience_seconds = patience_seconds
+        self._lock = Lock()  # of the writing connection; taken before `_pool_lock`
+        self._writing: sqlite3.Connection | None = None  # under `_lock`; opened when first needed
+        self._broken: LedgerCorrupt | None = None  # under `_lock`; once set, nothing is written
+        self._pool_lock = Lock()
+        self._idle: list[ReadingConnection] = []  # under `_pool_lock`
+        self._lent: set[ReadingConnection] = set()  # under `_pool_lock`
+        self._closed = False  # set once, under both locks
+        self._unusable = False  # set in a child whose parent could not be quieted
+        forks.watch(self)
+
+    # ---------------------------------------------------------------- opening
+
+    def connect(self, mode: Literal["ro", "rw", "rwc"]) -> sqlite3.Connection:
+        """A new connection, with our settings."""
+        connection = sqlite3.connect(
+            f"{self.path.as_uri()}?mode={mode}",
+            uri=True,
+            timeout=0,  # we wait ourselves: `patiently`
+            isolation_level=None,  # we begin and end ourselves: `transact`
+            check_same_thread=False,  # one thread at a time, by our locks (C1)
+            cached_statements=_STATEMENTS_KEPT,
+        )
+        try:
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_KEPT}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise self._unavailable("it was closed", "open it again")
+        if self._unusable:
+            raise self._unavailable("this process was forked while its parent read it", "open it again here")
+
+    def _unavailable(self, reason: str, remedy: str) -> LedgerUnavailable:
+        return LedgerUnavailable(location=self.location, reason=reason, remedy=remedy)
+
+    # ---------------------------------------------------------------- writing
+
+    def transact(self, work: Callable[[sqlite3.Cursor], T]) -> T:
+        """Do `work` in one transaction under the write lock: all of it, or nothing (C2)."""
+        with self._lock:
+            try:
+                cursor = self._begin()
+                answer = work(cursor)
+                cursor.execute("COMMIT")
+                self.epoch += 1
+            except BaseException as error:
+                self._roll_back()
+                raised = translated(error, self.location) if isinstance(error, sqlite3.Error) else error
+                if isinstance(raised, LedgerCorrupt):
+                    self._broken = raised
+                if raised is error:
+                    raise
+                raise raised from error
+            return answer
+
+    def adopt(self, connection: sqlite3.Connection) -> None:
+        """Write through this one: schema.py made the file, or brought it up to date, with it."""
+        with self._lock:
+            self._writing = connection
+
+    def _begin(self) -> sqlite3.Cursor:
+        self._refuse_if_closed()
+        if self._broken is not None:
+            raise copy.copy(self._broken)  # a new one: each raising adds to its traceback
+        if self._writing is None:
+            self._writing = self.connect("rw")
+        writing = self._writing
+        if writing.in_transaction:  # torn by an interrupt (C2)
+            self._roll_back()
+        cursor = writing.cursor()
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not is_locked(error):
+                raise
+            patiently(lambda: cursor.execute("BEGIN IMMEDIATE"), self._patience_seconds)
+        return cursor
+
+    def _roll_back(self) -> None:
+        self.epoch += 2
+        writing = self._writing
+        if writing is not None and writing.in_transaction:
+            try:
+                writing.execute("ROLLBACK")
+            except sqlite3.Error:
+                # What cannot even be rolled back is left: closing it undoes the transaction.
+                self._writing = None
+                writing.close()
+
+    # ---------------------------------------------------------------- reading
+
+    def borrow(self) -> ReadingConnection:
+        """A reading connection with its snapshot taken; `give_back` it."""
+        try:
+            with self._pool_lock:
+                self._refuse_if_closed()
+                lent = self._idle.pop() if self._idle else ReadingConnection(self.connect("ro"))
+                self._lent.add(lent)
+            try:
+                with lent.lock:
+                    patiently(lambda: _take_snapshot(lent.connection), self._patience_seconds)
+            except BaseException:
+                self.give_back(lent)
+                raise
+        except sqlite3.Error as error:
+            raise self._said_of_reading(error) from error
+        return lent
+
+    def _said_of_reading(self, error: sqlite3.Error) -> LedgerError:
+        if not self.path.exists():
+            return LedgerError(
+                location=self.location,
+                reason="there is no ledger",
+                remedy="check the path; the first write makes one",
+            )
+        return translated(error, self.location)
+
+    def give_back(self, lent: ReadingConnection) -> None:
+        """End the snapshot; the connection is kept for the next reader, or closed."""
+        with self._pool_lock:
+            if lent not in self._lent:
+                return  # it was lent before a fork, to the parent
+            self._lent.remove(lent)
+            try:
+                if lent.connection.in_transaction:
+                    lent.connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                # Nothing was written, so nothing is lost; but what does not end is not lent again.
+                lent.connection.close()
+                return
+            if self._closed or len(self._idle) >= _IDLE_MAX:
+                lent.connection.close()
+            else:
+                self._idle.append(lent)
+
+    def is_lent(self, lent: ReadingConnection) -> bool:
+        """Whether its reader may still use it: not after a fork."""
+        return lent in self._lent
+
+    # ---------------------------------------------------------------- the log
+
+    def checkpoint(self, *, everything: bool) -> None:
+        """Move the log into the file, as far as readers let it.
+
+        PASSIVE, on a connection of its own, while our writing one has the write lock: SQLite
+        before 3.51.3 may lose commits when one connection writes the log anew from its start
+        while another moves it. `everything` closes what is idle: when no other connection is
+        left, in this process or another, SQLite moves all and removes the log.
+        """
+
+        def move(_: sqlite3.Cursor) -> None:
+            mover = self.connect("rw")
+            try:
+                mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            finally:
+                mover.close()
+
+        self.transact(move)
+        if everything:
+            with self._lock, self._pool_lock:
+                self._close_idle()
+
+    def log_bytes(self) -> int:
+        """How long the log is; 0 where there is none."""
+        try:
+            return Path(f"{self.path}-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    # ---------------------------------------------------------------- ending
+
+    def close(self) -> None:
+        """Close every connection that is not lent; a lent one when it is given back. Safe twice."""
+        with self._lock, self._pool_lock:
+            self._closed = True
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        """Close what nobody uses, the writing connection last. Under both locks."""
+        idle, self._idle = self._idle, []
+        writing, self._writing = self._writing, None
+        self.epoch += 2  # what comes next is another connection (C3)
+        for lent in idle:
+            lent.connection.close()
+        if writing is not None:
+            writing.close()
+
+    # ---------------------------------------------------------------- forking
+
+    def before_fork(self) -> list[Lock]:
+        """Let no thread be inside SQLite, and close what is idle (C4); the locks that are held now.
+
+        Readers in use keep their snapshot in the parent. An empty list: somebody was inside for
+        too long.
+        """
+        held: list[Lock] = []
+        deadline = time.monotonic() + _FORK_SECONDS
+        for lock in (self._lock, self._pool_lock):
+            if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                return forks.let_go(held)
+            held.append(lock)
+        for lent in self._lent:
+            if not lent.lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                return forks.let_go(held)
+            held.append(lent.lock)
+        self._close_idle()
+        return held
+
+    def after_fork_in_child(self, *, quiet: bool) -> None:
+        """Have nothing open. `quiet`: no thread of the parent was inside."""
+        lent, self._lent = self._lent, set()
+        self._lock, self._pool_lock = Lock(), Lock()
+        if not quiet:
+            # It may be torn in the middle of a statement: it must not even be closed.
+            _abandoned.append((self._writing, self._idle, lent))
+            self._writing, self._idle, self._unusable = None, [], True
+            return
+        for reading in lent:
+            # It only reads, and no thread is in it; the parent keeps its own. While it were open
+            # here, SQLite would share its locks, which this process does not have (C4).
+            reading.connection.close()
+
+
+def _take_snapshot(connection: sqlite3.Connection) -> None:
+    """Begin, and read once: only a read takes the snapshot. Where it fails nothing is begun."""
+    connection.execute("BEGIN")
+    try:
+        connection.execute("SELECT id FROM ledger").fetchone()
+    except sqlite3.Error:
+        connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,75 @@
+"""Holders: who may write usage, and what becomes of the shares of one that died.
+
+Here: enlist, bury, raise_ttl, as transactions. Not here: who is alive (holder/liveness.py
+looks at its lock file), what a dead one held (its page, read there too).
+
+What always holds:
+  H1  What a dead holder held stays withheld until its reservations would have ended, and never
+      more than its share; the rest is free in the transaction that buries it.
+"""
+
+import sqlite3
+from dataclasses import asdict
+
+from stiggctl.ledger import Fenced
+from stiggctl.ledger.records import HolderRow, HolderWrite, Orphan
+from stiggctl.ledger.sqlite.statements import SQL
+
+
+def live(cursor: sqlite3.Cursor) -> list[HolderRow]:
+    """Those not buried."""
+    return [holder_row(row) for row in cursor.execute(SQL["live_holders"])]
+
+
+def holder_row(row: tuple[int, str, str, str, int, int, int, int]) -> HolderRow:
+    """A row as `live_holders` selects it."""
+    id_, name, host, boot, pid, lock_inode, state, ttl_max_ms = row
+    return HolderRow(
+        id=id_,
+        name=name,
+        host=host,
+        boot=boot,
+        pid=pid,
+        lock_inode=lock_inode,
+        state=state,
+        ttl_max_ms=ttl_max_ms,
+    )
+
+
+def enlist(cursor: sqlite3.Cursor, holder: HolderWrite) -> int | list[HolderRow]:
+    """Its id; or, while others are not buried, theirs."""
+    others = live(cursor)
+    if others:
+        return others
+    id_ = cursor.execute(SQL["enlist"], asdict(holder)).lastrowid
+    assert id_ is not None
+    return id_
+
+
+def raise_ttl(cursor: sqlite3.Cursor, holder: int, ttl_max_ms: int) -> None:
+    """Raises Fenced where it is buried or never was."""
+    if not cursor.execute(SQL["raise_ttl"], {"holder": holder, "ttl_max_ms": ttl_max_ms}).rowcount:
+        raise Fenced
+
+
+def bury(cursor: sqlite3.Cursor, holder: int, orphans: dict[int, list[Orphan]], now_us: int) -> None:
+    """Withhold what it held, free the rest. One that is buried already stays as it is."""
+    row: tuple[int] | None = cursor.execute(SQL["ttl_of_live"], {"holder": holder}).fetchone()
+    if row is None:
+        return
+    latest_us = now_us + row[0] * 1_000  # it never promised a hold longer than that
+    shares: list[tuple[int, int]] = cursor.execute(SQL["shares_of"], {"holder": holder}).fetchall()
+    for cell, granted in shares:
+        left = granted
+        # A settle may have been committed before its record fell: then more stands in the page
+        # than in the share. The latest ends come first: nobody may have what is still held.
+        for units, until_us in sorted(orphans.get(cell, []), key=lambda orphan: -orphan.until_us):
+            ends_us, withheld = min(until_us, latest_us), min(units, left)
+            if ends_us > now_us and withheld > 0:
+                asked = {"cell": cell, "holder": holder, "units": withheld, "until_us": ends_us}
+                cursor.execute(SQL["withhold"], asked)
+                left -= withheld
+        if left:
+            cursor.execute(SQL["free_cell"], {"cell": cell, "units": left})
+    cursor.execute(SQL["drop_shares_of"], {"holder": holder})
+    cursor.execute(SQL["bury"], {"holder": holder})

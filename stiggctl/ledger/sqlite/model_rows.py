@@ -1,0 +1,174 @@
+"""Model rows: the model as it stands, from rows to records.
+
+Here: reading definitions, resources, allocations, rates and the audit. Not here: in which
+snapshot (reading.py), what the rows mean together (holder/models.py, definitions).
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from stiggctl.ledger.records import (
+    AllocationRow,
+    AuditLine,
+    CurrencyRow,
+    CustomerRow,
+    LedgerState,
+    RateRow,
+    ResourceRow,
+    TypeRow,
+)
+from stiggctl.ledger.sqlite.cells import Rows
+from stiggctl.ledger.sqlite.statements import SQL
+
+
+def state(rows: Rows) -> LedgerState:
+    """The ledger's one row."""
+    [row] = rows(SQL["state"], {})
+    return LedgerState(*row)
+
+
+def currencies(rows: Rows) -> list[CurrencyRow]:
+    """All of them."""
+    return [
+        CurrencyRow(id=id_, currency_id=currency_id, name=name, decimals=decimals)
+        for id_, currency_id, name, decimals in rows(SQL["currencies"], {})
+    ]
+
+
+def customers(rows: Rows, customer_ids: Sequence[str] | None, most: int | None) -> list[CustomerRow]:
+    """Those named that exist; None: all. At most so many."""
+    asked: dict[str, object] = {"most": -1 if most is None else most}
+    if customer_ids is None:
+        found = rows(SQL["customers"], asked)
+    else:
+        asked["customer_ids"] = json.dumps(list(customer_ids))
+        found = rows(SQL["customers_named"], asked)
+    return [
+        CustomerRow(
+            id=id_, customer_id=customer_id, name=name, model_version=version, archived_at_us=archived_at_us
+        )
+        for id_, customer_id, name, version, archived_at_us in found
+    ]
+
+
+def customers_with(rows: Rows, resource_ids: Sequence[str]) -> dict[str, set[str]]:
+    """Who has a resource of that id."""
+    who: dict[str, set[str]] = {}
+    for resource_id, customer_id in rows(
+        SQL["customers_with"], {"resource_ids": json.dumps(list(resource_ids))}
+    ):
+        who.setdefault(resource_id, set()).add(customer_id)
+    return who
+
+
+def types(rows: Rows) -> list[TypeRow]:
+    """All of them."""
+    return [
+        TypeRow(
+            id=id_,
+            customer_id=customer_id,
+            type_id=type_id,
+            name=name,
+            parent_type_id=parent_type_id,
+            attribution_keys=tuple(json.loads(attribution_keys)),
+            properties=properties,
+        )
+        for id_, customer_id, type_id, name, parent_type_id, attribution_keys, properties in rows(
+            SQL["types"], {}
+        )
+    ]
+
+
+def resources(found: Iterable[tuple[Any, ...]]) -> Iterator[ResourceRow]:
+    """From rows as `resources` and `resources_by_row` select them."""
+    for row in found:
+        (id_, customer, resource_id, type_, type_id, parent, parent_resource_id, name, properties,
+         archived_at_us, suspension) = row  # fmt: skip
+        yield ResourceRow(
+            id=id_,
+            customer=customer,
+            resource_id=resource_id,
+            type=type_,
+            type_id=type_id,
+            parent=parent,
+            parent_resource_id=parent_resource_id,
+            name=name,
+            properties=properties,
+            archived_at_us=archived_at_us,
+            suspension=suspension,
+        )
+
+
+def resources_by_row(rows: Rows, ids: Sequence[int]) -> list[ResourceRow]:
+    """In the order of the ids."""
+    return list(resources(rows(SQL["resources_by_row"], {"rows": json.dumps(list(ids))})))
+
+
+def lineage(rows: Rows, customer: int, resource_ids: Sequence[str]) -> list[ResourceRow]:
+    """Those named and all their ancestors, ancestors first."""
+    asked = {"customer": customer, "resource_ids": json.dumps(list(resource_ids))}
+    return resources_by_row(rows, [id_ for (id_,) in rows(SQL["ids_of_lineage"], asked)])
+
+
+def named(rows: Rows, customer: int | None, resource_ids: Sequence[str]) -> list[ResourceRow]:
+    """Those named, ancestors first."""
+    asked = {"customer": customer, "resource_ids": json.dumps(list(resource_ids))}
+    return resources_by_row(rows, [id_ for (id_,) in rows(SQL["ids_named"], asked)])
+
+
+def subtree(rows: Rows, customer: int, resource_id: str) -> list[ResourceRow]:
+    """It and everything below it, ancestors first."""
+    asked = {"customer": customer, "resource_id": resource_id}
+    return resources_by_row(rows, [id_ for (id_,) in rows(SQL["ids_below"], asked)])
+
+
+def allocations(rows: Rows, customer: int | None, on: Sequence[int] | None) -> list[AllocationRow]:
+    """Those of a customer, on those resources."""
+    if on is not None:
+        found = rows(SQL["allocations_on"], {"resources": json.dumps(sorted(set(on)))})
+    elif customer is not None:
+        found = rows(SQL["allocations_of"], {"customer": customer})
+    else:
+        found = rows(SQL["allocations"], {})
+    return [
+        AllocationRow(
+            id=id_,
+            customer=owner,
+            allocation_id=allocation_id,
+            resource=resource,
+            resource_id=resource_id,
+            currency=currency,
+            limit_units=lim,
+            enforcement=enforcement,
+        )
+        for id_, owner, allocation_id, resource, resource_id, currency, lim, enforcement in found
+        if customer is None or owner == customer
+    ]
+
+
+def rates(rows: Rows, event_name: str | None) -> list[RateRow]:
+    """The live ones."""
+    return [
+        RateRow(
+            id=id_, customer_id=customer_id, event_name=name, currency=currency, credits=credits_, terms=terms
+        )
+        for id_, customer_id, name, currency, credits_, terms in rows(
+            SQL["rates"], {"event_name": event_name}
+        )
+    ]
+
+
+def audit(found: Iterable[tuple[Any, ...]]) -> Iterator[AuditLine]:
+    """From rows as `audit` selects them."""
+    for at_us, customer_id, actor, reason, verb, subject, before, after in found:
+        yield AuditLine(
+            at_us=at_us,
+            customer_id=customer_id,
+            actor=actor,
+            reason=reason,
+            verb=verb,
+            subject=subject,
+            before=before,
+            after=after,
+        )

@@ -1,0 +1,232 @@
+"""Reading: one snapshot of the ledger, and what can be asked of it.
+
+Here: the snapshot's life, streams over it, and which statement answers what. Not here: rows
+to records (model_rows.py, events.py, cells.py).
+
+What always holds:
+  S1  Everything a reader returns is of the moment at which it was entered, whoever writes meanwhile.
+  S2  A reader never creates a file, and never waits for who writes.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from stiggctl.errors import LedgerUnavailable
+from stiggctl.ledger.records import (
+    AllocationRow,
+    AuditLine,
+    CellKey,
+    CellRow,
+    CurrencyRow,
+    CustomerRow,
+    Difference,
+    EventRow,
+    HolderRow,
+    LedgerState,
+    RateRow,
+    ResourceRow,
+    TypeRow,
+)
+from stiggctl.ledger.sqlite import cells, events, model_rows, verifying
+from stiggctl.ledger.sqlite.connections import Connections, ReadingConnection
+from stiggctl.ledger.sqlite.holders import holder_row
+from stiggctl.ledger.sqlite.statements import SQL
+from stiggctl.ledger.sqlite.troubles import translated
+
+# Rows that a stream fetches at a time: a fork waits for no more than that (about a millisecond),
+# and with fewer the lock would be taken as often as a row is made.
+_ROWS_AT_A_TIME = 500
+# Instants that no event is before, or at or after: SQLite's integers end there.
+_EARLIEST_US, _LATEST_US = -(2**63), 2**63 - 1
+
+
+class SqliteReader:
+    """A snapshot; see ledger.Reader for what its methods promise."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._lent: ReadingConnection | None = None
+        self._streams: set[sqlite3.Cursor] = set()  # not read to their end
+
+    def __enter__(self) -> Self:
+        self._lent = self._connections.borrow()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        lent, self._lent = self._lent, None
+        if lent is None:
+            return
+        if self._connections.is_lent(lent):
+            # An unfinished statement would keep the snapshot, and with it the log, for ever.
+            for stream in self._streams:
+                stream.close()
+        self._streams.clear()
+        self._connections.give_back(lent)
+
+    # ---------------------------------------------------------------- asking SQLite
+
+    def _connection(self) -> ReadingConnection:
+        if self._lent is None or not self._connections.is_lent(self._lent):
+            raise LedgerUnavailable(
+                location=self._connections.location,
+                reason="this reader was closed, or stayed behind in a fork",
+                remedy="open another",
+            )
+        return self._lent
+
+    def rows(self, statement: str, asked: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """All rows of a statement."""
+        lent = self._connection()
+        try:
+            with lent.lock:
+                return lent.connection.execute(statement, asked).fetchall()
+        except sqlite3.Error as error:
+            raise translated(error, self._connections.location) from error
+
+    def _stream(self, statement: str, asked: Mapping[str, object]) -> Iterator[tuple[Any, ...]]:
+        lent = self._connection()
+        cursor: sqlite3.Cursor | None = None
+        try:
+            while True:
+                with self._connection().lock:
+                    if cursor is None:
+                        cursor = lent.connection.execute(statement, asked)
+                        self._streams.add(cursor)
+                    rows = cursor.fetchmany(_ROWS_AT_A_TIME)
+                if not rows:
+                    self._streams.discard(cursor)
+                    return
+                yield from rows
+        except sqlite3.Error as error:
+            raise translated(error, self._connections.location) from error
+
+    # ---------------------------------------------------------------- the model
+
+    def state(self) -> LedgerState:
+        """The ledger's one row."""
+        return model_rows.state(self.rows)
+
+    def currencies(self) -> list[CurrencyRow]:
+        """All of them."""
+        return model_rows.currencies(self.rows)
+
+    def customers(
+        self, customer_ids: Sequence[str] | None = None, *, most: int | None = None
+    ) -> list[CustomerRow]:
+        """Those named that exist; None: all. At most so many."""
+        return model_rows.customers(self.rows, customer_ids, most)
+
+    def currencies_of(self, customer: int) -> list[int]:
+        """The currencies (row ids) in which a customer has an allocation or an event."""
+        return [currency for (currency,) in self.rows(SQL["currencies_of"], {"customer": customer})]
+
+    def customers_with(self, resource_ids: Sequence[str]) -> dict[str, set[str]]:
+        """For each resource id that any customer has: the ids of the customers that have it."""
+        return model_rows.customers_with(self.rows, resource_ids)
+
+    def types(self) -> list[TypeRow]:
+        """All of them, of every customer."""
+        return model_rows.types(self.rows)
+
+    def lineage(self, customer: int, resource_ids: Sequence[str]) -> list[ResourceRow]:
+        """Those named that exist and all their ancestors, each once, ancestors first."""
+        return model_rows.lineage(self.rows, customer, resource_ids)
+
+    def resources(
+        self, customer: int | None = None, resource_ids: Sequence[str] | None = None
+    ) -> Iterator[ResourceRow]:
+        """Ancestors before descendants; of one customer, of those ids."""
+        if resource_ids is not None:
+            return iter(model_rows.named(self.rows, customer, resource_ids))
+        return model_rows.resources(self._stream(SQL["resources"], {"customer": customer}))
+
+    def resources_by_row(self, rows: Sequence[int]) -> list[ResourceRow]:
+        """By row id."""
+        return model_rows.resources_by_row(self.rows, rows)
+
+    def subtree(self, customer: int, resource_id: str) -> list[ResourceRow]:
+        """It and everything below it, ancestors first."""
+        return model_rows.subtree(self.rows, customer, resource_id)
+
+    def allocations(
+        self, customer: int | None = None, resources: Sequence[int] | None = None
+    ) -> list[AllocationRow]:
+        """Those of a customer, on those resources (row ids)."""
+        return model_rows.allocations(self.rows, customer, resources)
+
+    def rates(self, event_name: str | None = None) -> list[RateRow]:
+        """The live ones."""
+        return model_rows.rates(self.rows, event_name)
+
+    def audit(
+        self, customer_id: str | None = None, since_us: int | None = None, until_us: int | None = None
+    ) -> Iterator[AuditLine]:
+        """Oldest first."""
+        asked = {"customer_id": customer_id, **_span(since_us, until_us)}
+        return model_rows.audit(self._stream(SQL["audit"], asked))
+
+    # ---------------------------------------------------------------- usage
+
+    def cells(self, keys: Sequence[CellKey], holder: int) -> dict[CellKey, CellRow]:
+        """Those cells; one that is not open yet has id 0 and `used` summed from the events."""
+        return cells.read(self.rows, keys, holder)
+
+    def used_under(self, customer: int, currency: int, resources: Sequence[int]) -> dict[int, int]:
+        """Resource -> units of all events under it; those without any are left out."""
+        return cells.used_under(self.rows, customer, currency, resources)
+
+    def holders(self) -> list[HolderRow]:
+        """Those not buried."""
+        return [holder_row(row) for row in self.rows(SQL["live_holders"], {})]
+
+    def event_by_key(self, customer: int, namespace: int, key: str) -> EventRow | None:
+        """The event of that key, if one was booked."""
+        asked = {"customer": customer, "namespace": namespace, "key": key}
+        return next(events.together(self.rows(SQL["event_by_key"], asked)), None)
+
+    def event(self, event_id: int) -> EventRow | None:
+        """By the id of its part 0."""
+        return self._event_named(SQL["key_of_event"], event_id)
+
+    def reversal_of(self, event_id: int) -> EventRow | None:
+        """The event that reverses it, if there is one."""
+        return self._event_named(SQL["key_of_reversal"], event_id)
+
+    def _event_named(self, statement: str, event_id: int) -> EventRow | None:
+        for customer, namespace, key in self.rows(statement, {"event": event_id}):
+            return self.event_by_key(customer, namespace, key)
+        return None
+
+    def events(
+        self,
+        customer: int | None = None,
+        *,
+        resource: int | None = None,
+        event_name: str | None = None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+    ) -> Iterator[EventRow]:
+        """In ledger order; `since_us` included, `until_us` not (of occurred_at)."""
+        asked = {"resource": resource, "event_name": event_name, **_span(since_us, until_us)}
+        if customer is None:
+            return events.together(self._stream(SQL["events_of_all"], asked))
+        return events.together(self._stream(SQL["events_of_customer"], {**asked, "customer": customer}))
+
+    def differences(self) -> list[Difference]:
+        """Every counter that is not what it should be (L2, L3, and the integrity check)."""
+        return verifying.differences(self.rows)
+
+
+def _span(since_us: int | None, until_us: int | None) -> dict[str, object]:
+    return {
+        "since_us": _EARLIEST_US if since_us is None else since_us,
+        "until_us": _LATEST_US if until_us is None else until_us,
+    }

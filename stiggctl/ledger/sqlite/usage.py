@@ -1,0 +1,245 @@
+"""Usage: the exchange, the one write of events, shares and counters.
+
+Here: a batch -> rows, in one transaction and as few statements as possible; what is done
+when a key turns out to be taken. Not here: the arithmetic (reckoning.py), waiting for the
+write lock and rolling back (connections.py).
+
+What always holds:
+  U1  The unique index on the key says which event is first. The quick attempt takes every key
+      for new; where the index ignored one row, all is rolled back and done again with care.
+  U2  An event that is known or refused has no effect on any number, and fails alone.
+  U3  An exchange that changes nothing writes nothing.
+
+The quick attempt is six steps for any batch of up to 32 events in 32 cells that are known:
+BEGIN, the version, events, cells, shares, COMMIT.
+"""
+
+import json
+import sqlite3
+
+from stiggctl.ledger.records import Batch, Booked, Booking, CellBooked, EventRow, Known, Refused, Reply
+from stiggctl.ledger.sqlite.connections import Connections
+from stiggctl.ledger.sqlite.events import as_booked, packed_members, together
+from stiggctl.ledger.sqlite.numbers import KnownNumbers, Recent
+from stiggctl.ledger.sqlite.reckoning import HUSH_US, Overflow, Reckoning
+from stiggctl.ledger.sqlite.statements import SQL, packed, sizes
+from stiggctl.ledger.sqlite.troubles import contradiction
+
+# A path is a tuple and a number, about 200 bytes; one that was forgotten is looked up again, in
+# two microseconds.
+_PATHS_KEPT = 8_192
+
+_Path = tuple[int, tuple[int, ...]]  # customer, members
+_Key = tuple[int, int, str]  # customer, namespace, key
+_Appended = tuple[int, list[int], tuple[tuple[CellBooked, ...], ...]]  # row in the batch, overages, cells
+
+
+class _Taken(Exception):
+    """Some key of the batch already names an event."""
+
+
+class Usage:
+    """Exchanges on one ledger. All that is remembered is used under the write lock only."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._known = KnownNumbers()
+        self._paths: Recent[_Path, int] = Recent(_PATHS_KEPT)
+        # Paths that the exchange before this one made. They are remembered when the next finds
+        # that it was committed: the number is the epoch after that commit (C3).
+        self._new_paths: tuple[int, dict[_Path, int]] = (0, {})
+
+    def exchange(self, batch: Batch) -> Reply:
+        """Book, give back, draw, in this order and in one transaction."""
+        try:
+            return self._connections.transact(lambda cursor: self._attempt(cursor, batch).quick())
+        except (_Taken, Overflow):
+            return self._connections.transact(lambda cursor: self._attempt(cursor, batch).careful())
+
+    def _attempt(self, cursor: sqlite3.Cursor, batch: Batch) -> "_Attempt":
+        known, epoch = self._known, self._connections.epoch
+        known.begin(cursor, epoch=epoch, holder=batch.holder, change=batch.change)
+        made_at, made = self._new_paths
+        if made:
+            if made_at == epoch:
+                for path, row in made.items():
+                    self._paths.put(path, row)
+            made = {}
+        self._new_paths = (epoch + 1, made)
+        cells = {spend[0] for entry in batch.bookings for part in entry.parts for spend in part.spends}
+        cells.update(give.cell for give in batch.gives)
+        cells.update(asked.cell for ask in batch.asks for asked, _, _ in ask.cells)
+        reckoning = Reckoning(
+            known.look(cursor, cells),
+            now_us=batch.now_us,
+            alive=known.alive,
+            location=self._connections.location,
+        )
+        return _Attempt(cursor, batch, reckoning, self._paths, made)
+
+
+class _Attempt:
+    """One attempt at a batch, inside its transaction."""
+
+    def __init__(
+        self,
+        cursor: sqlite3.Cursor,
+        batch: Batch,
+        reckoning: Reckoning,
+        paths: Recent[_Path, int],
+        new_paths: dict[_Path, int],
+    ) -> None:
+        self._cursor = cursor
+        self._batch = batch
+        self._reckoning = reckoning
+        self._paths = paths
+        self._new_paths = new_paths
+        self._values: list[object] = []  # of the rows of `append_events`, one after the other
+        self._rows = 0
+
+    def quick(self) -> Reply:
+        """Take every key for new. Raises _Taken or Overflow where care is needed."""
+        appended = [self._append(booking) for booking in self._batch.bookings]
+        granted = self._give_and_draw()
+        first = self._write()
+        return self._reply([self._booked(first, one) for one in appended], granted)
+
+    def careful(self) -> Reply:
+        """Look at the keys and the counters first; what fails, fails alone (U2)."""
+        bookings = self._batch.bookings
+        taken = self._taken()
+        outcomes: list[_Appended | Known | Refused | int] = []  # an int: the same as that one before it
+        first_of: dict[_Key, int] = {}
+        for booking in bookings:
+            key = (booking.customer, booking.namespace, booking.key)
+            if key in taken:
+                outcomes.append(Known(event=taken[key]))
+            elif key in first_of:
+                outcomes.append(first_of[key])
+            elif (full := self._reckoning.refusing(booking)) is not None:
+                outcomes.append(Refused(cell=full.cell, used=full.used))
+            else:
+                first_of[key] = len(outcomes)
+                outcomes.append(self._append(booking))
+        granted = self._give_and_draw()
+        try:
+            first = self._write()
+        except _Taken as error:
+            reason = "the index of keys holds a key that no event has"
+            raise contradiction(self._reckoning.location, reason) from error
+        answers: list[Booked | Known | Refused] = []
+        for outcome in outcomes:
+            if isinstance(outcome, int):
+                booked, original = answers[outcome], outcomes[outcome]
+                assert isinstance(booked, Booked)
+                assert isinstance(original, tuple)
+                answers.append(Known(event=as_booked(bookings[outcome], booked, original[1])))
+            else:
+                answers.append(self._booked(first, outcome) if isinstance(outcome, tuple) else outcome)
+        return self._reply(answers, granted)
+
+    def _taken(self) -> dict[_Key, EventRow]:
+        """The events that the batch's keys name already."""
+        keys = json.dumps(
+            [(booking.customer, booking.namespace, booking.key) for booking in self._batch.bookings]
+        )
+        found = self._cursor.execute(SQL["taken_keys"], {"keys": keys}).fetchall()
+        events: dict[_Key, EventRow] = {}
+        for customer, namespace, key in found:
+            asked = {"customer": customer, "namespace": namespace, "key": key}
+            events[customer, namespace, key] = next(
+                together(self._cursor.execute(SQL["event_by_key"], asked).fetchall())
+            )
+        return events
+
+    def _append(self, booking: Booking) -> _Appended:
+        """Count an event in its cells, and note its rows."""
+        row, now_us, book = self._rows, self._batch.now_us, self._reckoning.book
+        path = self._path(booking)
+        overages, cells = [], []
+        for part in booking.parts:
+            overage, booked = book(part)
+            overages.append(overage)
+            cells.append(booked)
+            # fmt: off
+            self._values += (
+                booking.customer, booking.namespace, booking.key, self._rows - row, part.currency,
+                part.amount_units, overage, path, booking.event_name, booking.dimensions,
+                booking.occurred_at_us, now_us, booking.reservation, booking.reverses, part.rate,
+                booking.flags, booking.unattributed, booking.fingerprint,
+            )
+            # fmt: on
+            self._rows += 1
+        return row, overages, tuple(cells)
+
+    def _booked(self, first: int, appended: _Appended) -> Booked:
+        row, _, cells = appended
+        return Booked(event_id=first + row, booked_at_us=self._batch.now_us, cells=cells)
+
+    def _path(self, booking: Booking) -> int:
+        """The id of the booking's path; one that nobody took yet is made."""
+        path = (booking.customer, booking.members)
+        row = self._paths.get(path) or self._new_paths.get(path)
+        if row is not None:
+            return row
+        asked = {"customer": booking.customer, "members": packed_members(booking.members)}
+        cursor = self._cursor
+        found: tuple[int] | None = cursor.execute(SQL["path_of"], asked).fetchone()
+        if found is not None:
+            (row,) = found
+        else:
+            row = cursor.execute(SQL["append_path"], asked).lastrowid
+            assert row is not None
+            members = {"path": row, "members": json.dumps(booking.members)}
+            cursor.execute(SQL["append_path_resources"], members)
+        self._new_paths[path] = row
+        return row
+
+    def _give_and_draw(self) -> list[bool]:
+        """Gives before asks: what is given back may be what an ask lacks."""
+        batch, reckoning = self._batch, self._reckoning
+        reckoning.give(batch.gives)
+        if not batch.asks:
+            return []
+        asked = {asked.cell for ask in batch.asks for asked, _, _ in ask.cells}
+        for cell in reckoning.drop_ended_orphans(asked):
+            self._cursor.execute(SQL["drop_ended_orphans"], {"cell": cell, "now_us": batch.now_us})
+        return [reckoning.draw(ask) for ask in batch.asks]
+
+    def _write(self) -> int:
+        """Write what changed; the id of the first event. Raises _Taken where a key was."""
+        reckoning, holder, first = self._reckoning, self._batch.holder, 0
+        if self._rows:
+            if self._write_packed("append_events", self._values, self._rows) < self._rows:
+                raise _Taken
+            last = self._cursor.lastrowid
+            assert last is not None
+            first = last - self._rows + 1
+        if changed := reckoning.changed.values():
+            values: list[object] = []
+            for n in changed:
+                values += (n.cell, n.allocation, n.resource, n.window_start_us, n.lim, n.used, n.granted)
+            self._write_packed("set_cells", values, len(changed))
+        if changed := reckoning.shares_changed.values():
+            values = []
+            for n in changed:
+                values += (n.cell, holder, n.mine, n.exact)
+            self._write_packed("set_shares", values, len(changed))
+        if reckoning.hushed:
+            hushed = {"cells": json.dumps(reckoning.hushed), "until_us": self._batch.now_us + HUSH_US}
+            self._cursor.execute(SQL["hush_cells"], hushed)
+        return first
+
+    def _write_packed(self, name: str, values: list[object], rows: int) -> int:
+        """Write so many rows in few steps; how many were written."""
+        width, written, start = len(values) // rows, 0, 0
+        for size in sizes(rows):
+            end = start + size * width
+            self._cursor.execute(packed(name, size), values[start:end])
+            written += self._cursor.rowcount
+            start = end
+        return written
+
+    def _reply(self, bookings: list[Booked | Known | Refused], granted: list[bool]) -> Reply:
+        cells = {cell: numbers.row() for cell, numbers in self._reckoning.cells.items()}
+        return Reply(bookings=bookings, asks=granted, cells=cells)

@@ -1,0 +1,133 @@
+"""Tree: limits over a tree of resources, with what is used, held and left at each node.
+
+Here: a node as its limits count it. Not here: how rows are read, where what is held stands.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from stiggctl.amounts import CONTEXT, plain, to_amount
+from stiggctl.answers import LimitState, RawLimit
+from stiggctl.ledger.records import AllocationRow, CellKey, CellRow, CurrencyRow, ResourceRow
+
+
+class TreeNode(NamedTuple):
+    """A resource and its limits in one currency.
+
+    The numbers are those of the limit with the least left (HARD before SOFT); without a limit
+    `limit`, `remaining` and `utilisation` are None, and `used` is what was booked under it.
+    """
+
+    resource_id: str
+    resource_type_id: str
+    name: str | None
+    credit_currency: str
+    limit: int | Decimal | None
+    used: int | Decimal
+    held: int | Decimal
+    remaining: int | Decimal | None
+    utilisation: Decimal | None  #: (used + held) / limit, to four digits; None without a limit, or one of 0
+    limits: tuple[LimitState, ...]
+    archived: bool
+    suspended: bool
+    children: "tuple[TreeNode, ...]"
+
+    def walk(self, depth: int = 0) -> "Iterator[tuple[int, TreeNode]]":
+        """It and everything below it, with the depth, as one would print it."""
+        yield depth, self
+        for child in self.children:
+            yield from child.walk(depth + 1)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The camelCase JSON of it, children included."""
+        numbers = {"limit": self.limit, "used": self.used, "held": self.held, "remaining": self.remaining}
+        return {
+            "resourceId": self.resource_id,
+            "resourceTypeId": self.resource_type_id,
+            "name": self.name,
+            "creditCurrency": self.credit_currency,
+            **{key: plain(value) if isinstance(value, Decimal) else value for key, value in numbers.items()},
+            "utilisation": None if self.utilisation is None else plain(self.utilisation),
+            "archived": self.archived,
+            "suspended": self.suspended,
+            "limits": [limit.as_dict() for limit in self.limits],
+            "children": [child.as_dict() for child in self.children],
+        }
+
+
+def build_tree(
+    rows: Sequence[ResourceRow],
+    allocations: Sequence[AllocationRow],
+    cells: Mapping[CellKey, CellRow],
+    currency: CurrencyRow,
+    *,
+    held: Mapping[int, int],
+    used_without_limit: Mapping[int, int],
+    depth: int,
+) -> TreeNode:
+    """The tree of `rows` (the root first, parents before children).
+
+    `held`: cell -> units that living processes hold; `used_without_limit`: resource row ->
+    units, of those that have no limit; `depth`: of the root.
+    """
+    limits: dict[int, list[RawLimit]] = {}
+    depths: dict[int, int] = {}
+    named = {row.id: row for row in rows}
+    for row in rows:
+        depths[row.id] = depth if row is rows[0] else depths[row.parent or 0] + 1
+    for one in allocations:
+        cell, row = cells[CellKey(one.id, one.resource, 0)], named[one.resource]
+        orphaned = sum(orphan.units for orphan in cell.orphans)
+        limits.setdefault(row.id, []).append(
+            RawLimit(
+                depth=depths[row.id],
+                resource_type_id=row.type_id,
+                resource_id=row.resource_id,
+                credit_currency=currency.currency_id,
+                allocation_id=one.allocation_id or f"{row.resource_id}/{currency.currency_id}",
+                decimals=currency.decimals,
+                hard=one.enforcement == "HARD",
+                limit=one.limit_units,
+                used=cell.used,
+                held=held.get(cell.id, 0) + orphaned,
+                amount=0,
+            )
+        )
+    children: dict[int, list[TreeNode]] = {}
+    for row in reversed(rows):
+        below = tuple(sorted(children.pop(row.id, ()), key=lambda node: (node.resource_type_id, node.resource_id)))
+        node = _node(row, limits.get(row.id, []), currency, used_without_limit.get(row.id, 0), below)
+        if row is rows[0]:
+            return node
+        children.setdefault(row.parent or 0, []).append(node)
+    raise AssertionError("a tree has a root")
+
+
+def _node(
+    row: ResourceRow, limits: list[RawLimit], currency: CurrencyRow, used: int, children: tuple[TreeNode, ...]
+) -> TreeNode:
+    tightest = min(limits, key=lambda one: (not one.hard, one.room), default=None)
+    states = tuple(LimitState(one) for one in sorted(limits, key=lambda one: one[:5]))
+    shown = None if tightest is None else LimitState(tightest)
+    taken = 0 if tightest is None else tightest.used + tightest.held
+    return TreeNode(
+        resource_id=row.resource_id,
+        resource_type_id=row.type_id,
+        name=row.name,
+        credit_currency=currency.currency_id,
+        limit=None if shown is None else shown.limit,
+        used=to_amount(used, currency.decimals) if shown is None else shown.used,
+        held=to_amount(0, currency.decimals) if shown is None else shown.held,
+        remaining=None if shown is None else shown.remaining,
+        utilisation=_utilisation(taken, tightest.limit) if tightest is not None and tightest.limit else None,
+        limits=states,
+        archived=row.archived_at_us is not None,
+        suspended=row.suspension is not None,
+        children=children,
+    )
+
+
+def _utilisation(taken: int, limit: int) -> Decimal:
+    """To four digits behind the point, cut: what is not full never shows as full."""
+    return CONTEXT.scaleb(Decimal(taken * 10_000 // limit), -4)

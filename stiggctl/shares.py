@@ -1,0 +1,35 @@
+"""Shares: how much of a limit one process takes at once, to spend without asking again.
+
+Here: the one policy. Not here: who asks (holder/), how a draw is written (ledger/).
+"""
+
+#: In company a process takes a quarter of an even part: so the last of several to draw finds
+#: three quarters still free, and as a limit nears the shares vanish. Half would strand more
+#: with a stopped process, an eighth would ask twice as often.
+_PARTS = 4
+#: A share that serves less than so many requests does not pay for its recall.
+_REQUESTS_MIN = 8
+
+
+def surplus(free_units: int, *, request_units: int, holders_alive: int, recalled: bool) -> int:
+    """Units that a draw takes beyond what it lacks, so that the next requests need no draw.
+
+    Alone, a holder takes all there is. In company it takes a quarter of an even part, so that
+    shares vanish as the limit nears; and nothing when that is less than eight such requests,
+    or when the cell was recalled within the last second. It changes cost, never meaning.
+    Shares are escrow quantities (O'Neil, ACM TODS 11(4), 1986); the quarter and the eight are
+    ours: docs/explanation/decisions/0003-shares.md.
+
+    >>> surplus(1_000, request_units=10, holders_alive=1, recalled=False)
+    1000
+    >>> surplus(1_000, request_units=10, holders_alive=4, recalled=False)
+    0
+    >>> surplus(2_000, request_units=10, holders_alive=4, recalled=False)
+    125
+    """
+    if recalled or free_units <= 0:
+        return 0
+    if holders_alive == 1:
+        return free_units
+    part = free_units // (_PARTS * holders_alive)
+    return part if part >= _REQUESTS_MIN * request_units else 0

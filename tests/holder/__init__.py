@@ -1,0 +1,1 @@
+"""Tests of the room that waits: liveness, pages, exchanges."""

@@ -1,0 +1,1 @@
+"""The model: what people write, what is wrong in it, what has to be written for it."""

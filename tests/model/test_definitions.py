@@ -1,0 +1,393 @@
+"""Reading a model: what is read, in which spelling, and everything that cannot be."""
+
+import decimal
+import json
+import pickle
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stiggctl.definitions import (
+    Applied,
+    Resource,
+    UsageModel,
+    attribution_keys_of,
+    draft_of,
+    json_text,
+    json_value,
+    read,
+)
+from stiggctl.errors import InvalidModel, InvalidRequest
+
+
+def problems(model: Any) -> dict[str, str]:
+    """What is wrong in it, by path."""
+    with pytest.raises(InvalidModel) as caught:
+        read(model)
+    found = {problem.path: problem.expected for problem in caught.value.problems}
+    assert len(found) == len(caught.value.problems)  # one fault is one problem (DF6)
+    return found
+
+
+def allocation(**fields: Any) -> dict[str, Any]:
+    return {"allocations": [{"resourceId": "a", "creditCurrency": "c", "limit": 1, **fields}]}
+
+
+# ------------------------------------------------------------------ documents
+
+WRITTEN = {
+    "customers": [{"id": "c", "name": "Acme"}],
+    "creditCurrencies": [{"id": "usd", "decimals": 9}],
+    "resourceTypes": [{"id": "user", "properties": {"seats": {"type": "NUMBER"}}}],
+    "resources": [{"id": "u", "resourceTypeId": "user", "customerId": "c", "properties": {"seats": 3}}],
+    "allocations": [{"resourceId": "u", "creditCurrency": "usd", "customerId": "c", "limit": "0.02"}],
+    "rates": [{"eventName": "chat", "creditCurrency": "usd", "terms": [{"dimension": "n", "credits": 1}]}],
+}
+
+
+def test_mapping_text_file_and_model_are_one(tmp_path: Path) -> None:
+    model = read(WRITTEN)
+    file = tmp_path / "model.json"
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(WRITTEN).encode())  # with the mark some editors write
+    assert read(json.dumps(WRITTEN)) == model
+    assert read("\n  " + json.dumps(WRITTEN)) == model
+    assert read(file) == model
+    assert read(model) == model
+    assert read(MappingProxyType(WRITTEN)) == model
+    assert read({"resources": model.resources}).resources == model.resources
+
+
+def test_keys_are_read_in_either_spelling_and_written_in_camel_case() -> None:  # DF2
+    snake = {
+        "customers": WRITTEN["customers"],
+        "credit_currencies": WRITTEN["creditCurrencies"],
+        "resource_types": WRITTEN["resourceTypes"],
+        "resources": [
+            {"id": "u", "resource_type_id": "user", "customer_id": "c", "properties": {"seats": 3}}
+        ],
+        "allocations": [{"resource_id": "u", "credit_currency": "usd", "customer_id": "c", "limit": "0.02"}],
+        "rates": [
+            {"event_name": "chat", "credit_currency": "usd", "terms": [{"dimension": "n", "credits": 1}]}
+        ],
+    }
+    model = read(snake)
+    assert model == read(WRITTEN)
+    assert model.as_dict().keys() == WRITTEN.keys()
+    assert model.as_dict()["resources"] == ({**WRITTEN["resources"][0]},)
+    assert not any("_" in key for key in json.loads(model.model_dump_json())["allocations"][0])
+    assert read(model.model_dump_json()) == read(model.model_dump_json(indent=2)) == model
+
+
+@pytest.mark.parametrize("text", ["model.json", "", "[]", "ab{}", "usage/model.json"])
+def test_other_text_is_no_model_and_the_error_names_path(text: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"pathlib\.Path"):
+        read(text)
+
+
+@pytest.mark.parametrize("model", [None, 5, b"{}", ["a"], object()])
+def test_what_is_no_model_is_refused_as_a_request(model: Any) -> None:
+    with pytest.raises(InvalidRequest):
+        read(model)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"nowhere\.json"):
+        read(tmp_path / "nowhere.json")
+    with pytest.raises(InvalidRequest):
+        read(tmp_path)
+    file = tmp_path / "latin.json"
+    file.write_bytes(b'{"customers": [{"id": "caf\xe9"}]}')
+    assert problems(file) == {str(file): "text in UTF-8"}
+
+
+def test_text_that_is_no_json_is_told_with_its_line() -> None:
+    (path,) = problems('{"customers":\n [}')
+    assert path == "line 2, column 3"
+    for text in ('{"a": NaN}', '{"a": 1e9999999999999999999999}', " " + "[" * 100_000, '{"a":' + "9" * 5000 + "}"):
+        assert problems(text).keys() == {"model"}
+    assert problems(" []").keys() == {"model"}
+
+
+def test_a_key_that_stands_twice_in_an_object_is_told() -> None:
+    text = '{"resources": [{"id": "a", "id": "b", "resourceTypeId": "t"}], "rates": [], "rates": []}'
+    assert problems(text) == {
+        "resources[0].id": "each key once in an object",
+        "rates": "each key once in an object",
+    }
+    deep = '{"resources": [{"id": "a", "resourceTypeId": "t", "properties": {"x": 1, "x": 1}}]}'
+    assert problems(deep).keys() == {"resources[0].properties.x"}
+
+
+def test_the_hosts_decimal_context_changes_nothing() -> None:
+    with decimal.localcontext() as context:
+        context.prec = 2
+        context.traps[decimal.Inexact] = True
+        limit = read('{"allocations":[{"resourceId":"a","creditCurrency":"c","limit":0.123456789}]}')
+        assert limit.allocations[0].limit == Decimal("0.123456789")
+
+
+# ------------------------------------------------------------------ numbers and ids
+
+
+@pytest.mark.parametrize("limit", [0, 5, 10**30, Decimal("0.02"), "0.02", "1e3"])
+def test_amounts_are_what_was_written(limit: Any) -> None:  # DF1
+    assert read(allocation(limit=limit)).allocations[0].limit == limit
+
+
+def test_json_numbers_are_exact() -> None:
+    text = '{"allocations":[{"resourceId":"a","creditCurrency":"c","limit":0.1000000000000000055511151231257827}]}'
+    assert read(text).allocations[0].limit == Decimal("0.1000000000000000055511151231257827")
+
+
+@pytest.mark.parametrize("limit", [0.1, 5.0, True, None, [], float("nan"), b"5"])
+def test_no_float_or_bool_is_an_amount(limit: Any) -> None:
+    (expected,) = problems(allocation(limit=limit)).values()
+    assert ("write text or Decimal" in expected) == isinstance(limit, float)
+
+
+def test_no_float_is_a_property() -> None:
+    entry = {"id": "a", "resourceTypeId": "t", "properties": {"x": 0.5, "y": None, "z": Decimal("NaN")}}
+    found = problems({"resources": [entry]})
+    assert found.keys() == {f"resources[0].properties.{name}" for name in "xyz"}
+    assert "Decimal" in found["resources[0].properties.x"]
+
+
+@pytest.mark.parametrize("good", ["a", "日本語", "a" * 255, "😀" * 255, "it's\n\"quoted\"", " ", "\u202e"])
+def test_ids_are_of_any_script_and_compared_as_given(good: str) -> None:
+    assert read({"customers": [{"id": good}]}).customers[0].id == good
+
+
+@pytest.mark.parametrize("bad", ["", "a" * 256, "a\0", "\ud800", 5, None, b"a", True])
+def test_what_is_no_id_is_refused(bad: Any) -> None:
+    (expected,) = problems({"customers": [{"id": bad}]}).values()
+    assert "255" in expected
+
+
+def test_a_text_enum_is_its_text() -> None:
+    class Tier(StrEnum):
+        GOLD = "gold"
+
+    entry = {"id": Tier.GOLD, "resourceTypeId": "t", "properties": {"tier": Tier.GOLD}}
+    resource = read({"resources": [entry]}).resources[0]
+    assert (type(resource.id), type(resource.properties["tier"])) == (str, str)
+
+
+@pytest.mark.parametrize("decimals", [-1, 19, "9", 9.0, Decimal(9), True])
+def test_decimals_are_a_whole_number_in_bounds(decimals: Any) -> None:
+    assert problems({"creditCurrencies": [{"id": "usd", "decimals": decimals}]}) == {
+        "creditCurrencies[0].decimals": "a whole number from 0 to 18"
+    }
+
+
+def test_the_default_attribution_keys_follow_from_the_id() -> None:
+    assert attribution_keys_of("user") == ("user", "user_id", "userId")
+    assert attribution_keys_of("team-lead") == ("team-lead", "team-lead_id", "teamLeadId")
+    (long,) = read({"resourceTypes": [{"id": "a" * 255}]}).resource_types
+    assert read({"resourceTypes": [long]}).resource_types == (long,)
+    (own,) = read({"resourceTypes": [{"id": "user", "attributionKeys": ["who"]}]}).resource_types
+    assert own.attribution_keys == ("who",)
+
+
+# ------------------------------------------------------------------ problems
+
+LATER = [
+    *(("allocations", key) for key in ("cadence", "timezone", "anchor", "rolling", "scope", "thresholds")),
+    *(("allocations", key) for key in ("effectiveAt", "expiresAt", "effective_at", "expires_at")),
+    *(("allocations", key) for key in ("resourceTypeId", "resource_type_id", "where")),
+    *(("rates", key) for key in ("where", "effectiveAt", "effective_at")),
+]
+
+
+@pytest.mark.parametrize(("listed", "key"), LATER)
+def test_keys_of_later_versions_are_refused_by_name(listed: str, key: str) -> None:  # DF3
+    entry = {
+        "allocations": {"resourceId": "a", "creditCurrency": "c", "limit": 1},
+        "rates": {"eventName": "e", "creditCurrency": "c"},
+    }[listed]
+    found = problems({listed: [{**entry, key: None}]})
+    assert found == {f"{listed}[0].{key}": f"no {key}: it is not in this version"}
+
+
+@pytest.mark.parametrize("key", ["grants", "overrides"])
+def test_lists_of_later_versions_are_refused_by_name(key: str) -> None:
+    assert problems({key: []}) == {key: f"no {key}: it is not in this version"}
+
+
+def test_a_template_lacks_no_resource() -> None:
+    template = {"resourceTypeId": "user", "where": {"tier": "GOLD"}, "creditCurrency": "c", "limit": 1}
+    assert problems({"allocations": [template]}).keys() == {
+        "allocations[0].resourceTypeId",
+        "allocations[0].where",
+    }
+
+
+def test_an_unknown_key_is_named_with_the_nearest_known_one() -> None:
+    found = problems(
+        {
+            "resourceTipes": [],
+            "customers": [{"id": "a", "nmae": "A"}, {"idd": "b"}],
+            "resourceTypes": [{"id": "t", "properties": {"p": {"type": "STRING", "requird": True}}}],
+            "rates": [{"eventName": "e", "creditCurrency": "c", "terms": [{"dimension": "d", "credit": 1}]}],
+            "zzz": 1,
+        }
+    )
+    assert list(found) == [
+        "resourceTipes",
+        "customers[0].nmae",
+        "customers[1].idd",
+        "resourceTypes[0].properties.p.requird",
+        "rates[0].terms[0].credit",
+        "zzz",
+    ]  # as they come in the model; a key misspelt is not missing as well
+    hints = [expected.rpartition("did you mean ")[2] for expected in found.values()]
+    assert hints[:-1] == ["resourceTypes?", "name?", "id?", "required?", "credits?"]
+    assert "customers, creditCurrencies" in found["zzz"]
+
+
+def test_every_problem_is_told_with_the_key_as_it_was_written() -> None:  # DF4, DF5
+    found = problems(
+        {
+            "allocations": [
+                {"resource_id": "", "creditCurrency": 5, "limit": 1.5, "enforcement_type": "hard"},
+                {"resourceId": "a", "creditCurrency": "c", "limit": 1},
+                {"resource_id": "a"},
+                7,
+            ],
+            "resource_types": [{"id": "t", "parent_resource_type_id": 1, "properties": {"a b": {"type": "TEXT"}}}],
+            "customers": 5,
+        }
+    )
+    assert list(found) == [
+        "allocations[0].resource_id",
+        "allocations[0].creditCurrency",
+        "allocations[0].limit",
+        "allocations[0].enforcement_type",
+        "allocations[2].credit_currency",
+        "allocations[2].limit",
+        "allocations[3]",
+        "resource_types[0].parent_resource_type_id",
+        "resource_types[0].properties['a b'].type",
+        "customers",
+    ]
+
+
+def test_one_key_in_two_spellings_is_told() -> None:
+    entry = {"id": "a", "resourceTypeId": "t", "resource_type_id": "t"}
+    assert problems({"resources": [entry]}) == {
+        "resources[0].resource_type_id": "one spelling, resourceTypeId or resource_type_id, not both"
+    }
+
+
+def test_a_copy_that_nobody_checked_is_read_again() -> None:
+    model = read(allocation())
+    wrong = model.model_copy(update={"allocations": [model.allocations[0].model_copy(update={"limit": 0.5})]})
+    assert problems(wrong).keys() == {"allocations[0].limit"}
+    assert problems(model.model_copy(update={"allocations": {model.allocations[0]}})).keys() == {"allocations"}
+
+
+def test_a_draft_keeps_what_can_be_read() -> None:  # DF4
+    draft = draft_of(
+        {
+            "resources": [
+                {"id": 5, "resourceTypeId": "t"},
+                {"id": "lost", "resourceTypeId": None},
+                {"id": "kept", "resourceTypeId": "t", "name": 5, "properties": {"good": 1, "bad": 0.5}},
+            ]
+        }
+    )
+    assert draft.model.resources == (Resource(id="kept", resource_type_id="t", properties={"good": 1}),)
+    assert draft.kept["resources"] == [2]
+    assert draft.unreadable == {"resources": {5, "lost"} - {5} | {None}}
+    assert draft.is_wrong("resources", 0, "name")
+    assert draft.is_wrong("resources", 0, "properties", "bad")
+    assert draft.is_wrong("resources", 0, "properties")
+    assert not draft.is_wrong("resources", 0, "properties", "good")
+    assert draft_of(draft) is draft
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.decimals(),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["id", "resourceId", "resource_id", "limit", "properties", "terms", "type", "", "a.b"]),
+        inner,
+        max_size=4,
+    ),
+    max_leaves=12,
+)
+LISTS = ["customers", "creditCurrencies", "resource_types", "resources", "allocations", "rates", "grants"]
+
+
+@given(st.dictionaries(st.sampled_from(LISTS), anything | st.lists(anything, max_size=3), max_size=4))
+def test_whatever_is_written_is_read_or_explained(document: dict[str, Any]) -> None:
+    draft = draft_of(document)
+    for problem in draft.problems:
+        assert problem.expected
+        assert str(problem)
+    if not draft.problems:
+        assert read(draft.model) == draft.model
+    pickle.loads(pickle.dumps(draft.problems))
+
+
+# ------------------------------------------------------------------ text, and what was applied
+
+json_like = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(json_like, st.sampled_from([None, 0, 2]))
+def test_json_text_comes_back_as_it_was(value: Any, indent: int | None) -> None:
+    text = json_text(value, indent=indent)
+    assert json_value(text) == value
+    json.loads(text)
+
+
+def test_json_text_looks_as_json_writes_it() -> None:
+    value = {"a": [1, {"b": "é"}], "c": [], "d": {}}
+    assert json_text(value, indent=2) == json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def test_a_number_is_written_as_one_and_read_back() -> None:
+    entry = {"id": "a", "resourceTypeId": "t", "properties": {"x": Decimal("0.10"), "y": 10**30}}
+    model = read({"resources": [entry]})
+    text = model.model_dump_json()
+    assert '"x":0.1,' in text
+    assert read(text) == model
+
+
+def test_a_model_is_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        read(WRITTEN).customers = ()  # type: ignore[misc]  # that is the point
+
+
+def test_applied_says_what_it_did() -> None:
+    applied = Applied(created=("customer a",), unchanged=("customer b",), not_named=tuple(map(str, range(12))))
+    assert applied
+    assert not Applied(unchanged=("customer b",))
+    assert repr(applied) == (
+        "<Applied created=1 changed=0 unchanged=1 archived=0 not_named=12 waiting_for=0>"
+    )
+    assert str(applied).splitlines()[0] == "1 created, 1 unchanged, 12 not named"
+    assert "and 2 more" in str(applied)
+    assert "customer b" not in str(applied)
+    assert str(Applied()) == "nothing named, nothing changed"
+    assert applied.as_dict()["notNamed"] == list(applied.not_named)
+    assert pickle.loads(pickle.dumps(applied)) == applied
+
+
+def test_a_model_made_of_parts_is_one() -> None:
+    model = UsageModel(resources=(Resource(id="a", resource_type_id="t"),))
+    assert read(model) == read({"resources": [{"id": "a", "resourceTypeId": "t"}]})

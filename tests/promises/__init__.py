@@ -1,0 +1,1 @@
+"""Promises: what a user could hold the library to, said in public names only."""

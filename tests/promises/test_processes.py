@@ -1,0 +1,124 @@
+"""A second process: it is told who has the file, at its first exchange or apply, not before."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from stiggctl import UsageControl
+from stiggctl.testing import ManualClock
+
+from .saying import TOKENS, event_ids, flat, numbers
+
+#: What the other process runs: one line of JSON out, for each thing it tried.
+OTHER = """
+import json, sys
+from stiggctl import UsageControl, LedgerUnavailable, StiggctlError
+
+path, policy, tries = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+ask = {"resource_ids": ["a"], "credit_currency": "ai-tokens"}
+report = {"customer_id": "c", "event_name": "e", "amount": 1, **ask}
+control = UsageControl(path, on_ledger_failure=policy)
+verbs = {
+    "check": lambda: [control.check(**ask).has_access, control.check(**ask).remaining],
+    "tree": lambda: control.tree("a", "ai-tokens").used,
+    "export_model": lambda: len(control.export_model().resources),
+    "verify": lambda: len(list(control.verify())),
+    "events": lambda: len(list(control.events(customer_id="c"))),
+    "reserve": lambda: control.reserve(**ask, amount=1).amount,
+    "consume": lambda: control.consume(**ask, amount=1).charged,
+    "report": lambda: control.report(**report).charged,
+    "apply": lambda: bool(control.apply({"customers": [{"id": "new"}]}).created),
+    "suspend": lambda: control.suspend("a"),
+}
+for name in tries:
+    try:
+        told = ["ok", verbs[name]()]
+    except LedgerUnavailable as error:
+        told = ["LedgerUnavailable", error.holder_pid, str(error)]
+    except StiggctlError as error:
+        told = [type(error).__name__, str(error)]
+    print(json.dumps(told), flush=True)
+control.close()
+"""
+
+
+def in_another_process(path: str, *tries: str, policy: str = "fail_closed") -> list[list[Any]]:
+    """What came of each verb, said in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER, path, policy, json.dumps(tries)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def held(control: UsageControl) -> UsageControl:
+    """A control whose process is a holder: a was given 10, 3 are used and 2 are held."""
+    control.apply(flat({"a": 10}))
+    control.consume(resource_ids=["a"], credit_currency=TOKENS, amount=3)
+    control.reserve(resource_ids=["a"], credit_currency=TOKENS, amount=2, ttl_seconds=86_400)
+    return control
+
+
+@pytest.mark.parametrize("policy", ["fail_closed", "fail_open"])
+@pytest.mark.parametrize("verb", ["reserve", "consume", "report", "apply", "suspend"])
+def test_a_second_process_is_told_the_pid_of_the_first(
+    held: UsageControl, ledger_path: str, verb: str, policy: str
+) -> None:
+    before = (numbers(held, "a"), event_ids(held, "c"), held.export_model())
+    (told,) = in_another_process(ledger_path, verb, policy=policy)
+    assert told[0] == "LedgerUnavailable"
+    assert told[1] == os.getpid()
+    assert str(os.getpid()) in told[2]
+    assert (numbers(held, "a"), event_ids(held, "c"), held.export_model()) == before
+
+
+def test_a_second_process_may_look(held: UsageControl, ledger_path: str) -> None:
+    told = in_another_process(ledger_path, "check", "tree", "export_model", "verify", "events")
+    assert told == [["ok", [True, 5]], ["ok", 3], ["ok", 1], ["ok", 0], ["ok", 1]]
+    assert held.consume(resource_ids=["a"], credit_currency=TOKENS, amount=5).charged == 5
+    assert in_another_process(ledger_path, "check") == [["ok", [False, 0]]]
+
+
+def test_looking_after_being_refused_works_still(held: UsageControl, ledger_path: str) -> None:
+    told = in_another_process(ledger_path, "consume", "check", "tree")
+    assert [answer[0] for answer in told] == ["LedgerUnavailable", "ok", "ok"]
+
+
+def test_once_the_first_has_closed_the_second_goes_on(
+    held: UsageControl, ledger_path: str, clock: ManualClock
+) -> None:
+    held.close()
+    told = in_another_process(ledger_path, "consume", "report", "apply", "check", "verify")
+    assert [answer[0] for answer in told] == ["ok"] * 5
+    with UsageControl(ledger_path, clock=clock) as reopened:
+        assert numbers(reopened, "a")["a"][0] == 5
+
+
+def test_a_process_that_only_looks_is_in_nobodys_way(ledger_path: str, clock: ManualClock) -> None:
+    with UsageControl(ledger_path, clock=clock) as control:
+        control.apply(flat({"a": 10}))
+    with UsageControl(ledger_path, clock=clock) as looking:
+        assert looking.check(resource_ids=["a"], credit_currency=TOKENS)
+        assert looking.tree("a", TOKENS).used == 0
+        assert in_another_process(ledger_path, "consume", "check") == [["ok", 1], ["ok", [True, 9]]]
+        assert looking.check(resource_ids=["a"], credit_currency=TOKENS).remaining == 9
+
+
+def test_what_a_process_held_when_it_ended_is_withheld_to_its_end(ledger_path: str) -> None:
+    with UsageControl(ledger_path) as control:
+        control.apply(flat({"a": 10}))
+    assert in_another_process(ledger_path, "reserve", "reserve", "consume") == [["ok", 1]] * 3
+    with UsageControl(ledger_path) as control:
+        assert numbers(control, "a") == {"a": (1, 2, 7)}
+        assert control.consume(resource_ids=["a"], credit_currency=TOKENS, amount=7).charged == 7
+        assert list(control.verify()) == []

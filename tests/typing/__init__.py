@@ -1,0 +1,1 @@
+"""What type checkers read: the public interface as users write it."""

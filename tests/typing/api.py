@@ -1,0 +1,161 @@
+"""The public interface, as users write it: checked by mypy --strict and pyright, never run."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import assert_type
+
+from stiggctl import (
+    AccessDenied,
+    AccessDeniedReason,
+    Applied,
+    BudgetExhausted,
+    Clock,
+    Decision,
+    IdempotencyConflict,
+    InvalidModel,
+    LedgerUnavailable,
+    LimitState,
+    Receipt,
+    Remedy,
+    Reservation,
+    StiggctlError,
+    UsageControl,
+    UsageModel,
+)
+from stiggctl.testing import ManualClock
+
+
+def opening() -> None:
+    clock: Clock = ManualClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
+    with UsageControl("usage.db") as control:
+        assert_type(control, UsageControl)
+    UsageControl(Path("usage.db")).close()
+    UsageControl(
+        ":memory:",
+        durability="power",
+        on_ledger_failure="fail_open",
+        default_access="deny",
+        unknown_resources="ignore",
+        clock=clock,
+        reservation_ttl_seconds=60,
+    )
+
+
+def describing(control: UsageControl, model: UsageModel) -> None:
+    applied = control.apply({"resources": [{"id": "a", "resourceTypeId": "user"}]}, actor="ann", reason="new")
+    assert_type(applied, Applied)
+    control.apply('{"customers": [{"id": "c"}]}')
+    control.apply(Path("model.json"))
+    control.apply(model, prune=True)
+    assert_type(control.export_model(), UsageModel)
+    control.suspend("user-01", reason="runaway", until=datetime.now(UTC) + timedelta(hours=1))
+    control.resume("user-01", actor="ann")
+
+
+def asking(control: UsageControl) -> str:
+    decision = control.check(
+        resource_ids=["user-01", "emea", "engineering"],
+        credit_currency="ai-tokens",
+        requested_usage=50,
+        customer_id=None,
+        dimensions={"model": "gpt-5", "turns": 3, "temperature": Decimal("0.5"), "cached": True},
+    )
+    assert_type(decision, Decision)
+    assert_type(decision.has_access, bool)
+    assert_type(decision.access_denied_reason, AccessDeniedReason | None)
+    assert_type(decision.remaining, int | Decimal | None)
+    assert_type(decision.binding, LimitState | None)
+    assert_type(decision.limits, tuple[LimitState, ...])
+    assert_type(decision.remedy, Remedy | None)
+    assert_type(decision.retry_at, datetime | None)
+    assert_type(decision.decision_id, str)
+    for limit in decision.limits:
+        assert_type(limit.resource_id, str)
+        assert_type(limit.used, int | Decimal)
+        assert_type(limit.allowed, bool)
+    control.check(resource_ids=("a",), amounts={"ai-tokens": 500, "usd": "0.02"})
+    prices: dict[str, Decimal] = {"usd": Decimal("0.02")}
+    control.check(resource_ids=["a"], amounts=prices)
+    if not decision and decision.remedy is not None and decision.remedy.kind == "SHRINK":
+        return f"{decision.remedy.amount}"
+    return str(decision)
+
+
+def setting_aside(control: UsageControl) -> None:
+    ids = ["user-01"]
+    reservation = control.reserve(
+        resource_ids=ids, credit_currency="ai-tokens", amount=4000, minimum=500, ttl_seconds=120
+    )
+    assert_type(reservation, Reservation)
+    assert_type(reservation.expires_at, datetime)
+    reservation.extend(50)
+    assert_type(reservation.settle(61), Receipt)
+    reservation.settle(amounts={"ai-tokens": 61, "usd": "0.01"})
+    reservation.release()
+    receipt = control.consume(resource_ids=ids, credit_currency="usd", amount="0.02", idempotency_key="k")
+    assert_type(receipt, Receipt)
+    assert_type(receipt.duplicate, bool)
+
+
+def reporting(control: UsageControl) -> None:
+    receipt = control.report(
+        customer_id="cust-acme-inc",
+        event_name="email_enrichment",
+        idempotency_key="227c1b73-883a",
+        dimensions={"user_id": "user-01", "region": "emea"},
+        timestamp="2025-10-26T15:01:55.768Z",
+    )
+    assert_type(receipt, Receipt)
+    control.report({"customerId": "c", "eventName": "e", "timestamp": datetime.now(UTC)})
+    for answer in control.report_many([{"customerId": "c", "eventName": "e"}]):
+        assert_type(answer, Receipt | StiggctlError)
+    control.reverse(receipt.event_id, reason="refund", actor="ann")
+
+
+def refused(control: UsageControl) -> None:
+    try:
+        control.consume(resource_ids=["a"], credit_currency="usd", amount=1)
+    except BudgetExhausted:
+        raise
+    except AccessDenied as denied:
+        assert_type(denied.decision, Decision)
+    except IdempotencyConflict as conflict:
+        assert_type(conflict.differs, tuple[str, ...])
+    except LedgerUnavailable as unavailable:
+        assert_type(unavailable.holder_pid, int | None)
+    except InvalidModel as invalid:
+        assert_type([problem.path for problem in invalid.problems], list[str])
+
+
+async def awaiting(control: UsageControl) -> None:
+    assert_type(await control.acheck(resource_ids=["a"], credit_currency="usd"), Decision)
+    reservation = await control.areserve(resource_ids=["a"], credit_currency="usd", amount=1)
+    assert_type(reservation, Reservation)
+    await reservation.aextend(1)
+    assert_type(await reservation.asettle(1), Receipt)
+    await reservation.arelease()
+    assert_type(await control.aconsume(resource_ids=["a"], credit_currency="usd", amount=1), Receipt)
+    first, second = await asyncio.gather(
+        control.areport(customer_id="c", event_name="e"),
+        control.areport({"customerId": "c", "eventName": "f"}),
+    )
+    assert_type(first, Receipt)
+    await control.areport_many([{"customerId": "c", "eventName": "e"}])
+    await control.areverse(second.event_id, reason="refund")
+
+
+def floats_are_no_amounts(control: UsageControl) -> None:
+    ids, usd = ["a"], "usd"
+    control.check(resource_ids=ids, credit_currency=usd, requested_usage=1)
+    control.check(
+        resource_ids=ids,
+        credit_currency=usd,
+        requested_usage=0.5,  # type: ignore[arg-type]  # a float is no amount
+    )
+    control.consume(
+        resource_ids=ids,
+        credit_currency=usd,
+        amount=0.5,  # type: ignore[arg-type]  # a float is no amount
+    )
