@@ -5,12 +5,15 @@ import tempfile
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+if TYPE_CHECKING:
+    from stiggctl import UsageControl
 
 IN_CI = bool(os.environ.get("CI"))
 
@@ -78,26 +81,29 @@ pytest_collect_file = Sybil(
 
 
 @pytest.fixture
-def acme(tmp_path: Path) -> Iterator[object]:
-    """What the examples in docstrings talk to: user-01 of cust-acme-inc may spend 200 ai-tokens."""
+def control(tmp_path: Path) -> Iterator["UsageControl"]:
+    """What the examples in docstrings talk to: a control on an empty ledger, at noon of a day."""
     # Here, not above: a test of one room needs no other room to import.
     from stiggctl import UsageControl  # noqa: PLC0415 - as said
     from stiggctl.testing import ManualClock  # noqa: PLC0415 - as said
 
     clock = ManualClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
     with UsageControl(str(tmp_path / "usage.db"), clock=clock) as control:
-        control.apply(
-            {
-                "resourceTypes": [{"id": "team"}, {"id": "user", "parentResourceTypeId": "team"}],
-                "resources": [
-                    {"id": "growth", "resourceTypeId": "team", "customerId": "cust-acme-inc"},
-                    {"id": "user-01", "resourceTypeId": "user", "parentResourceId": "growth"},
-                ],
-                "allocations": [
-                    {"resourceId": "growth", "creditCurrency": "ai-tokens", "limit": 1_000},
-                    {"resourceId": "user-01", "creditCurrency": "ai-tokens", "limit": 200},
-                ],
-                "rates": [{"eventName": "email_enrichment", "creditCurrency": "ai-tokens", "credits": 5}],
-            }
-        )
         yield control
+
+
+@pytest.fixture
+def acme(control: "UsageControl") -> "UsageControl":
+    """The control, with a model: user-01 of cust-acme-inc may spend 200 ai-tokens."""
+    control.apply(
+        {
+            "resourceTypes": [{"id": "team"}, {"id": "user", "parentResourceTypeId": "team"}],
+            "resources": [
+                {"id": "growth", "resourceTypeId": "team", "customerId": "cust-acme-inc"},
+                {"id": "user-01", "resourceTypeId": "user", "parentResourceId": "growth"},
+            ],
+            "allocations": [{"resourceId": "user-01", "creditCurrency": "ai-tokens", "limit": 200}],
+            "rates": [{"eventName": "email_enrichment", "creditCurrency": "ai-tokens", "credits": 5}],
+        }
+    )
+    return control

@@ -49,7 +49,7 @@ CONTEXT = Context(
     traps=[DivisionByZero, FloatOperation, Inexact, InvalidOperation, Overflow, Underflow],
 )
 
-_POWERS = tuple(10**decimals for decimals in range(DECIMALS_MAX + 1))
+_POWERS: tuple[int, ...] = tuple(10**decimals for decimals in range(DECIMALS_MAX + 1))
 
 # JSON's numbers, with any leading zeros. A plus sign is left out: "+5" reads like a change.
 # Seventeen digits of exponent are what Decimal can hold on any 64-bit machine.
@@ -73,6 +73,10 @@ def to_units(amount: Amount, decimals: int, where: str, *, maximum: int = AMOUNT
     scale = _POWERS[decimals]
     if type(amount) is int:  # first and alone, because nearly all amounts are (a bool is not)
         number = amount
+    elif isinstance(amount, int) and not isinstance(amount, bool):
+        # A subclass (an IntEnum's member), as the int that it is, whatever it says of itself; not
+        # through Decimal, which takes seconds for an int of a million digits.
+        number = int.__index__(amount)
     else:
         exact = _read(amount, where)
         if exact.is_zero():
@@ -141,8 +145,6 @@ def _read(amount: object, where: str) -> Decimal:
         return Decimal(amount)
     if isinstance(amount, Decimal) and amount.is_finite():
         return amount
-    if isinstance(amount, int):  # a subclass of int, such as an IntEnum's member
-        return Decimal(int(amount))
     raise InvalidAmount(where=where, value=amount, expected=_KINDS)
 
 

@@ -236,7 +236,7 @@ def fingerprint(
         event_name,
         sorted((key, canonical_text(value, key)) for key, value in dimensions.items()) or None,
         timestamp,
-        sorted(name for name in (*amounts, credit_currency) if name is not None) or None,
+        sorted({name for name in (*amounts, credit_currency) if name is not None}) or None,
         sorted((str(name), _canonical_amount(value)) for name, value in amounts.items()) or None,
         None if resource_ids is None else sorted(set(resource_ids)),
     )

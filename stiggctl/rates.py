@@ -50,7 +50,8 @@ def price(
     {'ai-tokens': (4, 1)}
     """
     return {
-        rate.currency_id: (_units(rate, dimensions, decimals_of[rate.currency_id]), rate.row) for rate in rates
+        rate.currency_id: (_units(rate, dimensions, decimals_of[rate.currency_id]), rate.row)
+        for rate in rates
     }
 
 
@@ -59,7 +60,7 @@ def _units(rate: Rate, dimensions: Mapping[str, str | int | Decimal | bool], dec
     for term in rate.terms:
         number = _number(rate, term.dimension, dimensions.get(term.dimension))
         exact += Fraction(term.credits) * number / Fraction(term.per)
-    scaled = exact * 10**decimals
+    scaled: Fraction = exact * 10**decimals
     units = -(-scaled.numerator // scaled.denominator)
     if units > AMOUNT_MAX:
         raise InvalidAmount(
@@ -70,7 +71,7 @@ def _units(rate: Rate, dimensions: Mapping[str, str | int | Decimal | bool], dec
     return units
 
 
-def _number(rate: Rate, dimension: str, value: str | int | Decimal | bool | None) -> Fraction:
+def _number(rate: Rate, dimension: str, value: object) -> Fraction:
     """The number in a dimension, as a rate counts it."""
     number: Fraction | None = None
     if isinstance(value, str):

@@ -15,11 +15,15 @@ from stiggctl.errors import InvalidTimestamp
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST_US = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 #: RFC 3339's profile of ISO 8601, with seconds or without, "T" or one space between.
 _TEXT = re.compile(
-    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ](?P<time>[0-9]{2}:[0-9]{2}(:[0-9]{2})?)"
-    r"(?P<fraction>[.,][0-9]{1,9})?(?P<offset>[Zz]|[+-][0-9]{2}:?[0-9]{2})?"
+    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ](?P<time>[0-9]{2}:[0-9]{2})"
+    # A fraction is one of a second: after minutes ISO 8601 means a part of a minute by it.
+    r"(?P<seconds>:[0-9]{2})?(?(seconds)(?P<fraction>[.,][0-9]{1,9})?)"
+    r"(?P<offset>[Zz]|[+-][0-9]{2}:?[0-5][0-9])?"
 )
 _EXPECTED = 'ISO 8601 text with an offset, such as "2025-10-26T15:01:55.768Z", or an aware datetime'
 
@@ -27,7 +31,8 @@ _EXPECTED = 'ISO 8601 text with an offset, such as "2025-10-26T15:01:55.768Z", o
 def to_us(timestamp: str | datetime, where: str) -> int:
     """Microseconds since 1970 in UTC; `where` names the argument in the error.
 
-    Raises InvalidTimestamp for text that is no instant, or one without an offset.
+    Raises InvalidTimestamp for text that is no instant, one without an offset, and one that
+    is not in the years 1 to 9999 in UTC.
 
     >>> to_us("1970-01-01T00:00:01Z", "timestamp"), to_us("1970-01-01T02:00:00.5+02:00", "timestamp")
     (1000000, 500000)
@@ -41,7 +46,13 @@ def to_us(timestamp: str | datetime, where: str) -> int:
     if instant.utcoffset() is None:
         expected = 'an offset: "Z" for UTC, or "+02:00"; an aware datetime'
         raise InvalidTimestamp(where=where, value=timestamp, expected=expected)
-    return (instant - _EPOCH) // _MICROSECOND
+    us = (instant - _EPOCH) // _MICROSECOND
+    if not _FIRST_US <= us <= _LAST_US:
+        # An offset can lead out of them; to_datetime and to_text could not write what is there.
+        raise InvalidTimestamp(
+            where=where, value=timestamp, expected="an instant in the years 1 to 9999, UTC"
+        )
+    return us
 
 
 def _parse(text: str, where: str) -> datetime:
@@ -50,11 +61,13 @@ def _parse(text: str, where: str) -> datetime:
         raise InvalidTimestamp(where=where, value=text, expected=_EXPECTED)
     offset = found["offset"] or ""
     fraction = (found["fraction"] or ".0")[1:].ljust(6, "0")[:6]
-    time = found["time"] if found[3] else f"{found['time']}:00"
+    time = f"{found['time']}{found['seconds'] or ':00'}"
     try:
         return datetime.fromisoformat(f"{found['date']}T{time}.{fraction}{offset.upper()}")
     except ValueError as error:
-        raise InvalidTimestamp(where=where, value=text, expected=f"an instant that exists ({error})") from None
+        raise InvalidTimestamp(
+            where=where, value=text, expected=f"an instant that exists ({error})"
+        ) from None
 
 
 def to_datetime(us: int) -> datetime:

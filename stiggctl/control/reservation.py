@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.amounts import Amount, to_amount, to_units
-from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, Receipt, Sight
+from stiggctl.answers import Decision, Receipt, Sight
 from stiggctl.decision.cells import Stripe
 from stiggctl.decision.decide import grow
 from stiggctl.decision.reservations import begin_settle, release
@@ -301,13 +301,16 @@ class Reservation:
     def _more(self, amount: Amount | None, amounts: Mapping[str, Amount] | None) -> dict[str, int]:
         if amount is None and amounts is None:
             raise InvalidRequest(where="amount", value=None, expected="how much more to set aside")
-        return self._used(amount, amounts)
+        more = self._used(amount, amounts)
+        return more if amounts is None else {name: more[name] for name in amounts}
 
     def _extend_at_once(self, more: dict[str, int]) -> bool:
         holder = self._holder
         holder.require_open()
         if self._stripe is None or self._receipt is not None:
             raise ReservationNotFound(reservation_id=self.reservation_id)
+        if self._stripe.version != self._sights[0][2][0].version:
+            return False  # whether it is suspended by now, only the model can tell
         grown = grow(self._stripe, self._number, more, holder.clock.now_us())
         holder.sweep(self._stripe)
         if grown is None:
@@ -321,22 +324,22 @@ class Reservation:
         holder, stripe = self._holder, self._stripe
         assert stripe is not None  # it was looked at before
         now_us = holder.clock.now_us()
-        wants = tuple([(sight[0].strand, more[sight[0].credit_currency]) for sight in self._sights])  # type: ignore[attr-defined]
+        wants = tuple([(sight[0].strand, more.get(sight[0].credit_currency, 0)) for sight in self._sights])  # type: ignore[attr-defined]
         wish = Wish(self._way(stripe), wants, now_us, number=self._number, grows=True)
         holder.exchange.run(wish)
         taken = wish.taken
         if taken is None or (taken.hold is None and self._number not in stripe.holds):
             raise ReservationNotFound(reservation_id=self.reservation_id)
         if taken.hold is None:
-            circumstances = Circumstances(holds=taken.holds, orphans=taken.orphans)
-            reason = AccessDeniedReason.BUDGET_EXCEEDED
-            raise AccessDenied(decision=Decision(reason, taken.sights, now_us, holder.ids, circumstances))
+            raise AccessDenied(decision=holder.asking.denial(taken, now_us))
         self._extended(more)
 
     def _extended(self, more: dict[str, int]) -> None:
-        units = {sight[0].credit_currency: self._held(sight) + more[sight[0].credit_currency] for sight in self._sights}
-        grown = [(*sight[:4], more[sight[0].credit_currency], sight[5]) for sight in self._sights]
+        units: dict[str, int] = {}
+        grown: list[Sight] = []
+        for sight in self._sights:
+            name = sight[0].credit_currency
+            units[name] = self._held(sight) + more.get(name, 0)
+            grown.append((*sight[:4], more.get(name, 0), sight[5]))
         self._holder.keep_more(self._number, grown)
         self._units = units
-
-

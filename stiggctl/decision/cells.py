@@ -16,6 +16,8 @@ Holds for every HARD cell whenever its stripe's lock is free:
   C2  granted never exceeds the ledger's number: it grows only after the ledger has written
       it, and falls before the ledger hears of it. Ledger first, memory second.
   C3  `used` is the ledger's, as of the last contact.
+  C4  Where spare is above 0, used + allotted <= limit: what usage that nobody admitted took
+      beyond it is given back as soon as nothing holds it.
 A SOFT cell has no share: allotted is 0 and spare is minus what is held here.
 So `held = allotted − spare` and `remaining = limit − used − held` hold for both.
 
@@ -78,7 +80,7 @@ class Stripe:
         self.numbers: list[int] = []
         self.strands: dict[str, Strand] = {}  #: by currency id
         self.holds: dict[int, Hold] = {}  #: what is held, by reservation number
-        self.next_end_us = NEVER  #: no hold ends before this
+        self.next_end_us = NEVER  #: no hold, of this process or a dead one, ends before this
         #: place -> (units, until_us) of dead processes' holds: they are in `allotted`
         self.orphans: dict[int, tuple[tuple[int, int], ...]] = {}
         self.unused: dict[int, list[int]] = {}  #: records that were left, by width
@@ -142,6 +144,35 @@ def lay_record(
         numbers[at + LIMIT] = one.limit
 
 
+def give_back_above(stripe: Stripe, place: int) -> None:
+    """Give back what of the spare is above the limit (C4); the caller has the lock."""
+    numbers = stripe.numbers
+    above = numbers[place + USED] + numbers[place + ALLOTTED] - numbers[place + LIMIT]
+    if above > 0:
+        give_back(stripe, place, min(above, numbers[place + SPARE]))
+
+
+def note_orphans(stripe: Stripe, place: int, orphans: tuple[tuple[int, int], ...]) -> None:
+    """What dead processes held there, as the ledger says; the caller counts it in `allotted`."""
+    if orphans:
+        stripe.orphans[place] = orphans
+        stripe.next_end_us = min(stripe.next_end_us, *(until_us for _, until_us in orphans))
+    else:
+        stripe.orphans.pop(place, None)
+
+
+def end_orphans(stripe: Stripe, now_us: int) -> None:
+    """Of what dead processes held, let what is over count no more; the caller has the lock.
+
+    It is free in the ledger by now, to be drawn by whoever needs it.
+    """
+    for place, orphans in list(stripe.orphans.items()):
+        left = tuple((units, until_us) for units, until_us in orphans if until_us > now_us)
+        over = sum(units for units, _ in orphans) - sum(units for units, _ in left)
+        stripe.numbers[place + ALLOTTED] -= over
+        note_orphans(stripe, place, left)
+
+
 def give_back(stripe: Stripe, place: int, units: int) -> None:
     """Let spare leave, to be told to the ledger by the next exchange; the caller has the lock."""
     if units > 0:
@@ -189,8 +220,7 @@ def _move_record(
             one.limit,
             one.cell,
         ]
-        if one.orphans:
-            stripe.orphans[at] = one.orphans
+        note_orphans(stripe, at, one.orphans)
     for was, at in moved.items():
         orphans = stripe.orphans.pop(was, None)
         if orphans is not None and at is not None:

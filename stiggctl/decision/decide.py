@@ -29,7 +29,8 @@ from stiggctl.decision.cells import (
     WIDTH,
     Strand,
     Stripe,
-    give_back,
+    give_back_above,
+    note_orphans,
 )
 from stiggctl.decision.paths import Branch, Tail
 from stiggctl.decision.reservations import Held, Hold, add_hold, expire
@@ -220,8 +221,8 @@ def grow_locked(stripe: Stripe, number: int, units: Mapping[str, int], now_us: i
         return None
     numbers = stripe.numbers
     for places, _, hard, strand in hold.held:
-        more = units.get(strand.credit_currency, 0)
-        if any(numbers[place] < more for place in places[:hard]):
+        more = units.get(strand.credit_currency)
+        if more is not None and any(_is_short(numbers, place, more) for place in places[:hard]):
             return False
     held: list[Held] = []
     for places, before, hard, strand in hold.held:
@@ -231,6 +232,14 @@ def grow_locked(stripe: Stripe, number: int, units: Mapping[str, int], now_us: i
         held.append((places, before + more, hard, strand))
     stripe.holds[number] = Hold(number, hold.began_us, hold.ends_us, tuple(held))
     return True
+
+
+def _is_short(numbers: list[int], place: int, units: int) -> bool:
+    """What `fits` asks of a path, of one HARD cell."""
+    if units == 0:
+        held = numbers[place + ALLOTTED] - numbers[place]
+        return numbers[place + LIMIT] < numbers[place + USED] + held
+    return numbers[place] < units
 
 
 def types_of(strand: Strand, ids: Sequence[str]) -> list[str] | None:
@@ -288,13 +297,9 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], falls: dict[int,
         numbers[place + SPARE] = granted - held
         numbers[place + USED] = told.used
         numbers[place + ALLOTTED] = granted + withheld
-        if told.orphans:
-            stripe.orphans[place] = told.orphans
-        else:
-            stripe.orphans.pop(place, None)
+        note_orphans(stripe, place, told.orphans)
         if granted > 0:
-            above = told.used + granted + withheld - told.limit
-            give_back(stripe, place, min(above, numbers[place + SPARE]))
+            give_back_above(stripe, place)
     for place, units in falls.items():
         numbers[place + SPARE] += units
 

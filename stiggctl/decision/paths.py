@@ -239,14 +239,16 @@ def compile_path(
     branch.tails[rest] = Tail(strand, nodes, _foremost(refusals))
 
 
-def tail_of_members(strand: Strand, nodes: Sequence[Node], version: int) -> Tail:
-    """A path of just these nodes, with nothing before it: of a booking whose path is fixed.
+def tail_of_members(
+    strand: Strand, nodes: Sequence[Node], *, version: int, customer_refusal: Refusal | None
+) -> Tail:
+    """A path of just these nodes, with nothing before it: of one that was admitted before.
 
     The caller has the lock.
     """
     for node in nodes:
         lay_record(strand, node.resource_id, node.row, _branch(strand, node, version), node.cells)
-    return Tail(strand, nodes, None)
+    return Tail(strand, nodes, _foremost([customer_refusal, *(node.refusal for node in nodes)]))
 
 
 def _branch(strand: Strand, node: Node, version: int) -> Branch:

@@ -12,7 +12,7 @@ that application code has (control/reservation.py), the page that mirrors it (ho
 from collections.abc import Mapping
 from typing import Self
 
-from stiggctl.decision.cells import NEVER, Strand, Stripe
+from stiggctl.decision.cells import NEVER, Strand, Stripe, end_orphans, give_back_above
 
 #: In one currency: the places that hold it (HARD ones first), how much, how many are HARD.
 Held = tuple[tuple[int, ...], int, int, Strand]
@@ -58,11 +58,16 @@ def add_hold(stripe: Stripe, hold: Hold) -> None:
 
 
 def put_back(stripe: Stripe, hold: Hold) -> None:
-    """Let what it held be spare again; the caller has the lock and has taken it out of `holds`."""
-    numbers = stripe.numbers
-    for places, units, _, _ in hold.held:
+    """Let what it held be spare again; the caller has the lock and has taken it out of `holds`.
+
+    Where usage that nobody admitted has passed the limit meanwhile, the room that it held is
+    gone: it is given back, not spent again (C4).
+    """
+    for places, units, hard, _ in hold.held:
         for place in places:
-            numbers[place] += units
+            stripe.numbers[place] += units
+        for place in places[:hard]:
+            give_back_above(stripe, place)
 
 
 def release(stripe: Stripe, number: int) -> Hold | None:
@@ -106,3 +111,5 @@ def expire(stripe: Stripe, now_us: int) -> None:
         put_back(stripe, hold)
         stripe.ended.append(hold.number)
     stripe.next_end_us = min((hold.ends_us for hold in stripe.holds.values()), default=NEVER)
+    if stripe.orphans:
+        end_orphans(stripe, now_us)

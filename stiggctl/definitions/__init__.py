@@ -8,6 +8,7 @@ Not here: checks over a whole model (validation.py), how it gets into the ledger
 
 from stiggctl.definitions.applied import Applied
 from stiggctl.definitions.parts import (
+    A_NAME,
     AN_ID,
     Allocation,
     CreditCurrency,
@@ -23,13 +24,15 @@ from stiggctl.definitions.parts import (
     Value,
     attribution_keys_of,
     is_id,
+    is_name,
 )
 from stiggctl.definitions.places import Steps
 from stiggctl.definitions.reading import Draft, Found, draft_of, read
-from stiggctl.definitions.text import json_text, json_value
+from stiggctl.definitions.text import json_text, json_value, plain
 
 __all__ = [
     "AN_ID",
+    "A_NAME",
     "Allocation",
     "Applied",
     "CreditCurrency",
@@ -49,7 +52,9 @@ __all__ = [
     "attribution_keys_of",
     "draft_of",
     "is_id",
+    "is_name",
     "json_text",
     "json_value",
+    "plain",
     "read",
 ]

@@ -95,6 +95,11 @@ def is_id(value: object) -> bool:
     return isinstance(value, str) and 1 <= len(value) <= 255 and "\0" not in value and _is_unicode(value)
 
 
+def is_name(value: object) -> bool:
+    """Whether it may be a name, or say who changed something and why."""
+    return isinstance(value, str) and len(value) <= NAME_MAX and "\0" not in value and _is_unicode(value)
+
+
 def _read_list(value: object) -> object:
     # pydantic would take sets and generators too: one has no order, the other no second reading.
     if not isinstance(value, list | tuple):

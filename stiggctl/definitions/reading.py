@@ -204,6 +204,6 @@ def _mended_entry(draft: Draft, entries: str, place: int, entry: object) -> obje
             lost = True
     if not lost:
         return fields
-    entry_id = fields.get("id")
-    draft.unreadable.setdefault(entries, set()).add(entry_id if isinstance(entry_id, str) else None)
+    entry_id = None if ("id",) in wrong else fields.get("id")
+    draft.unreadable.setdefault(entries, set()).add(entry_id)
     return None

@@ -13,9 +13,19 @@ from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any
 
-from stiggctl.amounts import plain
-
 _WORDS = {None: "null", True: "true", False: "false"}
+
+
+def plain(number: Decimal) -> str:
+    """A finite Decimal without exponent, without zeros at its end: equal numbers have equal texts.
+
+    >>> plain(Decimal("5.00")), plain(Decimal("1e3")), plain(Decimal("-0.020"))
+    ('5', '1000', '-0.02')
+    """
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def json_text(value: object, *, indent: int | None = None) -> str:

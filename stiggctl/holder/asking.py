@@ -84,8 +84,8 @@ class Asking:
             if not holder.is_holder:
                 return self._peek(asked, units, now_us)
             meant = self._meant(asked)
-            if meant.refusal is not None:
-                return self._refused(meant.refusal, units, now_us)
+            if meant.refusal is not None or not meant.ids:
+                return self._without_limits(meant, units, now_us)
             target = self._target(meant, units)
             return self._look_at(target, now_us)
         except LedgerUnavailable as trouble:
@@ -93,7 +93,6 @@ class Asking:
 
     def _look_at(self, target: _Target, now_us: int) -> Decision:
         holder, stripe = self._holder, target.stripe
-        taken: Taken | None = None
         for _ in range(ROUNDS_MAX):
             sights = look(stripe, target.ids[0], target.rest, target.wants, now_us)
             if sights is None:
@@ -101,13 +100,11 @@ class Asking:
                 continue
             if _refusal_of(sights) is not None or all(map(fits, sights)):
                 return self._decision(Taken(sights, None, (), {}), now_us)
-            if taken is not None and _proves_denial(taken.sights):
-                return self._decision(taken, now_us)
             wish = Wish(Way(stripe, target.ids), target.wants, now_us, number=None)
             holder.exchange.run(wish)
-            taken = wish.taken
-            if taken is not None and _proves_denial(taken.sights):
-                return self._decision(taken, now_us)
+            if wish.taken is not None:
+                # What it drew may be less than what is free: the numbers tell, not the spare.
+                return self._decision(wish.taken, now_us)
         return self._lost_races(target, now_us)
 
     def _peek(self, asked: Asked, units: Sequence[tuple[str, int]], now_us: int) -> Decision:
@@ -115,8 +112,8 @@ class Asking:
         holder = self._holder
         with holder.ledger.reader() as reader:
             meant = find_meant(reader, asked.customer_id, asked.ids, holder.options.unknown_resources)
-            if meant.refusal is not None:
-                return self._refused(meant.refusal, units, now_us)
+            if meant.refusal is not None or not meant.ids:
+                return self._without_limits(meant, units, now_us)
             currencies = holder.known.currencies
             amounts = [
                 (currencies[name].id, name, currencies[name].decimals, number) for name, number in units
@@ -142,8 +139,9 @@ class Asking:
         try:
             self._holder.become_holder()
             meant = self._meant(asked)
-            if meant.refusal is not None:
-                return Answer(self._refused(meant.refusal, units, now_us))
+            if meant.refusal is not None or not meant.ids:
+                decision = self._without_limits(meant, units, now_us)
+                return Answer(decision, sights=decision.sights)
             target = self._target(meant, units)
             minimum = self._minimum(hoped, target)
             return self._take_at(target, hoped, minimum, now_us)
@@ -155,7 +153,8 @@ class Asking:
         holder, stripe = self._holder, target.stripe
         first, rest, wants = target.ids[0], target.rest, target.wants
         for _ in range(ROUNDS_MAX):
-            taken = take(stripe, first, rest, wants, now_us, hoped.number, hoped.ends_us, minimum)
+            # All of it first; before less is given, the ledger is asked for what it has.
+            taken = take(stripe, first, rest, wants, now_us, hoped.number, hoped.ends_us)
             if taken is None:
                 holder.trees.load(stripe, [strand for strand, _ in wants], target.ids)
                 continue
@@ -211,18 +210,37 @@ class Asking:
 
     # ---------------------------------------------------------------- decisions
 
+    def denial(self, taken: Taken, now_us: int) -> Decision:
+        """The denial of what did not fit, of somebody who does not ask again."""
+        decision = self._decision(taken, now_us)
+        if not decision.has_access:
+            return decision
+        # It fits by the numbers, but others had the room a moment ago.
+        return self._refused(_RACE, [(s[0].credit_currency, s[4]) for s in taken.sights], now_us)
+
     def _decision(self, taken: Taken, now_us: int, number: int | None = None) -> Decision:
-        ids = self._holder.ids
-        refusal = _refusal_of(taken.sights)
+        ids, sights = self._holder.ids, taken.sights
+        refusal = _refusal_of(sights)
         if refusal is not None:
-            return Decision(
-                refusal.reason, taken.sights, now_us, ids, Circumstances(refusal=refusal), number
-            )
-        if taken.hold is not None or all(map(fits, taken.sights)):
-            return Decision(None, taken.sights, now_us, ids, number=number)
+            return Decision(refusal.reason, sights, now_us, ids, Circumstances(refusal=refusal), number)
+        if taken.hold is not None or not _proves_denial(sights):
+            return Decision(None, sights, now_us, ids, number=number)
         circumstances = Circumstances(holds=taken.holds, orphans=taken.orphans)
-        reason = AccessDeniedReason.BUDGET_EXCEEDED
-        return Decision(reason, taken.sights, now_us, ids, circumstances, number)
+        return Decision(AccessDeniedReason.BUDGET_EXCEEDED, sights, now_us, ids, circumstances, number)
+
+    def _without_limits(self, meant: Meant, units: Sequence[tuple[str, int]], now_us: int) -> Decision:
+        """A request that names no resource that is known, or somebody unknown."""
+        refusal = meant.refusal
+        if refusal is None and self._holder.options.default_access == "deny":
+            assert meant.customer is not None  # else there would be a refusal
+            refusal = Refusal(
+                AccessDeniedReason.NO_ALLOCATION,
+                f"customer {meant.customer.customer_id}",
+                "is asked for no resource that is known, and default_access is deny",
+            )
+        if refusal is not None:
+            return self._refused(refusal, units, now_us)
+        return Decision(None, self._blank(units), now_us, self._holder.ids)
 
     def _refused(self, refusal: Refusal, units: Sequence[tuple[str, int]], now_us: int) -> Decision:
         return Decision(
@@ -252,13 +270,15 @@ class Asking:
         return self._refused(refusal, units, now_us)
 
     def _lost_races(self, target: _Target, now_us: int) -> Decision:
-        refusal = Refusal(
-            AccessDeniedReason.SHARE_UNAVAILABLE,
-            "the room that it needs",
-            f"was taken by others {ROUNDS_MAX} times while it was asked for; try again",
-        )
         units = [(strand.credit_currency, number) for strand, number in target.wants]
-        return self._refused(refusal, units, now_us)
+        return self._refused(_RACE, units, now_us)
+
+
+_RACE = Refusal(
+    AccessDeniedReason.SHARE_UNAVAILABLE,
+    "the room that it needs",
+    "was taken by others each time that it was asked for; try again",
+)
 
 
 def _refusal_of(sights: Sequence[Sight]) -> Refusal | None:

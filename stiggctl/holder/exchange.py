@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from stiggctl.decision.cells import Stripe, find_cells
 from stiggctl.decision.decide import NumbersOfCell, cells_of, install
-from stiggctl.errors import LedgerUnavailable, StiggctlError
+from stiggctl.errors import LedgerError, LedgerUnavailable, StiggctlError
 from stiggctl.holder.orders import Order, Wish
 from stiggctl.ledger import Stale
 from stiggctl.ledger.records import Ask, Batch, Booking, Give, Known, Refused, Reply
@@ -191,17 +191,22 @@ class Exchange:
 
     def lead(self) -> None:
         """Serve one batch, and hand the lead on. The caller has the lead."""
+        trouble: LedgerError | None = None
         try:
-            self._serve_some()
+            trouble = self._serve_some()
         finally:
             self.hand_on()
+        if trouble is not None:
+            self._holder.report_trouble(trouble)  # not while leading: a hook may report usage
 
     def finish(self) -> None:
         """Serve all that is queued. The caller has the lead (`alone`)."""
         while self._queue:
             self._serve_some()
 
-    def _serve_some(self) -> None:
+    def _serve_some(self) -> LedgerError | None:
+        """Serve what is queued; what the ledger failed with, to be told."""
+        trouble: LedgerError | None = None
         queue = self._queue
         entries = [queue.popleft() for _ in range(min(len(queue), BATCH_MAX))]
         try:
@@ -211,6 +216,8 @@ class Exchange:
             for entry in entries:
                 if entry.error is None:
                     entry.error = error
+            if isinstance(error, LedgerError):
+                trouble = error
         except BaseException:
             # Only this thread was interrupted: what the others wanted is served after all,
             # under the same keys, once the keys have told what was committed (X3).
@@ -218,6 +225,7 @@ class Exchange:
             raise
         self._let_go(entries)
         _tell(entries)
+        return trouble
 
     def _let_go(self, entries: list[Entry]) -> None:
         """What came to nothing no longer holds anything; what is in doubt does, until X3 tells."""
@@ -253,6 +261,7 @@ class Exchange:
     def _serve(self, entries: list[Entry]) -> None:
         holder = self._holder
         holder.become_holder()
+        holder.ledger.still_there()
         self._read_back()
         for _ in range(STALE_MAX):
             round_ = _Round(entries, holder, self._recheck)

@@ -351,7 +351,8 @@ class Wish:
             self.taken = seen(stripe, tuple(sights))
         elif self.grows:
             more = {strand.credit_currency: units for strand, units in self.wants}
-            grown = grow_locked(stripe, self.number, more, self.now_us)
+            refused = any(sight[0].refusal is not None for sight in sights)  # type: ignore[attr-defined]
+            grown = not refused and grow_locked(stripe, self.number, more, self.now_us)
             hold = stripe.holds.get(self.number) if grown else None
             self.taken = seen(stripe, tuple(sights))._replace(hold=hold)
         else:
@@ -433,7 +434,8 @@ def _limits_booked(
 ) -> list[RawLimit]:
     """The limits of a booking, each with what was used right after it and its own overage."""
     limits = []
-    for sight, cells in zip(sights, booked, strict=True):
+    # No sight where no resource was known: the parts of such an event have no cells.
+    for sight, cells in zip(sights, booked, strict=False):
         told = {cell.cell: cell for cell in cells}
         tail: Tail
         tail, _, own, _, _, _ = sight  # type: ignore[assignment]

@@ -15,12 +15,12 @@ amount stands in the slot's last word, not right behind the cells: so its place 
 `n`, and whatever a slot held before, a half-written record cannot be taken for a whole one.
 
 What always holds:
-  P1  The amount is written last and zeroed first, so a record is whole or absent.
-  P2  A slot has one owner, from `write` to `clear`: nothing is shared, and no lock is taken.
-  P3  A chunk's room on the disk is taken before it is mapped; a store into a file with holes would
-      end the host's process (SIGBUS) where the disk is full. If there is no room, nothing changed.
-  P4  Reading changes nothing, and never raises for what it finds. That the file is there and
-      cannot be read is no finding: it is raised, or holds would be taken for none.
+  PG1  The amount is written last and zeroed first, so a record is whole or absent.
+  PG2  A slot has one owner, from `write` to `clear`: nothing is shared, and no lock is taken.
+  PG3  A chunk's room on the disk is taken before it is mapped; a store into a file with holes would
+       end the host's process (SIGBUS) where the disk is full. If there is no room, nothing changed.
+  PG4  Reading changes nothing, and never raises for what it finds. That the file is there and
+       cannot be read is no finding: it is raised, or holds would be taken for none.
 """
 
 import errno
@@ -132,15 +132,8 @@ class Page:
             put = self._of_cells[len(cells)][1]
         # One call, and the amount is its last store. It begins by clearing the record, so whatever
         # is found after a kill in the middle has amount 0, as it had since the slot was cleared.
-        put(
-            self._words[slot >> 32],
-            slot & 0xFFFFFFFF,
-            until_us,
-            reservation,
-            len(cells),
-            *cells,
-            amount_units,
-        )
+        words = self._words[slot >> 32]
+        put(words, slot & 0xFFFFFFFF, until_us, reservation, len(cells), *cells, amount_units)
         return slot
 
     def clear(self, slot: int) -> None:

@@ -84,15 +84,9 @@ def _find_customer(reader: Reader, ids: Sequence[str], unknown_resources: str) -
     having_all = set.intersection(*(holders[one] for one in wanted))
     if len(having_all) > 1:
         raise AmbiguousResource(resource_ids=tuple(wanted), customer_ids=tuple(sorted(having_all)))
-    if not having_all:
-        # Each is known to somebody, but nobody has all: name those that the likeliest lacks.
-        likeliest = max(
-            sorted(set().union(*(holders[one] for one in wanted))),
-            key=lambda customer: sum(customer in holders[one] for one in wanted),
-        )
-        lacking = tuple(one for one in wanted if likeliest not in holders[one])
-        customer = reader.customers([likeliest])[0]
-        return _unknown(lacking, customer, (), "error" if unknown_resources == "ignore" else unknown_resources)
+    if not having_all:  # each is known to somebody, but nobody has all
+        having_some = set().union(*(holders[one] for one in wanted))
+        raise AmbiguousResource(resource_ids=tuple(wanted), customer_ids=tuple(sorted(having_some)))
     return Meant(reader.customers(sorted(having_all))[0], tuple(wanted), None)
 
 
@@ -100,6 +94,9 @@ def _unknown(
     unknown: tuple[str, ...], customer: CustomerRow | None, known: tuple[str, ...], policy: str
 ) -> Meant:
     if policy == "deny":
+        archived = None if customer is None else refusal_of_customer(customer)
+        if archived is not None:
+            return Meant(customer, known, archived)
         subject = "resource " + ", ".join(unknown)
         refusal = Refusal(AccessDeniedReason.RESOURCE_NOT_FOUND, subject, "does not exist")
         return Meant(customer, known, refusal)
@@ -281,7 +278,14 @@ class Trees:
             if stripe.version != version:
                 return
             for strand, nodes in found[1]:
-                tails.append(tail_of_members(strand, [nodes[one] for one in members], version))
+                tails.append(
+                    tail_of_members(
+                        strand,
+                        [nodes[one] for one in members],
+                        version=version,
+                        customer_refusal=refusal_of_customer(found[0]),
+                    )
+                )
             way.fixed = (version, tails)
 
     def _restless(self) -> LedgerUnavailable:
@@ -319,13 +323,7 @@ def peek(
         strand = stripe.strand(currency_id, currency_row, decimals)
         of_strand = [one for one in allocations if one.currency == currency_row]
         cells = reader.cells([CellKey(one.id, one.resource, 0) for one in of_strand], 0)
-        for at, cell in enumerate(cells.values()):
-            held = (*cell.orphans, *held_elsewhere.get(cell.id, ()))
-            cell.orphans = held
-            cell.granted = max(0, cell.limit_units - cell.used - sum(one.units for one in held))
-            # One that is not open yet has no id; two of them must not be taken for one.
-            cell.id = cell.id or -1 - at
-        nodes = nodes_of(rows, of_strand, cells, now_us)
+        nodes = nodes_of(rows, of_strand, _as_if_alone(cells, held_elsewhere), now_us)
         with stripe.lock:
             compile_path(
                 strand,
@@ -336,3 +334,16 @@ def peek(
             )
         wants.append((strand, units))
     return stripe, wants
+
+
+def _as_if_alone(
+    cells: Mapping[CellKey, CellRow], held_elsewhere: Mapping[int, Sequence[Orphan]]
+) -> dict[CellKey, CellRow]:
+    """The cells as they would be if this process had drawn all that nobody holds."""
+    drawn = {}
+    for at, (key, cell) in enumerate(cells.items()):
+        held = (*cell.orphans, *held_elsewhere.get(cell.id, ()))
+        free = cell.limit_units - cell.used - sum(one.units for one in held)
+        # One that is not open yet has no id; two of them must not be taken for one.
+        drawn[key] = cell._replace(id=cell.id or -1 - at, granted=max(0, free), orphans=held)
+    return drawn

@@ -124,8 +124,8 @@ class Reader(Protocol):
         ...
 
     # -- usage
-    def is_counted(self, currency: int) -> bool:
-        """Whether an event or an open cell counts in that currency (row id): then its decimals stay."""
+    def is_counted(self, currency_id: str) -> bool:
+        """Whether an event or an open cell counts in that currency: then its decimals stay."""
         ...
 
     def cells(self, keys: Sequence[CellKey], holder: int) -> dict[CellKey, CellRow]:

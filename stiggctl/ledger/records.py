@@ -254,8 +254,7 @@ class Orphan(NamedTuple):
     until_us: int
 
 
-@dataclass(slots=True, kw_only=True)
-class CellRow:
+class CellRow(NamedTuple):
     """One cell as the ledger has it, seen by one holder.
 
     `granted` is the asking holder's share (0 for a reader); `others` what living other

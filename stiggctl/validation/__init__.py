@@ -5,9 +5,9 @@ Not here: what one entry may say by itself (definitions/), what changes in the l
 (holder/models).
 
 What always holds:
-  V4  Every check looks at every model; each finding is told, but for what follows from a field
+  WM4  Every check looks at every model; each finding is told, but for what follows from a field
       that could not be read.
-  V5  No check changes anything or asks a ledger: what it must know is in the `Known`.
+  WM5  No check changes anything or asks a ledger: what it must know is in the `Known`.
 """
 
 from collections.abc import Callable, Iterator

@@ -22,7 +22,10 @@ _PRICE_MAX = AMOUNT_MAX * 10**DECIMALS_MAX
 
 def decimals_of(whole: Whole) -> dict[str, int | None]:
     """The decimals of each currency as it is to stand; None where they could not be read."""
-    decimals: dict[str, int | None] = {entry.credit_currency: 0 for entry in whole.model.allocations}
+    decimals: dict[str, int | None] = {
+        currency_id: None if whole.draft.may_be_unreadable("credit_currencies", currency_id) else 0
+        for currency_id in {entry.credit_currency for entry in whole.model.allocations}
+    }
     decimals.update(whole.known.currencies)
     for place, currency in enumerate(whole.model.credit_currencies):
         wrong = whole.draft.is_wrong("credit_currencies", place, "decimals")
@@ -54,7 +57,8 @@ def counted_decimals_stay(whole: Whole) -> Iterator[Found]:
             try:
                 to_units(limit, currency.decimals, "limit", maximum=LIMIT_MAX)
             except InvalidAmount as error:
-                expected = f"decimals that fit the limits there are: {shown(limit)} would have to be {error.expected}"
+                fits = f"decimals that fit the limits there are: {shown(limit)} would have to be"
+                expected = f"{fits} {error.expected}"
                 yield Found("credit_currencies", place, ("decimals",), currency.decimals, expected)
                 break
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from stiggctl.definitions import Allocation, Found, Rate, ResourceType
 from stiggctl.errors import shown
 from stiggctl.validation.schemas import cycles
-from stiggctl.validation.whole import ResourceKey, Whole
+from stiggctl.validation.whole import Node, ResourceKey, Whole
 
 
 def customers_are_once(whole: Whole) -> Iterator[Found]:
@@ -122,8 +122,14 @@ def resources_form_no_cycle(whole: Whole) -> Iterator[Found]:
     starts = ((node.customer_id, node.resource_id) for node in whole.owned_resources())
     for cycle in cycles(starts, above):
         nodes = [whole.nodes[key] for key in cycle]
-        place = min(node.place for node in nodes if node.place is not None)
+        # The ledger has no cycle, so one of them stands elsewhere in it, or not at all.
+        place = min(node.place for node in nodes if node.place is not None and _is_moved(whole, node))
         parent_id = whole.model.resources[place].parent_resource_id
         loop = " > ".join(shown(node.resource_id) for node in (*nodes[:8], nodes[0]))
         expected = f"a parent that is not below it ({loop})"
         yield Found("resources", place, ("parent_resource_id",), parent_id, expected)
+
+
+def _is_moved(whole: Whole, node: Node) -> bool:
+    former = whole.known.resources.get((node.customer_id, node.resource_id))
+    return former is None or former.parent_id != node.parent_id

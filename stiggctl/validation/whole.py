@@ -5,9 +5,9 @@ as the checks look at them (`Whole`).
 Not here: the checks (schemas.py, trees.py, limits.py), how a ledger is asked (holder/models).
 
 What always holds:
-  V1  The model's entry stands before the ledger's of the same key: it replaces it whole.
-  V2  Only what the model refers to is known of the ledger, with the ancestors; never all of it.
-  V3  A customer's own resource type stands before the one of that id that is for all.
+  WM1  The model's entry stands before the ledger's of the same key: it replaces it whole.
+  WM2  Only what the model refers to is known of the ledger, with the ancestors; never all of it.
+  WM3  A customer's own resource type stands before the one of that id that is for all.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -178,7 +178,7 @@ class Whole:
                 )
 
     def type_key(self, customer_id: str | None, type_id: str) -> TypeKey | None:
-        """The customer's own type of that id, else the one for all, else None (V3)."""
+        """The customer's own type of that id, else the one for all, else None (WM3)."""
         if customer_id is not None and (customer_id, type_id) in self.types:
             return customer_id, type_id
         return (None, type_id) if (None, type_id) in self.types else None

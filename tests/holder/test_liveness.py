@@ -44,6 +44,8 @@ say(child); sys.stdin.readline(); presence.end()
 ABANDONS = "presence.abandon_in_child()"
 DROPS = "del presence; gc.collect()"
 FORGETS_NOTHING = "pass"
+#: … or it abandons in a hook that comes before filelock's own.
+HOOKED = "import os; os.register_at_fork(after_in_child=lambda: presence.abandon_in_child())"
 
 
 def row_of(said: str, **changed: object) -> HolderRow:
@@ -156,11 +158,12 @@ def test_another_boot_id_alone_is_no_proof_of_death(directory: Path, presence: P
 # ------------------------------------------------------------------ fork
 
 
+@pytest.mark.parametrize("before", ["", HOOKED])
 @pytest.mark.parametrize("does", [ABANDONS, DROPS, FORGETS_NOTHING])
-def test_a_child_that_ends_does_not_free_its_parents_lock(directory: Path, does: str) -> None:
+def test_a_child_that_ends_does_not_free_its_parents_lock(directory: Path, before: str, does: str) -> None:
     """V3. With filelock before 3.30 a child that collects the inherited lock frees it."""
     child = f"{does}; os._exit(0)"
-    with another_process(BEGIN + FORK, directory, child) as (_, said):
+    with another_process(before + BEGIN + FORK, directory, child) as (_, said):
         pid = int(said.split()[-1])
         for _ in range(2_000):  # until it is a zombie: its parent does not wait for it
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
@@ -171,11 +174,12 @@ def test_a_child_that_ends_does_not_free_its_parents_lock(directory: Path, does:
         assert not Presence.is_dead(directory, row_of(said))
 
 
+@pytest.mark.parametrize("before", ["", HOOKED])
 @pytest.mark.parametrize("does", [ABANDONS, DROPS, FORGETS_NOTHING])
-def test_a_child_does_not_keep_its_dead_parent_alive(directory: Path, does: str) -> None:
+def test_a_child_does_not_keep_its_dead_parent_alive(directory: Path, before: str, does: str) -> None:
     """V3. With filelock before 3.30 a child keeps the lock until it ends."""
     child = f"{does}; os.write(1, b'child\\n'); time.sleep(60); os._exit(0)"
-    with another_process(BEGIN + FORK, directory, child) as (process, first):
+    with another_process(before + BEGIN + FORK, directory, child) as (process, first):
         assert process.stdout is not None
         lines = {first, process.stdout.readline().strip()}
         assert "child" in lines  # it did what it does
@@ -191,22 +195,30 @@ def test_a_child_does_not_keep_its_dead_parent_alive(directory: Path, does: str)
             os.kill(pid, signal.SIGKILL)
 
 
-def test_a_child_forked_by_c_code_keeps_its_parent_alive_until_it_ends(directory: Path) -> None:
-    """Python's hooks do not run in it. The parent's credits stay withheld: the safe side."""
-    fork = """
+@pytest.mark.parametrize("abandons", [False, True])
+def test_a_child_forked_by_c_code_keeps_its_parent_alive_until_it_ends_or_abandons(
+    directory: Path, abandons: bool
+) -> None:
+    """Python's hooks do not run in it. Its parent's credits stay withheld: the safe side."""
+    fork = f"""
 import ctypes
 libc = ctypes.PyDLL(None)
 child = libc.fork()
 if child == 0:
+    if {abandons}:
+        presence.abandon_in_child()
+    os.write(1, b"child\\n")
     libc.sleep(60)
     libc._exit(0)
 say(child); sys.stdin.readline()
 """
-    with another_process(BEGIN + fork, directory) as (process, said):
+    with another_process(BEGIN + fork, directory) as (process, first):
+        assert process.stdout is not None
+        (said,) = {first, process.stdout.readline().strip()} - {"child"}
         child = int(said.split()[-1])
         process.kill()
         process.wait()
-        assert not Presence.is_dead(directory, row_of(said))
+        assert Presence.is_dead(directory, row_of(said)) is abandons
         os.kill(child, signal.SIGKILL)
         assert wait_until_dead(directory, row_of(said))
 

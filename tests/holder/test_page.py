@@ -1,6 +1,7 @@
 """The page: what was held is there after a death, whole or not at all."""
 
 import errno
+import mmap
 import os
 import random
 import signal
@@ -151,7 +152,7 @@ def test_a_page_grows_under_holds_that_stay_where_they_are(page: Page, path: Pat
 
 
 def test_threads_share_a_page_and_no_slot(page: Page, path: Path) -> None:
-    """P2, while the page grows under them."""
+    """PG2, while the page grows under them."""
     kept: list[list[tuple]] = [[] for _ in range(8)]
     slots: list[int] = []
     barrier = threading.Barrier(8)
@@ -207,7 +208,7 @@ def test_a_page_has_one_process(page: Page, path: Path) -> None:
 def test_a_record_is_absent_until_its_last_word_is_written(
     page: Page, path: Path, before: int, after: int
 ) -> None:
-    """P1, at every word: the first words of a new record over what a cleared one left."""
+    """PG1, at every word: the first words of a new record over what a cleared one left."""
     slot = page.write(10**15, 999, tuple(range(101, 101 + before)), 50)
     whole = path.read_bytes()
     start = 65_536 + (slot & 0xFFFFFFFF)
@@ -224,7 +225,7 @@ def test_a_record_is_absent_until_its_last_word_is_written(
 
 @pytest.mark.parametrize("run", range(12))
 def test_a_page_has_only_whole_records_after_kill_9_in_the_middle_of_writing(path: Path, run: int) -> None:
-    """P1, by a process that is killed at a random moment."""
+    """PG1, by a process that is killed at a random moment."""
     with another_process(SCRIBBLE, path) as (scribbler, said):
         assert said == "scribbling"
         time.sleep(random.uniform(0.005, 0.06))
@@ -245,11 +246,37 @@ def test_a_page_that_is_being_written_shows_only_whole_records(path: Path) -> No
         assert_whole(look)
 
 
+def test_a_mixture_of_two_records_is_none(page: Page, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that began before a slot changed hands, and ended after."""
+    slot = page.write(1_000, 7, (1, 2, 3, 4), 75)
+    old = path.read_bytes()
+    page.clear(slot)
+    page.write(2_000, 8, (5, 6, 7, 8), 99)
+    new = path.read_bytes()
+    amount_at = 65_536 + (slot & 0xFFFFFFFF) + 7 * 8
+    looks = [old[:amount_at] + new[amount_at:], new]
+    monkeypatch.setattr(Path, "read_bytes", lambda _: looks.pop(0))
+    assert records(path) == []
+
+
+def test_a_hold_that_changes_between_two_looks_is_not_lost(
+    page: Page, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = page.write(1_000, 7, (1, 2, 3, 4), 75)
+    looks = [path.read_bytes()]
+    page.rewrite_amount(slot, 125)
+    page.rewrite_until(slot, 9_000)
+    looks.append(path.read_bytes())
+    monkeypatch.setattr(Path, "read_bytes", lambda _: looks.pop(0))
+    assert records(path) == [(1_000, 7, (1, 2, 3, 4), 75)]
+
+
 def test_a_child_that_abandons_a_page_leaves_it_to_its_parent(page: Page, path: Path) -> None:
     slot = page.write(1_000, 7, (1,), 5)
     page._growing.acquire()  # as if another thread were growing it while this one forks
     child = os.fork()
     if child == 0:
+        signal.alarm(10)  # a child that waits for that thread ends, as a failure
         try:
             page.abandon_in_child()
             page.write(1_000, 8, (1,), 5)
@@ -275,7 +302,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_page_that_cannot_grow_says_so_and_keeps_what_it_has(
     page: Page, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P3."""
+    """PG3."""
     slots = [page.write(1_000, number, (1,), 1) for number in range(1_023)]
     size = path.stat().st_size
     with monkeypatch.context() as patched:
@@ -290,6 +317,22 @@ def test_a_page_that_cannot_grow_says_so_and_keeps_what_it_has(
     page.write(1_000, 4_000, tuple(range(9)), 1)
     page.write(1_000, 5_000, (1, 2), 1)
     assert len(records(path)) == 1_025
+
+
+def test_room_that_was_taken_and_cannot_be_mapped_is_given_back(
+    page: Page, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    size = path.stat().st_size
+    with monkeypatch.context() as patched:
+        patched.setattr(mmap, "mmap", no_memory)
+        with pytest.raises(OSError, match="Cannot allocate memory"):
+            page.write(1_000, 1, tuple(range(9)), 1)
+    assert path.stat().st_size == size
+    page.write(1_000, 2, tuple(range(9)), 1)
+    assert len(records(path)) == 1
 
 
 def test_a_page_that_cannot_be_made_is_not_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +362,7 @@ except OSError as error:
 def test_room_is_taken_before_it_is_used(
     path: Path, monkeypatch: pytest.MonkeyPatch, refused: int | str | None
 ) -> None:
-    """P3: with posix_fallocate; where the file system has none; where the system has none."""
+    """PG3: with posix_fallocate; where the file system has none; where the system has none."""
     if refused == "missing":
         monkeypatch.delattr(os, "posix_fallocate")
     elif refused:
@@ -344,7 +387,7 @@ def test_no_page_has_no_contents(tmp_path: Path) -> None:
 
 
 def test_a_page_that_is_there_and_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
-    """P4."""
+    """PG4."""
     with pytest.raises(OSError, match="directory"):
         read_page(tmp_path)
 
@@ -367,12 +410,23 @@ def test_a_torn_header_is_no_page(page: Page, path: Path) -> None:
         assert read_page(path) is None
 
 
+@pytest.mark.parametrize("count", [-(2**63), -1, 5, 2**62])
+def test_a_record_that_counts_more_cells_than_it_can_have_is_none(page: Page, path: Path, count: int) -> None:
+    page.write(2_000, 8, (1, 2, 3, 4), 99)
+    slot = page.write(1_000, 7, (1, 2, 3, 4), 75)
+    contents = bytearray(path.read_bytes())
+    at = 65_536 + (slot & 0xFFFFFFFF) + 2 * 8
+    contents[at : at + 8] = count.to_bytes(8, sys.byteorder, signed=True)
+    path.write_bytes(contents)
+    assert [record.reservation for record in records(path)] == [8]
+
+
 @given(
     st.lists(st.tuples(st.integers(8_192, 8_400), st.integers(-(2**63), 2**63 - 1)), max_size=40),
     st.integers(140, 65_536 * 2),
 )
 def test_whatever_stands_behind_the_header_reading_does_not_raise(tmp_path_factory, words, length) -> None:
-    """P4: words of the first chunk's header and slots overwritten, the file cut anywhere."""
+    """PG4: words of the first chunk's header and slots overwritten, the file cut anywhere."""
     path = tmp_path_factory.mktemp("torn") / "page"
     page = Page.create(path, NAME, BOOT)
     page.write(1_000, 7, (1,), 5)

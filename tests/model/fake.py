@@ -96,7 +96,7 @@ class FakeLedger:
 
     def subtree(self, customer: int, resource_id: str) -> list[ResourceRow]:
         inside = {self._places[customer, resource_id]}
-        rows = [row for row in self.resources(customer)]
+        rows = list(self.resources(customer))
         self.read_through.pop()
         for row in rows:
             if row.parent in inside:
@@ -121,8 +121,8 @@ class FakeLedger:
     ) -> Iterator[AuditLine]:
         yield from self.lines
 
-    def is_counted(self, currency: int) -> bool:
-        return any(self._currencies[name].id == currency for name in self.counted)
+    def is_counted(self, currency_id: str) -> bool:
+        return currency_id in self.counted
 
     def _row(self, row: int) -> ResourceRow:
         found = copy(self._resources[row])
@@ -228,7 +228,11 @@ class FakeLedger:
         for rate in change.rates:
             currency = self._currencies[rate.currency_id].id
             key = (rate.customer_id, rate.event_name, currency)
-            for each in [each for each in self._rates.values() if (each.customer_id, each.event_name, each.currency) == key]:
+            for each in [
+                each
+                for each in self._rates.values()
+                if (each.customer_id, each.event_name, each.currency) == key
+            ]:
                 del self._rates[each.id]
             row = next(self._ids)
             self._rates[row] = RateRow(

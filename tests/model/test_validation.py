@@ -41,12 +41,13 @@ def resources(*entries: dict[str, Any], **lists: Any) -> dict[str, Any]:
 
 def allocations(*entries: dict[str, Any], **lists: Any) -> dict[str, Any]:
     filled = [
-        {"resourceId": "a", "creditCurrency": "x", "customerId": "c", "limit": 1, **entry} for entry in entries
+        {"resourceId": "a", "creditCurrency": "x", "customerId": "c", "limit": 1, **entry}
+        for entry in entries
     ]
     return resources({"id": "a"}, {"id": "b"}, allocations=filled, **lists)
 
 
-def test_the_checks_are_many_and_each_says_what_it_holds() -> None:  # V4
+def test_the_checks_are_many_and_each_says_what_it_holds() -> None:  # WM4
     assert len(CHECKS) == len(set(CHECKS)) > 20
     assert all(check.__doc__ for check in CHECKS)
 
@@ -184,7 +185,9 @@ SCHEMA = {
     ],
 )
 def test_properties_fit_their_schema(properties: dict[str, Any], wrong: tuple[str, str] | None) -> None:
-    model = resources({"id": "a", "properties": properties}, resourceTypes=[{"id": "t", "properties": SCHEMA}])
+    model = resources(
+        {"id": "a", "properties": properties}, resourceTypes=[{"id": "t", "properties": SCHEMA}]
+    )
     expected = {} if wrong is None else {f"resources[0].properties.{wrong[0]}": wrong[1]}
     assert problems(model) == expected
 
@@ -195,7 +198,7 @@ def test_a_required_property_is_named_as_its_schema_names_it() -> None:
     assert problems(model).keys() == {"resources[0].properties.display_name"}
 
 
-def test_a_customers_own_type_stands_before_the_one_for_all() -> None:  # V3
+def test_a_customers_own_type_stands_before_the_one_for_all() -> None:  # WM3
     required = {"seats": {"type": "NUMBER", "required": True}}
     types = [{"id": "t"}, {"id": "t", "customerId": "c", "properties": required}]
     model = resources({"id": "a"}, {"id": "b", "customerId": "d"}, resourceTypes=types)
@@ -271,10 +274,11 @@ def test_types_allocations_and_rates_are_of_a_customer_that_exists() -> None:
         allocations=[{"resourceId": "a", "creditCurrency": "x", "limit": 1, "customerId": "acne"}],
         rates=[{"eventName": "e", "creditCurrency": "x", "customerId": "zzz"}],
     )
+    expected = "a customer that exists, or that the model defines"
     assert problems(model) == {
-        "resourceTypes[1].customerId": "a customer that exists, or that the model defines (did you mean 'acme'?)",
-        "allocations[0].customerId": "a customer that exists, or that the model defines (did you mean 'acme'?)",
-        "rates[0].customerId": "a customer that exists, or that the model defines",
+        "resourceTypes[1].customerId": f"{expected} (did you mean 'acme'?)",
+        "allocations[0].customerId": f"{expected} (did you mean 'acme'?)",
+        "rates[0].customerId": expected,
     }
     assert "rates[0].customerId" not in problems(model, Known(customers={"zzz"}))
 
@@ -352,7 +356,7 @@ def test_resources_form_no_cycle() -> None:
     }
 
 
-def test_the_models_entry_stands_before_the_ledgers() -> None:  # V1
+def test_the_models_entry_stands_before_the_ledgers() -> None:  # WM1
     known = Known(resources={("c", "a"): node("a", parent_id="b"), ("c", "b"): node("b")})
     swapped = resources({"id": "a"}, {"id": "b", "parentResourceId": "a"})
     assert problems(swapped, known) == {}
@@ -365,7 +369,10 @@ def test_a_deep_tree_takes_no_recursion_and_no_square() -> None:
     depth = 20_000
     chain = [{"id": str(n), "resourceTypeId": "t", "parentResourceId": str(n + 1)} for n in range(depth)]
     top = {"id": str(depth), "resourceTypeId": "t"}
-    assert problems({"resourceTypes": [{"id": "t"}], "customers": [{"id": "c"}], "resources": [*chain, top]}) == {}
+    assert (
+        problems({"resourceTypes": [{"id": "t"}], "customers": [{"id": "c"}], "resources": [*chain, top]})
+        == {}
+    )
     nobody = {"resourceTypes": [{"id": "t"}], "resources": [*chain, top]}
     assert problems(nobody).keys() == {f"resources[{depth}].customerId"}
 
@@ -434,7 +441,11 @@ def test_a_resource_of_another_type_still_fits_what_is_below_it() -> None:
         ("1e999999999", 0, False),
     ],
 )
-def test_a_limit_is_representable_in_its_currency(limit: Any, decimals: int, good: bool) -> None:  # noqa: FBT001 - a case
+def test_a_limit_is_representable_in_its_currency(
+    limit: Any,
+    decimals: int,
+    good: bool,
+) -> None:
     model = allocations({"limit": limit}, creditCurrencies=[{"id": "x", "decimals": decimals}])
     assert (problems(model) == {}) == good
     if not good:
@@ -524,13 +535,19 @@ def test_what_follows_from_what_could_not_be_read_is_not_told() -> None:
     ]
 
 
-def test_the_other_fields_of_a_wrong_entry_are_looked_at_too() -> None:  # V4
+def test_the_other_fields_of_a_wrong_entry_are_looked_at_too() -> None:  # WM4
     types = [{"id": "t", "properties": {"tier": {"type": "ENUM", "values": ["A"]}, "n": {"type": "NUMBER"}}}]
     model = resources(
         {"id": "a", "name": 5, "properties": {"tier": "B", "n": 0.5}, "parentResourceId": "nobody"},
         resourceTypes=types,
         allocations=[
-            {"resourceId": "nobody", "creditCurrency": "x", "customerId": "c", "limit": 0.5, "enforcementType": 1}
+            {
+                "resourceId": "nobody",
+                "creditCurrency": "x",
+                "customerId": "c",
+                "limit": 0.5,
+                "enforcementType": 1,
+            }
         ],
     )
     assert set(problems(model)) == {
@@ -544,7 +561,7 @@ def test_the_other_fields_of_a_wrong_entry_are_looked_at_too() -> None:  # V4
     }
 
 
-def test_checks_ask_and_change_nothing() -> None:  # V2, V5
+def test_checks_ask_and_change_nothing() -> None:  # WM2, WM5
     draft = draft_of(resources({"id": "a"}))
     whole = Whole(draft, NONE, owners_of(draft, {}))
     before = (dict(whole.nodes), dict(whole.types), set(whole.customers))

@@ -135,6 +135,7 @@ def test_each_survives_a_process_pool(acme: UsageControl) -> None:
             exec,
             "from stiggctl import UsageControl\n"
             "with UsageControl(':memory:') as control:\n"
+            "    control.apply({'creditCurrencies': [{'id': 'ai-tokens'}]})\n"
             "    control.check(resource_ids=['nobody'], credit_currency='ai-tokens')",
         )
         with pytest.raises(ResourceNotFound) as caught:

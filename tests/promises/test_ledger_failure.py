@@ -187,7 +187,7 @@ def test_a_file_that_was_replaced_raises_under_both(warm: UsageControl, ledger_p
     raised: Exception | None = None
     while raised is None and time.monotonic() < end:
         try:
-            warm.consume(**COLD, amount=1)
+            warm.consume(**COLD, amount=0)
         except LedgerError as error:
             raised = error
         time.sleep(0.02)

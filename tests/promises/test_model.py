@@ -159,6 +159,7 @@ def test_ids_are_unique_within_a_customer_only(control: UsageControl) -> None:
 
 def test_an_empty_model_is_one(control: UsageControl) -> None:
     assert not changed(control.apply({}))
+    control.apply({"creditCurrencies": [{"id": TOKENS}]})
     with pytest.raises(ResourceNotFound):
         control.check(resource_ids=["a"], credit_currency=TOKENS)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stiggctl import InvalidModel, UsageControl
+from stiggctl import InvalidModel, InvalidRequest, UsageControl
 
 from .saying import TOKENS, flat, numbers
 
@@ -223,7 +223,7 @@ def test_an_invalid_model_leaves_the_former_one_as_it_was(control: UsageControl)
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"resources": [}', '{"a": NaN}', "\ud800"])
 def test_text_that_is_no_model_is_refused(control: UsageControl, text: str) -> None:
-    with pytest.raises(InvalidModel):
+    with pytest.raises((InvalidModel, InvalidRequest)):
         control.apply(text)
 
 
@@ -234,12 +234,12 @@ def test_a_float_in_json_text_is_refused_by_its_path(control: UsageControl) -> N
 
 @pytest.mark.parametrize("wrong", [None, 5, [GOOD]])
 def test_what_is_no_model_at_all_is_refused(control: UsageControl, wrong: Any) -> None:
-    with pytest.raises(InvalidModel):
+    with pytest.raises((InvalidModel, InvalidRequest)):
         control.apply(wrong)
 
 
 def test_a_missing_file_is_an_error_that_names_it(control: UsageControl, tmp_path: Path) -> None:
-    with pytest.raises((InvalidModel, FileNotFoundError), match=r"no-such\.json"):
+    with pytest.raises((InvalidModel, InvalidRequest), match=r"no-such\.json"):
         control.apply(tmp_path / "no-such.json")
 
 

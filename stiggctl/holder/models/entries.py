@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from stiggctl.amounts import plain, to_amount
-from stiggctl.definitions import Property, Rate, RateTerm, ResourceType, Value, json_text, json_value
+from stiggctl.amounts import to_amount
+from stiggctl.definitions import Property, Rate, RateTerm, ResourceType, Value, json_text, json_value, plain
 from stiggctl.ledger.records import (
     AllocationRow,
     AllocationWrite,

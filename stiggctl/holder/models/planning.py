@@ -165,7 +165,7 @@ class Plan:
         self.writing.change.resources.extend(_ancestors_first(writes))
 
     def _retargeted(self) -> Iterator[ResourceWrite]:
-        """Resources that the model does not name, whose type is the customer's own from now on (V3)."""
+        """Resources that the model does not name, whose type is the customer's own from now on (WM3)."""
         for customer_id, type_id in sorted(shadows(self.draft, self.present)):
             shared = self.present.types[None, type_id].id
             for row in self.reader.resources(self.present.customers[customer_id].id):

@@ -114,7 +114,7 @@ def known_for(draft: Draft, owners: Owners, present: Present, reader: Reader) ->
         for entry in draft.model.credit_currencies
         if entry.id in present.currencies and present.currencies[entry.id].decimals != entry.decimals
     ]
-    counted = {row.currency_id for row in recounted if reader.is_counted(row.id)}
+    counted = {row.currency_id for row in recounted if reader.is_counted(row.currency_id)}
     for row in recounted:
         if row.currency_id not in counted:
             present.rescaled[row.currency_id] = _not_named(draft, owners, row, reader)

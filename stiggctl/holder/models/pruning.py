@@ -11,6 +11,7 @@ something archived, is left as it is: restoring that brings it back as it was. C
 and currencies are never pruned.
 """
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
@@ -76,25 +77,50 @@ def _add_rest(
     most: int | None,
 ) -> None:
     lists, customer_id = plan.draft.model.model_fields_set, customer.customer_id
-    hidden: set[int] = set()  # archived, or below something archived
-    outside: list[ResourceRow] = []
-    for number, row in enumerate(plan.reader.resources(customer.id)):
-        if number == most:
+    rows: dict[str, ResourceRow] = {}
+    for row in plan.reader.resources(customer.id):
+        rows[row.resource_id] = row
+        if most is not None and len(rows) > most:
             rest.beyond.append(customer_id)
             return
-        if row.archived_at_us is not None or row.parent in hidden:
-            hidden.add(row.id)
-        elif (customer_id, row.resource_id) not in named:
-            outside.append(row)
+    hidden = _hidden(plan, customer_id, rows)
     if "resources" in lists:
-        rest.resources += ((customer_id, row) for row in outside)
+        rest.resources += (
+            (customer_id, row)
+            for resource_id, row in rows.items()
+            if (customer_id, resource_id) not in named and resource_id not in hidden
+        )
     if "allocations" in lists:
         currency_ids = {row.id: row.currency_id for row in plan.present.currencies.values()}
         for limit in plan.reader.allocations(customer.id):
             currency_id = currency_ids[limit.currency]
             key = key_of_allocation(customer_id, limit.allocation_id, limit.resource_id, currency_id)
-            if key not in limits and limit.resource not in hidden:
+            if key not in limits and limit.resource_id not in hidden:
                 rest.allocations.append((customer_id, limit))
+
+
+def _hidden(plan: Plan, customer_id: str, rows: Mapping[str, ResourceRow]) -> set[str]:
+    """What is archived, or below something archived, once the model's entries are written.
+
+    As it will be, not as it is: what an entry restores, or moves away, hides nothing any more. Else
+    what it hid would be pruned by applying the same model again.
+    """
+    found: dict[str, bool] = {}
+    for start in rows:
+        trail: list[str] = []
+        at: str | None = start
+        while at is not None and at not in found:
+            trail.append(at)
+            node = plan.whole.nodes.get((customer_id, at))
+            if node is not None and node.place is not None:
+                at = node.parent_id
+            elif rows[at].archived_at_us is not None:
+                found[at] = True
+            else:
+                at = rows[at].parent_resource_id
+        is_hidden = at is not None and found[at]
+        found.update(dict.fromkeys(trail, is_hidden))
+    return {resource_id for resource_id, is_hidden in found.items() if is_hidden}
 
 
 def names_of(plan: Plan, rest: Rest) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ others. Not here: which entries change (planning.py), who writes them (ledger/).
 
 from typing import Literal, NamedTuple
 
-from stiggctl.definitions import Applied
+from stiggctl.definitions import A_NAME, Applied, is_name
+from stiggctl.errors import InvalidRequest
 from stiggctl.holder.models.entries import of_customer
 from stiggctl.ledger.records import AuditLine, ModelChange
 
@@ -28,6 +29,11 @@ class Writing:
     __slots__ = ("_names", "_stamp", "change", "unchanged")
 
     def __init__(self, expected_change: int, stamp: Stamp) -> None:
+        """Raises InvalidRequest where the stamp's actor or reason cannot stand in an audit."""
+        for where in ("actor", "reason"):
+            said = getattr(stamp, where)
+            if said is not None and not is_name(said):
+                raise InvalidRequest(where=where, value=said, expected=A_NAME)
         self.change = ModelChange(expected_change=expected_change, at_us=stamp.at_us)
         self.unchanged: list[str] = []
         self._stamp = stamp

@@ -108,6 +108,7 @@ class SqliteLedger:
                 location=self.location,
                 reason="the file was replaced, moved or deleted while it was open",
                 remedy="close it, and open it again",
+                unreachable=False,
             )
 
     def _identity_now(self) -> tuple[int, int] | None:

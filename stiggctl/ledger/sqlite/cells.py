@@ -82,9 +82,10 @@ def read(rows: Rows, keys: Sequence[CellKey], holder: int) -> dict[CellKey, Cell
     """Those cells, in a snapshot; `used` of one that is not open is summed."""
     cells = {}
     for found in _find(rows, keys, holder):
-        if not found.cell.id:
-            found.cell.used = _sum(rows, "used_until", found, _last_event(rows))
-        cells[found.key] = found.cell
+        cell = found.cell
+        if not cell.id:
+            cell = cell._replace(used=_sum(rows, "used_until", found, _last_event(rows)))
+        cells[found.key] = cell
     return cells
 
 

@@ -9,8 +9,9 @@ What always holds:
       one under its own. Shared, sqlite3 returns wrong rows (CPython #118172).
   C2  A transaction that does not reach its COMMIT is rolled back whole, whatever ended it; one
       that an interrupt tore between two steps is rolled back before the next begins.
-  C3  `epoch` grows by one with each commit and by two with each failure. So what was read in
-      a transaction is known to be still true by comparing two numbers (numbers.py).
+  C3  `failures` grows whenever a transaction is not committed, and whenever the writing
+      connection is another. So what a transaction left in memory can be known to be true
+      later: by this number, and by those that SQLite counts (numbers.py).
   C4  No connection is open in two processes. SQLite keeps its locks per process and in memory:
       a child that inherits a connection, even untouched, opens its own beside it without locks,
       and loses what it commits when the parent closes (tried). So before a fork the connections
@@ -72,7 +73,7 @@ class Connections:
     ) -> None:
         self.path = path
         self.location = location
-        self.epoch = 0  # under `_lock` (C3)
+        self.failures = 0  # under `_lock` (C3)
         self._synchronous = synchronous
         self._patience_seconds = patience_seconds
         self._lock = Lock()  # of the writing connection; taken before `_pool_lock`
@@ -124,7 +125,6 @@ class Connections:
                 cursor = self._begin()
                 answer = work(cursor)
                 cursor.execute("COMMIT")
-                self.epoch += 1
             except BaseException as error:
                 self._roll_back()
                 raised = translated(error, self.location) if isinstance(error, sqlite3.Error) else error
@@ -159,7 +159,7 @@ class Connections:
         return cursor
 
     def _roll_back(self) -> None:
-        self.epoch += 2
+        self.failures += 1
         writing = self._writing
         if writing is not None and writing.in_transaction:
             try:
@@ -261,7 +261,7 @@ class Connections:
         """Close what nobody uses, the writing connection last. Under both locks."""
         idle, self._idle = self._idle, []
         writing, self._writing = self._writing, None
-        self.epoch += 2  # what comes next is another connection (C3)
+        self.failures += 1  # what comes next is another connection (C3)
         for lent in idle:
             lent.connection.close()
         if writing is not None:

@@ -5,12 +5,13 @@ exchange will want again. Not here: how a batch changes them (reckoning.py), who
 back (usage.py).
 
 What always holds:
-  N1  What is remembered is used only if it was true at the last commit of our writing
-      connection (C3), and no other connection has committed since (`PRAGMA data_version`,
-      read under the write lock). One number that does not match, and all is forgotten.
+  N1  What is remembered is used only if three numbers, read under the write lock, are as they
+      were when it was last true: `Connections.failures` (C3: it was committed), SQLite's
+      `total_changes` (our connection has changed nothing since), and `data_version` (no other
+      connection has committed since). One that differs, and all is forgotten.
 
-The numbers of a batch are changed in place, so they are right only if that batch commits:
-`begin` marks them as of the commit that is to come, which a failure never reaches.
+The numbers of a batch are changed in place, before it is known whether it commits: from `begin`
+to `end` nothing is remembered as true, and after `end` only if no failure is counted.
 """
 
 import json
@@ -52,6 +53,19 @@ class Recent(Generic[K, V]):
             if found is not None:
                 self.put(key, found)
         return found
+
+    def of(self, keys: Iterable[K]) -> tuple[dict[K, V], list[K]]:
+        """What is remembered of these, and those that are not."""
+        found, missing, younger = {}, [], self._younger
+        for key in keys:
+            value = younger.get(key)
+            if value is None:
+                value = self.get(key)
+            if value is None:
+                missing.append(key)
+            else:
+                found[key] = value
+        return found, missing
 
     def put(self, key: K, value: V) -> None:
         """Remember it."""
@@ -110,18 +124,20 @@ class Numbers:
 
     def row(self) -> CellRow:
         """As it crosses the border."""
-        withheld = sum(orphan.units for orphan in self.orphans) if self.orphans else 0
+        mine, orphans = self.mine, self.orphans
+        withheld = sum(orphan.units for orphan in orphans) if orphans else 0
+        # Where nothing is granted there is no surplus, whatever the row of a spent share says. By
+        # position: by name it takes twice as long, and each exchange makes one a cell.
         return CellRow(
-            id=self.cell,
-            allocation=self.allocation,
-            resource=self.resource,
-            limit_units=self.lim,
-            used=self.used,
-            granted=self.mine,
-            # Where nothing is granted there is no surplus, whatever the row of a spent share says.
-            exact=self.mine == 0 or self.exact == 1,
-            others=self.granted - self.mine - withheld,
-            orphans=self.orphans,
+            self.cell,
+            self.allocation,
+            self.resource,
+            self.lim,
+            self.used,
+            mine,
+            mine == 0 or self.exact == 1,
+            self.granted - mine - withheld,
+            orphans,
         )
 
 
@@ -135,44 +151,46 @@ def sorted_orphans(rows: list[list[int]]) -> tuple[Orphan, ...]:
 class KnownNumbers:
     """The numbers that the writing connection knows, for one holder at a time."""
 
-    __slots__ = ("_cells", "_epoch", "_holder", "_version", "alive", "change")
+    __slots__ = ("_cells", "_changes", "_failures", "_holder", "_version", "alive", "change")
 
     def __init__(self) -> None:
         self._cells: Recent[int, Numbers] = Recent(_CELLS_KEPT)
-        self._epoch = -1  # the commit as of which all here is true
-        self._version = -1  # SQLite's number of what other connections committed
+        # When what is here was last true (N1); -1: it is not.
+        self._failures = self._changes = self._version = -1
         self._holder = -1
         self.alive = 0  # holders that live
         self.change = -1  # the model's
 
-    def begin(self, cursor: sqlite3.Cursor, *, epoch: int, holder: int, change: int) -> None:
-        """In a transaction: see that what is known is true, and that this holder may write.
+    def begin(self, cursor: sqlite3.Cursor, *, failures: int, holder: int, change: int) -> bool:
+        """In a transaction: see that this holder may write; and whether what is known is true.
 
         Raises Fenced where the holder is buried or never was, Stale where the model changed.
         """
         (version,) = cursor.execute("PRAGMA data_version").fetchone()
-        if epoch != self._epoch or version != self._version or holder != self._holder:
+        is_true = (
+            failures == self._failures
+            and cursor.connection.total_changes == self._changes
+            and version == self._version
+            and holder == self._holder
+        )
+        self._changes = -1
+        if not is_true:
             self._cells.forget()
-            self._epoch = -1
             now, state, self.alive = cursor.execute(SQL["guard"], {"holder": holder}).fetchone()
             if state != 0:
                 raise Fenced
-            self.change, self._version, self._holder = now, version, holder
+            self.change, self._version, self._holder, self._failures = now, version, holder, failures
         if change != self.change:
             raise Stale
-        self._epoch = epoch + 1
+        return is_true
+
+    def end(self, cursor: sqlite3.Cursor) -> None:
+        """All that is known is true once this transaction is committed."""
+        self._changes = cursor.connection.total_changes
 
     def look(self, cursor: sqlite3.Cursor, cells: Iterable[int]) -> dict[int, Numbers]:
         """Those of them that are open, by their ids."""
-        found: dict[int, Numbers] = {}
-        unknown = []
-        known = self._cells.get
-        for cell in cells:
-            numbers = known(cell)
-            if numbers is None:
-                unknown.append(cell)
-            else:
-                found[cell] = numbers
+        found, unknown = self._cells.of(cells)
         if unknown:
             asked = {"cells": json.dumps(unknown), "holder": self._holder}
             (rows,) = cursor.execute(SQL["numbers"], asked).fetchone()

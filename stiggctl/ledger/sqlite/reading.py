@@ -128,6 +128,12 @@ class SqliteReader:
         """The currencies (row ids) in which a customer has an allocation or an event."""
         return [currency for (currency,) in self.rows(SQL["currencies_of"], {"customer": customer})]
 
+    def is_counted(self, currency_id: str) -> bool:
+        """Whether an event or an open cell counts in that currency: then its decimals stay."""
+        no_decimals = -1  # differs from whatever it has
+        asked = {"currency_id": currency_id, "decimals": no_decimals}
+        return bool(self.rows(SQL["decimals_in_use"], asked))
+
     def customers_with(self, resource_ids: Sequence[str]) -> dict[str, set[str]]:
         """For each resource id that any customer has: the ids of the customers that have it."""
         return model_rows.customers_with(self.rows, resource_ids)

@@ -17,7 +17,6 @@ from collections.abc import Collection, Sequence
 from stiggctl.amounts import COUNTER_MAX
 from stiggctl.ledger.records import Ask, Booking, CellBooked, Give, Part
 from stiggctl.ledger.sqlite.numbers import Numbers
-from stiggctl.ledger.sqlite.troubles import contradiction
 from stiggctl.shares import surplus
 
 # How long a cell of which more was granted than is left is drawn from without surplus; by then
@@ -29,13 +28,19 @@ class Overflow(Exception):
     """A counter would pass its bound; numbers were changed, and must not be written."""
 
 
+class Contradiction(Exception):
+    """A share would become negative; numbers were changed, and must not be written.
+
+    Of an event that is known already it says nothing: its spend was taken when it was booked.
+    """
+
+
 class Reckoning:
     """One batch, while it is reckoned: the numbers of its cells, and which of them to write."""
 
-    __slots__ = ("alive", "cells", "changed", "hushed", "location", "now_us", "shares_changed")
+    __slots__ = ("alive", "cells", "changed", "hushed", "now_us", "shares_changed")
 
-    def __init__(self, cells: dict[int, Numbers], *, now_us: int, alive: int, location: str) -> None:
-        self.location = location
+    def __init__(self, cells: dict[int, Numbers], *, now_us: int, alive: int) -> None:
         self.cells = cells  # those that are open; what names another is passed over
         self.now_us = now_us
         self.alive = alive
@@ -66,8 +71,9 @@ class Reckoning:
         """
         worst: int | None = None
         booked = []
+        cells, changed = self.cells, self.changed
         for cell, amount_units, spend_units in part.spends:
-            numbers = self.cells.get(cell)
+            numbers = cells.get(cell)
             if numbers is None:
                 continue  # its allocation has gone, and limits nothing
             lim, before = numbers.lim, numbers.used
@@ -80,21 +86,22 @@ class Reckoning:
             booked.append(CellBooked(cell, after, overage))
             if amount_units:
                 numbers.used = after
-                self.changed[cell] = numbers
+                changed[cell] = numbers
             if spend_units:
                 self._take_back(numbers, spend_units)
-            if after + numbers.granted > lim and numbers.granted:
+            if numbers.granted and after + numbers.granted > lim:
                 self._hush(numbers)
         return worst or 0, tuple(booked)
 
     def _take_back(self, numbers: Numbers, units: int) -> None:
         """My share falls: it was spent, or given back."""
-        if not 0 <= units <= numbers.mine:
-            raise contradiction(
-                self.location,
-                f"a holder's share of cell {numbers.cell} is {numbers.mine} units, and it spends {units} of it",
+        left = numbers.mine - units
+        if units < 0 or left < 0:
+            cell, mine = numbers.cell, numbers.mine
+            raise Contradiction(
+                f"a holder's share of cell {cell} is {mine} units, and it spends {units} of it"
             )
-        numbers.mine -= units
+        numbers.mine = left
         numbers.granted -= units
         self.changed[numbers.cell] = self.shares_changed[numbers.cell] = numbers
 

@@ -14,6 +14,8 @@ from types import MappingProxyType
 # the first use of a size costs more than the steps it saves (32 rows of 18 columns: 0.2 ms), and
 # SQLite before 3.32 takes no more than 999 parameters.
 ROWS_MAX = 32
+#: So few rows are written as they are, without looking for sizes: most exchanges have no more.
+ROWS_EXACT = 8
 
 _ROW = re.compile(r"VALUES (\([?, ]+\))")
 
@@ -37,7 +39,7 @@ SQL: Mapping[str, str] = MappingProxyType(
 )
 
 
-@cache  # a few names, six sizes
+@cache  # three names, eleven sizes
 def packed(name: str, rows: int) -> str:
     """The statement `name` for so many rows at once."""
     text = SQL[name]

@@ -6,7 +6,8 @@ write lock and rolling back (connections.py).
 
 What always holds:
   U1  The unique index on the key says which event is first. The quick attempt takes every key
-      for new; where the index ignored one row, all is rolled back and done again with care.
+      for new; where the index ignored one row, or a number cannot be, all is rolled back and
+      done again with care: an event that is sent twice would spend its share twice.
   U2  An event that is known or refused has no effect on any number, and fails alone.
   U3  An exchange that changes nothing writes nothing.
 
@@ -21,8 +22,8 @@ from stiggctl.ledger.records import Batch, Booked, Booking, CellBooked, EventRow
 from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.events import as_booked, packed_members, together
 from stiggctl.ledger.sqlite.numbers import KnownNumbers, Recent
-from stiggctl.ledger.sqlite.reckoning import HUSH_US, Overflow, Reckoning
-from stiggctl.ledger.sqlite.statements import SQL, packed, sizes
+from stiggctl.ledger.sqlite.reckoning import HUSH_US, Contradiction, Overflow, Reckoning
+from stiggctl.ledger.sqlite.statements import ROWS_EXACT, SQL, packed, sizes
 from stiggctl.ledger.sqlite.troubles import contradiction
 
 # A path is a tuple and a number, about 200 bytes; one that was forgotten is looked up again, in
@@ -45,37 +46,46 @@ class Usage:
         self._connections = connections
         self._known = KnownNumbers()
         self._paths: Recent[_Path, int] = Recent(_PATHS_KEPT)
-        # Paths that the exchange before this one made. They are remembered when the next finds
-        # that it was committed: the number is the epoch after that commit (C3).
-        self._new_paths: tuple[int, dict[_Path, int]] = (0, {})
+        self._new_paths: dict[_Path, int] = {}  # of the exchange before: true if all it knew is (N1)
 
     def exchange(self, batch: Batch) -> Reply:
         """Book, give back, draw, in this order and in one transaction."""
         try:
             return self._connections.transact(lambda cursor: self._attempt(cursor, batch).quick())
-        except (_Taken, Overflow):
-            return self._connections.transact(lambda cursor: self._attempt(cursor, batch).careful())
+        except (_Taken, Overflow, Contradiction):
+            return self._connections.transact(lambda cursor: self._carefully(cursor, batch))
+
+    def _carefully(self, cursor: sqlite3.Cursor, batch: Batch) -> Reply:
+        try:
+            return self._attempt(cursor, batch).careful()
+        except Contradiction as error:
+            raise contradiction(self._connections.location, str(error)) from error
+        except _Taken as error:
+            reason = "the index of keys holds a key that no event has"
+            raise contradiction(self._connections.location, reason) from error
 
     def _attempt(self, cursor: sqlite3.Cursor, batch: Batch) -> "_Attempt":
-        known, epoch = self._known, self._connections.epoch
-        known.begin(cursor, epoch=epoch, holder=batch.holder, change=batch.change)
-        made_at, made = self._new_paths
-        if made:
-            if made_at == epoch:
-                for path, row in made.items():
-                    self._paths.put(path, row)
-            made = {}
-        self._new_paths = (epoch + 1, made)
-        cells = {spend[0] for entry in batch.bookings for part in entry.parts for spend in part.spends}
-        cells.update(give.cell for give in batch.gives)
-        cells.update(asked.cell for ask in batch.asks for asked, _, _ in ask.cells)
-        reckoning = Reckoning(
-            known.look(cursor, cells),
-            now_us=batch.now_us,
-            alive=known.alive,
-            location=self._connections.location,
+        """The batch with the numbers of all its cells. Raises Fenced, Stale."""
+        known = self._known
+        is_true = known.begin(
+            cursor, failures=self._connections.failures, holder=batch.holder, change=batch.change
         )
-        return _Attempt(cursor, batch, reckoning, self._paths, made)
+        if self._new_paths:
+            new_paths, self._new_paths = self._new_paths, {}
+            if is_true:
+                for path, row in new_paths.items():
+                    self._paths.put(path, row)
+        return _Attempt(cursor, batch, known, self._paths, self._new_paths)
+
+
+def _cells_of(batch: Batch) -> set[int]:
+    """All that it names."""
+    cells = {spend[0] for booking in batch.bookings for part in booking.parts for spend in part.spends}
+    if batch.gives:
+        cells.update(give.cell for give in batch.gives)
+    if batch.asks:
+        cells.update(asked.cell for ask in batch.asks for asked, _, _ in ask.cells)
+    return cells
 
 
 class _Attempt:
@@ -85,20 +95,25 @@ class _Attempt:
         self,
         cursor: sqlite3.Cursor,
         batch: Batch,
-        reckoning: Reckoning,
+        known: KnownNumbers,
         paths: Recent[_Path, int],
         new_paths: dict[_Path, int],
     ) -> None:
         self._cursor = cursor
         self._batch = batch
-        self._reckoning = reckoning
+        self._known = known
+        self._reckoning = Reckoning(
+            known.look(cursor, _cells_of(batch)),
+            now_us=batch.now_us,
+            alive=known.alive,
+        )
         self._paths = paths
         self._new_paths = new_paths
         self._values: list[object] = []  # of the rows of `append_events`, one after the other
         self._rows = 0
 
     def quick(self) -> Reply:
-        """Take every key for new. Raises _Taken or Overflow where care is needed."""
+        """Take every key for new. Raises _Taken, Overflow, Contradiction where care is needed."""
         appended = [self._append(booking) for booking in self._batch.bookings]
         granted = self._give_and_draw()
         first = self._write()
@@ -122,11 +137,7 @@ class _Attempt:
                 first_of[key] = len(outcomes)
                 outcomes.append(self._append(booking))
         granted = self._give_and_draw()
-        try:
-            first = self._write()
-        except _Taken as error:
-            reason = "the index of keys holds a key that no event has"
-            raise contradiction(self._reckoning.location, reason) from error
+        first = self._write()
         answers: list[Booked | Known | Refused] = []
         for outcome in outcomes:
             if isinstance(outcome, int):
@@ -140,16 +151,11 @@ class _Attempt:
 
     def _taken(self) -> dict[_Key, EventRow]:
         """The events that the batch's keys name already."""
-        keys = json.dumps(
-            [(booking.customer, booking.namespace, booking.key) for booking in self._batch.bookings]
-        )
-        found = self._cursor.execute(SQL["taken_keys"], {"keys": keys}).fetchall()
         events: dict[_Key, EventRow] = {}
-        for customer, namespace, key in found:
-            asked = {"customer": customer, "namespace": namespace, "key": key}
-            events[customer, namespace, key] = next(
-                together(self._cursor.execute(SQL["event_by_key"], asked).fetchall())
-            )
+        for booking in self._batch.bookings:
+            asked = {"customer": booking.customer, "namespace": booking.namespace, "key": booking.key}
+            for event in together(self._cursor.execute(SQL["event_by_key"], asked).fetchall()):
+                events[event.customer, event.namespace, event.key] = event
         return events
 
     def _append(self, booking: Booking) -> _Appended:
@@ -228,10 +234,13 @@ class _Attempt:
         if reckoning.hushed:
             hushed = {"cells": json.dumps(reckoning.hushed), "until_us": self._batch.now_us + HUSH_US}
             self._cursor.execute(SQL["hush_cells"], hushed)
+        self._known.end(self._cursor)
         return first
 
     def _write_packed(self, name: str, values: list[object], rows: int) -> int:
         """Write so many rows in few steps; how many were written."""
+        if rows <= ROWS_EXACT:
+            return self._cursor.execute(packed(name, rows), values).rowcount
         width, written, start = len(values) // rows, 0, 0
         for size in sizes(rows):
             end = start + size * width

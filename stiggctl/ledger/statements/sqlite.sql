@@ -74,14 +74,6 @@ INSERT INTO paths (customer, members) VALUES (:customer, :members);
 -- What the path named and all ancestors, as they are now.
 INSERT INTO path_resources (resource, path) SELECT value, :path FROM json_each(:members);
 
--- name: taken_keys
--- Which of these keys name an event. One that is missing is free.
-SELECT e.customer, e.namespace, e.key
-  FROM json_each(:keys) AS asked
-  JOIN events AS e
-    ON e.customer = json_extract(asked.value, '$[0]') AND e.namespace = json_extract(asked.value, '$[1]')
-   AND e.key = json_extract(asked.value, '$[2]') AND e.part = 0;
-
 -- ================================================================ usage: cells
 
 -- name: cells_by_key

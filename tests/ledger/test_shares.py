@@ -1,0 +1,409 @@
+"""Shares: what a holder may use of a cell without asking; drawn, spent, given back, withheld."""
+
+from contextlib import closing
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stiggctl.errors import LedgerCorrupt
+from stiggctl.ledger.opening import open_ledger
+from stiggctl.ledger.records import Booked, Known, Orphan
+from stiggctl.shares import surplus
+
+from .world import NOW_US, World, allocation, resource
+
+SECOND = 1_000_000
+
+
+# ------------------------------------------------------------------ drawing
+
+
+def test_alone_a_holder_draws_all_there_is(world: World) -> None:
+    reply = world.exchange(asks=[world.ask(5)])
+    assert reply.asks == [True]
+    assert {name: reply.cells[world.ids[name]].granted for name in ("a", "root")} == {"a": 100, "root": 1_000}
+    assert world.numbers()["b"] == (0, 0, 0)
+    world.assert_sound()
+
+
+def test_an_ask_that_fits_to_the_unit_is_granted_and_one_more_is_not(world: World) -> None:
+    world.exchange(world.booking("k", 40))
+    assert world.exchange(asks=[world.ask(61)]).asks == [False]
+    assert world.exchange(asks=[world.ask(60)]).asks == [True]
+    assert world.exchange(asks=[world.ask(1)]).asks == [False]
+
+
+def test_a_short_ask_changes_no_cell(world: World) -> None:
+    """R2, U3: also where only the last of its cells is short; nothing is written."""
+    world.exchange(world.booking("k", 30, ["b"]))
+    before, changes = world.numbers(), _changes(world)
+    for on in (["root", "a", "b"], ["b", "a"], ["a", "b", "root"]):
+        assert world.exchange(asks=[world.ask(21, on)]).asks == [False]
+    assert world.numbers() == before
+    assert _changes(world) == changes
+
+
+def _changes(world: World) -> int:
+    return world.ledger._connections._writing.total_changes
+
+
+def test_own_spare_counts_in_an_ask(world: World) -> None:
+    world.exchange(asks=[world.ask(100)])
+    assert world.exchange(asks=[world.ask(100, spare=100)]).asks == [True]
+    assert world.exchange(asks=[world.ask(101, spare=100)]).asks == [False]
+
+
+def test_own_spare_covers_what_others_overdrew(world: World) -> None:
+    """need = amount - spare may be negative, and free too: it fits where need <= free."""
+    world.exchange(asks=[world.ask(100, ["a"])])
+    world.exchange(world.booking("k", 40, ["a"]))  # nobody admitted it: 40 over what is granted
+    assert world.exchange(asks=[world.ask(60, ["a"], spare=100)]).asks == [True]
+    assert world.exchange(asks=[world.ask(61, ["a"], spare=100)]).asks == [False]
+    assert world.numbers()["a"] == (40, 100, 0)  # R1: nothing was drawn where nothing is free
+
+
+def test_where_less_would_do_the_most_that_fits_is_granted(world: World) -> None:
+    world.exchange(world.booking("k", 20, ["b"]))
+    _halt_surplus(world)
+    ask = world.ask(90, ["a", "b"], minimum=30)
+    assert world.exchange(asks=[ask]).asks == [True]
+    assert world.numbers()["a"][1] == world.numbers()["b"][1] == 30
+    assert world.exchange(asks=[world.ask(90, ["a", "b"], spare=29, minimum=30)]).asks == [False]
+    assert world.exchange(asks=[world.ask(90, ["a", "b"], spare=30, minimum=30)]).asks == [True]
+
+
+def _halt_surplus(world: World) -> None:
+    """As if every cell had been recalled just now."""
+    world.ledger._connections.transact(
+        lambda cursor: cursor.execute("UPDATE cells SET hush_until = ?", [NOW_US + 1])
+    )
+
+
+def test_a_cell_that_was_recalled_gives_what_is_lacking_and_no_more(world: World) -> None:
+    _halt_surplus(world)
+    world.exchange(asks=[world.ask(5)])
+    assert world.numbers()["a"] == (0, 5, 0)
+    assert world.cell("a").exact
+    world.exchange(asks=[world.ask(7, spare=5)], now_us=NOW_US + 1)
+    assert world.numbers()["a"] == (0, 100, 0)
+    assert not world.cell("a").exact
+
+
+def test_a_share_that_carried_a_surplus_is_exact_again_when_nothing_is_left_of_it(world: World) -> None:
+    world.exchange(asks=[world.ask(5)])
+    assert not world.cell("a").exact
+    _halt_surplus(world)
+    world.exchange(gives=[world.give("a", 90)], asks=[world.ask(5, ["a"])])
+    assert not world.cell("a").exact  # it was not, and some of it is left
+    world.exchange(gives=[world.give("a", 15)])
+    assert world.cell("a").exact
+    world.exchange(asks=[world.ask(5, ["a"])])
+    assert world.cell("a").exact
+
+
+def test_an_ask_for_nothing_draws_a_surplus_where_there_is_one(world: World) -> None:
+    """What a check asks: it holds nothing."""
+    assert world.exchange(asks=[world.ask(0, request=5)]).asks == [True]
+    assert world.numbers()["a"] == (0, 100, 0)
+    world.exchange(world.booking("k", 100, spend=100), world.booking("l", 1))
+    assert world.exchange(asks=[world.ask(0, request=5)]).asks == [False]
+
+
+def test_asks_are_granted_in_turn(world: World) -> None:
+    asks = [world.ask(60, ["a"]), world.ask(60, ["a"]), world.ask(50, ["b"]), world.ask(1, ["a"])]
+    _halt_surplus(world)
+    assert world.exchange(asks=asks).asks == [True, False, True, True]
+    assert world.numbers()["a"] == (0, 61, 0)
+
+
+def test_a_cell_that_has_gone_limits_no_ask(world: World) -> None:
+    """To extend a reservation whose limit was removed meanwhile."""
+    ask = world.ask(10, ["a", "b"])
+    world.change(customers_touched={"acme"}, allocations_removed=[world.keys["a"].allocation])
+    assert world.exchange(asks=[ask]).asks == [True]
+    assert world.cell("b").granted == 50
+
+
+# ------------------------------------------------------------------ in company (SQLite's rows)
+
+
+def _with_company(world: World, holders: int, granted: dict[str, int]) -> None:
+    """Other holders live, and have been granted so much; this version enlists only one itself."""
+
+    def add(cursor: Any) -> None:
+        for n in range(holders):
+            cursor.execute(
+                "INSERT INTO holders (name, host, boot, pid, lock_inode, ttl_max_ms) VALUES (?, '', '', 1, 1, 1)",
+                [f"other-{n}"],
+            )
+        for name, units in granted.items():
+            cell = world.ids[name]
+            other = cursor.lastrowid
+            cursor.execute(
+                "INSERT INTO shares (cell, holder, granted, exact) VALUES (?, ?, ?, 0)", [cell, other, units]
+            )
+            cursor.execute("UPDATE cells SET granted = granted + ? WHERE id = ?", [units, cell])
+
+    world.ledger._connections.transact(add)
+
+
+def test_in_company_a_draw_takes_a_part_of_what_is_free(world: World) -> None:
+    _with_company(world, 1, {"root": 200})
+    world.exchange(asks=[world.ask(10)])
+    part = surplus(1_000 - 200 - 10, request_units=10, holders_alive=2, recalled=False)
+    assert part > 0
+    assert world.numbers()["root"] == (0, 10 + part, 200)
+    assert world.numbers()["a"] == (0, 10, 0)  # an eighth of 90 is less than eight requests of 10
+    assert (world.cell("root").exact, world.cell("a").exact) == (False, True)
+    world.assert_sound()
+
+
+def test_what_others_were_granted_is_not_free(world: World) -> None:
+    _with_company(world, 1, {"a": 70})
+    assert world.cell("a").others == 70
+    assert world.exchange(asks=[world.ask(31, ["a"])]).asks == [False]
+    assert world.exchange(asks=[world.ask(30, ["a"])]).asks == [True]
+
+
+def test_usage_past_what_is_granted_recalls_the_cell_for_a_second(world: World) -> None:
+    _with_company(world, 1, {"a": 70})
+    world.exchange(world.booking("k", 40, ["a"]))
+    world.exchange(world.booking("back", -30, ["a"]))
+    ask = world.ask(1, ["a"], request=0)
+    world.exchange(asks=[ask], now_us=NOW_US + SECOND - 1)
+    assert world.cell("a").granted == 1
+    world.exchange(asks=[ask], now_us=NOW_US + SECOND)
+    assert world.cell("a").granted > 2
+
+
+def test_usage_of_a_limit_of_which_nobody_was_granted_anything_recalls_nothing(world: World) -> None:
+    world.exchange(world.booking("k", 40, ["soft"]))
+    with world.ledger.reader() as reader:
+        assert reader.rows("SELECT max(hush_until) FROM cells", {}) == [(0,)]
+
+
+# ------------------------------------------------------------------ giving back, spending
+
+
+def test_what_is_given_back_is_free_again(world: World) -> None:
+    world.exchange(asks=[world.ask(5)])
+    reply = world.exchange(gives=[world.give("a", 95), world.give("root", 0)])
+    assert reply.cells[world.ids["a"]].granted == 5
+    assert world.numbers()["a"] == (0, 5, 0)
+    assert reply.cells[world.ids["root"]].granted == 1_000  # named, so it is told; nothing given
+    world.assert_sound()
+
+
+def test_gives_come_before_asks(world: World) -> None:
+    world.exchange(asks=[world.ask(100, ["a"])])
+    assert world.exchange(gives=[world.give("a", 100)], asks=[world.ask(100, ["a"])]).asks == [True]
+
+
+def test_what_is_spent_leaves_the_share_as_usage(world: World) -> None:
+    world.exchange(asks=[world.ask(30)])
+    reply = world.exchange(world.booking("k", 30, spend=20))
+    assert reply.cells[world.ids["a"]].used == 30
+    assert reply.cells[world.ids["a"]].granted == 80
+    assert world.numbers()["root"] == (30, 980, 0)
+    world.assert_sound()
+
+
+@pytest.mark.parametrize("asked", [dict(gives="a"), dict(books="a")])
+def test_a_share_is_never_negative(world: World, asked: dict[str, str]) -> None:
+    """L3: memory and ledger do not agree. Nothing is written, then or later."""
+    world.exchange(asks=[world.ask(5)])
+    before = world.numbers()
+    with pytest.raises(LedgerCorrupt, match="share of cell"):
+        if "gives" in asked:
+            world.exchange(world.booking("k", 1, ["b"]), gives=[world.give("a", 101)])
+        else:
+            world.exchange(world.booking("j", 1, ["b"]), world.booking("k", 101, spend=101))
+    with pytest.raises(LedgerCorrupt, match="share of cell"):
+        world.exchange(world.booking("l", 1))
+    assert world.numbers() == before
+    world.assert_sound()
+
+
+def test_a_gift_of_a_cell_that_has_gone_is_nobodys(world: World) -> None:
+    world.exchange(asks=[world.ask(5)])
+    gift = world.give("a", 5)
+    world.change(customers_touched={"acme"}, allocations_removed=[world.keys["a"].allocation])
+    assert world.exchange(gives=[gift]).cells == {}
+    world.assert_sound()
+
+
+# ------------------------------------------------------------------ what dead holders held
+
+
+def test_what_a_dead_holder_held_is_free_when_its_reservations_end(world: World) -> None:
+    world.exchange(asks=[world.ask(5)])
+    held = [Orphan(30, NOW_US + 10), Orphan(20, NOW_US + 20)]
+    world.ledger.bury(world.me, {world.ids["a"]: held}, NOW_US)
+    world.me = world.enlist()
+    assert world.cell("a").orphans == tuple(held)
+    assert world.cell("a").others == 0
+    assert world.exchange(asks=[world.ask(51, ["a"])], now_us=NOW_US + 9).asks == [False]
+    assert world.exchange(asks=[world.ask(81, ["a"])], now_us=NOW_US + 10).asks == [False]
+    assert world.cell("a").orphans == (held[1],)  # the other's time has come
+    reply = world.exchange(asks=[world.ask(80, ["a"])], now_us=NOW_US + 19)
+    assert reply.asks == [True]
+    assert reply.cells[world.ids["a"]].orphans == (held[1],)
+    assert world.exchange(asks=[world.ask(20, ["a"])], now_us=NOW_US + 20).asks == [True]
+    assert world.cell("a").orphans == ()
+    world.assert_sound()
+
+
+def test_only_the_cells_that_are_asked_are_looked_through(world: World) -> None:
+    world.exchange(asks=[world.ask(5)])
+    world.ledger.bury(world.me, {world.ids[n]: [Orphan(30, NOW_US + 10)] for n in ("a", "root")}, NOW_US)
+    world.me = world.enlist()
+    world.exchange(world.booking("k", 1), asks=[world.ask(1, ["a"])], now_us=NOW_US + SECOND)
+    assert world.cell("a").orphans == ()
+    assert world.cell("root").orphans == (Orphan(30, NOW_US + 10),)
+    world.assert_sound()
+
+
+# ------------------------------------------------------------------ all of it, against ten lines
+
+CELLS = ("x", "y")
+amounts = st.integers(0, 12)
+bookings = st.tuples(
+    st.just("book"), st.sampled_from("pqrst"), st.integers(-3, 12), st.sets(st.sampled_from(CELLS)), amounts
+)
+gives = st.tuples(st.just("give"), st.sampled_from(CELLS), amounts)
+asks = st.tuples(
+    st.just("ask"),
+    st.sets(st.sampled_from(CELLS), min_size=1),
+    amounts,
+    amounts,
+    st.dictionaries(st.sampled_from(CELLS), amounts),
+)
+deaths = st.tuples(
+    st.just("die"), st.dictionaries(st.sampled_from(CELLS), st.lists(st.tuples(amounts, st.integers(1, 6)), max_size=3))
+)
+steps = st.lists(st.lists(st.one_of(bookings, gives, asks, deaths), max_size=6), max_size=8)
+
+
+class Reference:
+    """What a ledger is, in a few lines: used, mine and orphans of each cell; the keys."""
+
+    def __init__(self, limits: dict[str, int]) -> None:
+        self.lim, self.used, self.mine = limits, dict.fromkeys(limits, 0), dict.fromkeys(limits, 0)
+        self.orphans: dict[str, list[tuple[int, int]]] = {name: [] for name in limits}
+        self.keys: set[str] = set()
+        self.hushed: set[str] = set()  # in this exchange; the next comes seconds later
+
+    def free(self, name: str) -> int:
+        return self.lim[name] - self.used[name] - self.mine[name] - sum(u for u, _ in self.orphans[name])
+
+    def book(self, key: str, amount: int, on: set[str], spend: int) -> list[int] | None:
+        if key in self.keys:
+            return None
+        self.keys.add(key)
+        before = {name: max(0, self.used[name] - self.lim[name]) for name in on}
+        for name in on:
+            self.used[name] += amount
+            self.mine[name] -= spend
+            if self.free(name) < 0 and (self.mine[name] or self.orphans[name]):
+                self.hushed.add(name)
+        return [max(0, self.used[name] - self.lim[name]) - before[name] for name in sorted(on)]
+
+    def draw(self, on: set[str], amount: int, minimum: int, spare: dict[str, int], now: int) -> bool:
+        for name in on:
+            self.orphans[name] = [(u, end) for u, end in self.orphans[name] if end > now]
+        reach = min([amount, *(self.free(name) + spare.get(name, 0) for name in on)])
+        if reach < minimum:
+            return False
+        for name in on:
+            lacking = max(0, reach - spare.get(name, 0))  # alone: all there is
+            self.mine[name] += max(0, min(self.free(name), lacking if name in self.hushed else 10**9))
+        return True
+
+    def die(self, held: dict[str, list[tuple[int, int]]], now: int) -> None:
+        for name, left in self.mine.items():
+            for units, end in sorted(held.get(name, []), key=lambda hold: -hold[1]):
+                kept = min(units, left)
+                if kept and end > now:
+                    self.orphans[name].append((kept, end))
+                    left -= kept
+            self.mine[name] = 0
+
+
+@given(limits=st.tuples(st.integers(0, 40), st.integers(0, 40)), steps=steps)
+def test_exchanges_do_what_ten_lines_of_reference_do(limits: tuple[int, int], steps: list[Any]) -> None:
+    """R1 to R4, U2, H1, L1 to L3: bookings with repeated keys, asks, gives, deaths."""
+    with closing(open_ledger(":memory:")) as ledger:
+        world, reference = World(ledger), Reference(dict(zip(CELLS, limits, strict=True)))
+        _put(world, reference.lim)
+        for second, batch in enumerate(steps):
+            for _, held in (step for step in batch if step[0] == "die"):
+                reference.die(held, 2 * second)
+                orphans = {
+                    world.ids[name]: [Orphan(units, NOW_US + end * SECOND) for units, end in holds]
+                    for name, holds in held.items()
+                }
+                ledger.bury(world.me, orphans, NOW_US + 2 * second * SECOND)
+                world.me = world.enlist()
+            _one_exchange(world, reference, [step for step in batch if step[0] != "die"], 2 * second)
+            for name in CELLS:
+                cell, withheld = world.cell(name), sum(units for units, _ in reference.orphans[name])
+                assert (cell.used, cell.granted) == (reference.used[name], reference.mine[name])
+                assert sum(orphan.units for orphan in cell.orphans) == withheld
+                assert cell.others == 0
+            world.assert_sound()
+
+
+def _put(world: World, limits: dict[str, int]) -> None:
+    world.change(
+        customers_touched={"acme"},
+        resources=[resource(name) for name in limits],
+        allocations=[allocation(name, limit) for name, limit in limits.items()],
+    )
+    world.reread()
+
+
+def _one_exchange(world: World, reference: Reference, batch: list[Any], now: int) -> None:
+    reference.hushed.clear()
+    entries, gifts, wishes = [], [], []
+    expected_overages, expected_asks = [], []
+    left = dict(reference.mine)  # a holder spends and gives no more than it has
+    seen = set(reference.keys)
+    for _, key, amount, on, spend in (step for step in batch if step[0] == "book"):
+        most = min([spend, *(left[name] for name in on)]) if key not in seen else spend
+        if key not in seen:
+            seen.add(key)
+            left = {name: left[name] - most * (name in on) for name in left}
+        entries.append(world.booking(key, amount, sorted(on), spend=most))
+        expected_overages.append(reference.book(key, amount, on, most))
+    for _, name, units in (step for step in batch if step[0] == "give"):
+        most = min(units, left[name])
+        left[name] -= most
+        gifts.append(world.give(name, most))
+        reference.mine[name] -= most
+    for _, on, amount, less, spares in (step for step in batch if step[0] == "ask"):
+        minimum = max(0, amount - less)
+        spare = {name: min(spares.get(name, 0), reference.mine[name]) for name in on}
+        ask = world.ask(amount, sorted(on), minimum=minimum)
+        ask.cells = tuple(
+            (asked._replace(spare_units=spare[name]), most, least)
+            for (asked, most, least), name in zip(ask.cells, sorted(on), strict=True)
+        )
+        wishes.append(ask)
+        expected_asks.append(reference.draw(on, amount, minimum, spare, now))
+    reply = world.exchange(*entries, gives=gifts, asks=wishes, now_us=NOW_US + now * SECOND)
+    assert reply.asks == expected_asks
+    for answer, overages in zip(reply.bookings, expected_overages, strict=True):
+        assert isinstance(answer, Known if overages is None else Booked)
+        if isinstance(answer, Booked):
+            assert [cell.overage_units for cell in answer.cells[0]] == overages
+
+
+def test_the_order_of_parts_of_a_batch_is_books_gives_asks(world: World) -> None:
+    world.exchange(asks=[world.ask(100, ["a"])])
+    reply = world.exchange(
+        world.booking("k", 40, ["a"], spend=40), gives=[world.give("a", 60)], asks=[world.ask(60, ["a"])]
+    )
+    assert reply.asks == [True]
+    assert world.numbers()["a"] == (40, 60, 0)
