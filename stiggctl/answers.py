@@ -211,26 +211,39 @@ class Circumstances(NamedTuple):
 
 _USUAL = Circumstances()
 
-#: Who describes it, the numbers gathered, the first resource's own record, its id, the units
-#: asked for, and where that record lies.
-Sight = tuple["Describes", tuple[int, ...], list[Any], str, int, int]
+#: Who describes it (a Describes: a Tail of decision/paths.py, nearly always), the numbers
+#: gathered, the first resource's own record, its id, the units asked for, and where it lies.
+Sight = tuple[Any, tuple[int, ...], list[Any], str, int, int]
 
 
 class Describes(Protocol):
     """What can tell the limits behind the numbers of a sight."""
 
     @property
-    def credit_currency(self) -> str: ...
+    def credit_currency(self) -> str:
+        """The currency of all the limits."""
+        ...
+
     @property
-    def decimals(self) -> int: ...
-    def raw_limits(self, sight: Sight, circumstances: Circumstances) -> list[RawLimit]: ...
+    def decimals(self) -> int:
+        """The decimals of that currency."""
+        ...
+
+    def raw_limits(self, sight: Sight, circumstances: Circumstances) -> list[RawLimit]:
+        """Every limit that was looked at, in units."""
+        ...
 
 
 class Identities(Protocol):
     """Gives out ids that are never used twice."""
 
-    def next_number(self) -> int: ...
-    def id_of(self, number: int) -> str: ...
+    def next_number(self) -> int:
+        """A number that was not given out before."""
+        ...
+
+    def id_of(self, number: int) -> str:
+        """The id of that number, as people see it."""
+        ...
 
 
 class NoLimits:
@@ -324,9 +337,7 @@ class Decision:
     @property
     def requested(self) -> dict[str, int | Decimal]:
         """What was asked for, by currency."""
-        return {
-            sight[0].credit_currency: to_amount(sight[4], sight[0].decimals) for sight in self.sights
-        }
+        return {sight[0].credit_currency: to_amount(sight[4], sight[0].decimals) for sight in self.sights}
 
     @property
     def decision_id(self) -> str:
@@ -337,7 +348,7 @@ class Decision:
 
     @property
     def policy(self) -> str | None:
-        """"fail_open" where the ledger could not be asked and that policy admitted; else None."""
+        """The policy that admitted where the ledger could not be asked: "fail_open"; else None."""
         return self._circumstances.policy
 
     # ---------------------------------------------------------------- the limits
@@ -426,7 +437,7 @@ class Decision:
         return f"<Decision {verdict}: {self}>"
 
     def as_dict(self) -> dict[str, Any]:
-        """The camelCase JSON: hasAccess, accessDeniedReason, remaining, limits …"""
+        """The camelCase JSON: hasAccess, accessDeniedReason, remaining, limits and so on."""
         remedy, binding = self.remedy, self.binding
         return {
             "decisionId": self.decision_id,
@@ -462,9 +473,7 @@ class Decision:
     def _raw(self) -> list[RawLimit]:
         made = self._making()
         if made.raw is None:
-            found = [
-                raw for sight in self.sights for raw in sight[0].raw_limits(sight, self._circumstances)
-            ]
+            found = [raw for sight in self.sights for raw in sight[0].raw_limits(sight, self._circumstances)]
             made.raw = sorted(found, key=lambda raw: raw[:5])
         return made.raw
 
@@ -477,9 +486,7 @@ class Decision:
         if not self.has_access and self._circumstances.refusal is None:
             eligible = [place for place in eligible if not raw[place].fits] or eligible
         # Amounts, not units: of two currencies with other decimals 5 is less than 6 in both.
-        return min(
-            eligible, key=lambda at: to_amount(max(0, raw[at].room), raw[at].decimals), default=None
-        )
+        return min(eligible, key=lambda at: to_amount(max(0, raw[at].room), raw[at].decimals), default=None)
 
 
 class _Kept:
@@ -487,9 +494,7 @@ class _Kept:
 
     __slots__ = ("_id", "_raw", "credit_currency", "decimals")
 
-    def __init__(
-        self, credit_currency: str, decimals: int, raw: list[RawLimit], decision_id: str
-    ) -> None:
+    def __init__(self, credit_currency: str, decimals: int, raw: list[RawLimit], decision_id: str) -> None:
         self.credit_currency = credit_currency
         self.decimals = decimals
         self._raw = raw
@@ -659,7 +664,7 @@ def _camel(name: str) -> str:
     return first + "".join(map(str.capitalize, others))
 
 
-def _json_value(value: object) -> Any:  # noqa: ANN401 - what json.dumps takes
+def _json_value(value: object) -> Any:
     if isinstance(value, Decimal):
         return plain(value)
     if isinstance(value, datetime):

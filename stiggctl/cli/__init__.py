@@ -6,16 +6,14 @@ verbs (demo.py, doctor.py), how an answer looks (answering.py, tables.py).
 
 import click
 
-import stiggctl
-from stiggctl.cli.answering import Exit, one_line
+from stiggctl import StiggctlError
+from stiggctl.cli.answering import Exit, one_line, version_option, write_any_script
 from stiggctl.cli.demo import demo
 from stiggctl.cli.doctor import doctor
 
-_CODES = "Exit codes: 0 done, 1 an error, 2 wrong usage, 4 verify found differences."
-
 
 class _Trouble(click.ClickException):
-    """One line on stderr, and exit code 1."""
+    """One line on stderr, and an exit code."""
 
     exit_code = Exit.ERROR
 
@@ -32,20 +30,21 @@ class _Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise  # who read the output has gone; click ends quietly
-        except (stiggctl.StiggctlError, OSError) as error:
+            raise  # who read the output has gone: click ends quietly
+        except (StiggctlError, OSError) as error:
             raise _Trouble(str(error)) from error
 
 
 @click.group(
     cls=_Verbs,
-    epilog=_CODES,
+    epilog="Exit codes: 0 done, 1 an error, 2 wrong usage, 4 verify found differences.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(stiggctl.__version__, prog_name="stiggctl", message="%(prog)s %(version)s")
+@version_option()
 def main() -> None:
-    """May this AI call spend so much right now? Look after the ledgers that know."""
+    """May this AI call spend so much right now? A look at the ledgers that know."""
+    write_any_script()
 
 
 main.add_command(demo)

@@ -71,7 +71,8 @@ class UsageControl(Describing, Spending, Reading):
             unknown_resources=_choice("unknown_resources", unknown_resources, ("error", "deny", "ignore")),
             reservation_ttl_seconds=read_ttl(reservation_ttl_seconds, "reservation_ttl_seconds"),
         )
-        if not isinstance(options.clock, Clock):
+        given: object = options.clock
+        if not isinstance(given, Clock):
             expected = "an object with now_us() and monotonic_ns()"
             raise InvalidRequest(where="clock", value=clock, expected=expected)
         self._holder = open_holder(location, options, create=create)

@@ -76,7 +76,12 @@ class Describing:
     # ---------------------------------------------------------------- single changes
 
     def put_customer(
-        self, customer_id: str, *, name: str | None = None, actor: str | None = None, reason: str | None = None
+        self,
+        customer_id: str,
+        *,
+        name: str | None = None,
+        actor: str | None = None,
+        reason: str | None = None,
     ) -> Applied:
         """A customer as it is to stand; an archived one is restored."""
         return self._change(

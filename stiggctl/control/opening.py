@@ -54,9 +54,7 @@ def open_holder(location: str | os.PathLike[str], options: Options, *, create: b
                 _holders[path] = holder
         elif holder.options != options:
             differing = [
-                name
-                for name in Options._fields
-                if getattr(holder.options, name) != getattr(options, name)
+                name for name in Options._fields if getattr(holder.options, name) != getattr(options, name)
             ]
             raise InvalidRequest(
                 where=differing[0],

@@ -6,7 +6,6 @@ Here: reading the arguments that the verbs share; a request's two halves. Not he
 
 from collections.abc import Mapping, Sequence
 
-
 from stiggctl.amounts import AMOUNT_MAX, Amount, to_units
 from stiggctl.answers import AccessDeniedReason, Decision, Receipt
 from stiggctl.control.reservation import Reservation, Told
@@ -50,8 +49,8 @@ def read_asked(
             where="credit_currency", value=None, expected=f"a currency for {where}, or amounts by currency"
         )
     currency = None if credit_currency is None else read_id(credit_currency, "credit_currency")
-    given = read_amounts(amount, currency, amounts) or {currency: None}
-    named = tuple([(name, value) for name, value in given.items() if name is not None])
+    given: list[tuple[str | None, Amount | None]] = [*read_amounts(amount, currency, amounts).items()]
+    named = tuple([(name, value) for name, value in given or [(currency, None)] if name is not None])
     customer = None if customer_id is None else read_id(customer_id, "customer_id")
     return Asked(customer, read_ids(resource_ids), named)
 
@@ -219,7 +218,7 @@ class Request:
         raise AccessDenied(decision=decision)
 
     def _order(self, answer: Answer) -> Order:
-        holder, told, key = self._holder, self.told, self.told.idempotency_key
+        told, key = self.told, self.told.idempotency_key
         stripe = answer.stripe
         assert stripe is not None  # something is held in it
         reservation = answer.decision.decision_id

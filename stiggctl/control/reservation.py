@@ -163,7 +163,9 @@ class Reservation:
         if self._receipt is not None:
             return self._receipt
         used = self._used(amount, amounts)
-        order = self._settling(used) or await self._holder.aside(lambda: self._settling_unheld(used))
+        order = self._settling(used)
+        if order is None:
+            order = await self._holder.aside(lambda: self._settling_unheld(used))
         await asyncio.shield(self._holder.exchange.submit(order))
         return self._settled(order)
 
@@ -176,7 +178,7 @@ class Reservation:
         holder.require_open()
         if stripe is None:
             return None
-        charges = [Charge(sight[0].strand, used[sight[0].credit_currency], None) for sight in self._sights]  # type: ignore[attr-defined]
+        charges = [Charge(sight[0].strand, used[sight[0].credit_currency], None) for sight in self._sights]
         hold = begin_settle(stripe, self._number, holder.clock.now_us())
         holder.sweep(stripe)
         return self._told_order(
@@ -233,7 +235,7 @@ class Reservation:
     def _way(self, stripe: Stripe) -> Way:
         """The path that admitted it, wherever its resources stand now."""
         tail, _, own, first, _, _ = self._sights[0]
-        members = frozenset(tail.ids | {first})  # type: ignore[attr-defined]
+        members = frozenset(tail.ids | {first})
         return Way(stripe, self._ids, members, own[0].version)
 
     def _settled(self, order: Order) -> Receipt:
@@ -269,9 +271,9 @@ class Reservation:
     def release(self) -> Receipt | None:
         """Set all of it free; nothing is booked. After a settle: its receipt, nothing changes."""
         self._holder.require_open()
-        if self._receipt is None and self._stripe is not None:
-            if release(self._stripe, self._number) is not None:
-                self._holder.drop([self._number])
+        stripe = self._stripe
+        if self._receipt is None and stripe is not None and release(stripe, self._number) is not None:
+            self._holder.drop([self._number])
         return self._receipt
 
     async def arelease(self) -> Receipt | None:
@@ -324,7 +326,7 @@ class Reservation:
         holder, stripe = self._holder, self._stripe
         assert stripe is not None  # it was looked at before
         now_us = holder.clock.now_us()
-        wants = tuple([(sight[0].strand, more.get(sight[0].credit_currency, 0)) for sight in self._sights])  # type: ignore[attr-defined]
+        wants = tuple([(sight[0].strand, more.get(sight[0].credit_currency, 0)) for sight in self._sights])
         wish = Wish(self._way(stripe), wants, now_us, number=self._number, grows=True)
         holder.exchange.run(wish)
         taken = wish.taken

@@ -133,7 +133,7 @@ class Spending:
         if sights is None:
             return None
         for sight in sights:
-            if sight[0].refusal is not None or not fits(sight):  # type: ignore[attr-defined]
+            if sight[0].refusal is not None or not fits(sight):
                 return None
         return Decision(None, sights, now_us, holder.ids)
 
@@ -269,7 +269,14 @@ class Spending:
         True
         """
         request = self._consuming(
-            resource_ids, credit_currency, amount, amounts, event_name, dimensions, customer_id, idempotency_key
+            resource_ids,
+            credit_currency,
+            amount,
+            amounts,
+            event_name,
+            dimensions,
+            customer_id,
+            idempotency_key,
         )
         with self._holder.under_way.alone(request.told.idempotency_key):
             return self._consume(request)
@@ -295,7 +302,14 @@ class Spending:
     ) -> Receipt:
         """`consume`, without blocking the event loop. Cancelled, it is booked once or not at all."""
         request = self._consuming(
-            resource_ids, credit_currency, amount, amounts, event_name, dimensions, customer_id, idempotency_key
+            resource_ids,
+            credit_currency,
+            amount,
+            amounts,
+            event_name,
+            dimensions,
+            customer_id,
+            idempotency_key,
         )
         holder, key = self._holder, request.told.idempotency_key
         if key is None or self._holder.under_way.enter(key):
@@ -325,7 +339,7 @@ class Spending:
         dimensions: Dimensions | None,
         customer_id: str | None,
         idempotency_key: str | None,
-    ) -> "_Request":
+    ) -> Request:
         asked = read_asked(resource_ids, credit_currency, amount, amounts, customer_id, where="amount")
         return Request(self._holder, asked, read_told(asked, event_name, dimensions, idempotency_key))
 
@@ -437,9 +451,7 @@ class Spending:
                 outcomes.append(error)
         orders = [one for one in outcomes if isinstance(one, Order)]
         errors = dict(zip(map(id, orders), holder.exchange.run_all(orders), strict=True))
-        return [
-            one if not isinstance(one, Order) else errors[id(one)] or _receipt(one) for one in outcomes
-        ]
+        return [one if not isinstance(one, Order) else errors[id(one)] or _receipt(one) for one in outcomes]
 
     async def areport_many(self, events: Iterable[Event]) -> list[Receipt | StiggctlError]:
         """`report_many`, without blocking the event loop."""
@@ -513,7 +525,9 @@ def _read_check(
 def _read_report_call(event: Event | None, arguments: dict[str, Any]) -> dict[str, Any]:
     """The keywords of a report, from its mapping or from its arguments."""
     given = {
-        name: value for name, value in arguments.items() if name not in ("self", "event") and value is not None
+        name: value
+        for name, value in arguments.items()
+        if name not in ("self", "event") and value is not None
     }
     if event is None:
         return given

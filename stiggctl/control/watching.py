@@ -45,5 +45,5 @@ class Watching:
         for hook in self._hooks:
             try:
                 hook(record)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a hook may raise whatever it likes (W1)
                 _log.exception("a hook raised; nothing else is changed by that")

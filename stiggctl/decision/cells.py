@@ -28,7 +28,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from stiggctl.decision.paths import Branch, Tail
+    from stiggctl.decision.paths import Branch
     from stiggctl.decision.reservations import Hold
 
 HEADER = 2  #: branch and resource row
@@ -109,9 +109,7 @@ class Strand:
 
     __slots__ = ("branches", "credit_currency", "currency_row", "decimals", "leaves", "stripe")
 
-    def __init__(
-        self, stripe: Stripe, credit_currency: str, currency_row: int, decimals: int
-    ) -> None:
+    def __init__(self, stripe: Stripe, credit_currency: str, currency_row: int, decimals: int) -> None:
         self.stripe = stripe
         self.credit_currency = credit_currency
         self.currency_row = currency_row
@@ -186,9 +184,7 @@ def give_back(stripe: Stripe, place: int, units: int) -> None:
 def _cells_at(numbers: list[int], place: int) -> dict[int, int]:
     """cell -> place, of the record that lies at `place`."""
     branch: Branch = numbers[place]  # type: ignore[assignment]
-    return {
-        numbers[at + CELL]: at for at in range(place + HEADER, place + branch.width, WIDTH)
-    }
+    return {numbers[at + CELL]: at for at in range(place + HEADER, place + branch.width, WIDTH)}
 
 
 def _move_record(
@@ -221,10 +217,10 @@ def _move_record(
             one.cell,
         ]
         note_orphans(stripe, at, one.orphans)
-    for was, at in moved.items():
+    for was, there in moved.items():
         orphans = stripe.orphans.pop(was, None)
-        if orphans is not None and at is not None:
-            stripe.orphans[at] = orphans
+        if orphans is not None and there is not None:
+            stripe.orphans[there] = orphans
     if any(moved):
         for number, hold in stripe.holds.items():
             stripe.holds[number] = hold.moved(moved)

@@ -54,7 +54,7 @@ def fits(sight: Sight) -> bool:
     0 fits while no limit is passed.
     """
     tail: Tail
-    tail, seen, own, _, units, _ = sight  # type: ignore[assignment]
+    tail, seen, own, _, units, _ = sight
     if units == 0:
         return not _passed(sight)
     for spare in seen[: tail.hard]:
@@ -70,24 +70,20 @@ def fits(sight: Sight) -> bool:
 def _passed(sight: Sight) -> bool:
     """Whether a HARD limit of the path is passed."""
     tail: Tail
-    tail, seen, own, _, _, _ = sight  # type: ignore[assignment]
+    tail, seen, own, _, _, _ = sight
     many = len(tail.labels)
     rooms = [
-        tail.labels[at].limit - seen[many + at] - (seen[2 * many + at] - seen[at])
-        for at in range(tail.hard)
+        tail.labels[at].limit - seen[many + at] - (seen[2 * many + at] - seen[at]) for at in range(tail.hard)
     ]
     if len(own) > HEADER:
-        rooms += [
-            own[at + LIMIT] - own[at + USED] - (own[at + ALLOTTED] - own[at])
-            for at in own[0].spares
-        ]
+        rooms += [own[at + LIMIT] - own[at + USED] - (own[at + ALLOTTED] - own[at]) for at in own[0].spares]
     return any(room < 0 for room in rooms)
 
 
 def most(sight: Sight) -> int:
     """The largest amount up to the asked one that would fit."""
     tail: Tail
-    tail, seen, own, _, units, _ = sight  # type: ignore[assignment]
+    tail, seen, own, _, units, _ = sight
     spares = [units, *seen[: tail.hard]]
     if len(own) > HEADER:
         spares += [own[at] for at in own[0].spares]
@@ -110,7 +106,7 @@ def gather(
             return None
         width = HEADER if first in tail.ids else branch.width
         sights.append((tail, tail.gather(numbers), numbers[place : place + width], first, units, place))
-    return tuple(sights)  # type: ignore[return-value]
+    return tuple(sights)
 
 
 def look(
@@ -170,7 +166,7 @@ def take_locked(
     if minimum is not None:
         sights = (_shrunk(sights[0], minimum),)
     for sight in sights:
-        if sight[0].refusal is not None or not fits(sight):  # type: ignore[attr-defined]
+        if sight[0].refusal is not None or not fits(sight):
             return seen(stripe, sights)
     hold = Hold(number, now_us, ends_us, tuple([_hold(stripe.numbers, sight) for sight in sights]))
     add_hold(stripe, hold)
@@ -186,7 +182,7 @@ def _shrunk(sight: Sight, minimum: int) -> Sight:
 def _hold(numbers: list[int], sight: Sight) -> Held:
     """Take the amount off every spare of the path. The caller has the lock and has looked."""
     tail: Tail
-    tail, _, own, _, units, place = sight  # type: ignore[assignment]
+    tail, _, own, _, units, place = sight
     places, hard = places_of(tail, own, place)
     for at in places:
         numbers[at] -= units
@@ -258,7 +254,9 @@ def types_of(strand: Strand, ids: Sequence[str]) -> list[str] | None:
         return types
 
 
-def set_apart(stripe: Stripe, places: Sequence[int], hard: int, units: int, held: Mapping[int, int]) -> list[int]:
+def set_apart(
+    stripe: Stripe, places: Sequence[int], hard: int, units: int, held: Mapping[int, int]
+) -> list[int]:
     """For a booking of `units`: what each place may pay from this process's share.
 
     `held` is what its reservation holds at each place; where that is less than what is
@@ -312,7 +310,7 @@ def seen(stripe: Stripe, sights: tuple[Sight, ...]) -> Taken:
 def cells_of(stripe: Stripe, sight: Sight) -> dict[int, int]:
     """cell -> place, of every cell of a path. The caller has the lock."""
     tail: Tail
-    tail, _, own, _, _, place = sight  # type: ignore[assignment]
+    tail, _, own, _, _, place = sight
     places, _ = places_of(tail, own, place)
     return {stripe.numbers[at + CELL]: at for at in places}
 
@@ -320,7 +318,7 @@ def cells_of(stripe: Stripe, sight: Sight) -> dict[int, int]:
 def hard_cells(sight: Sight) -> tuple[int, ...]:
     """The HARD cells of a path that was looked at."""
     tail: Tail
-    tail, _, own, _, _, _ = sight  # type: ignore[assignment]
+    tail, _, own, _, _, _ = sight
     if len(own) <= HEADER:
         return tail.hard_cells
     return tail.hard_cells + tuple([own[at + CELL] for at in own[0].spares])

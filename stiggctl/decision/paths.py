@@ -25,7 +25,6 @@ from typing import Any, NamedTuple
 from stiggctl.answers import NOT_LIMITS, AccessDeniedReason, Circumstances, RawLimit, Refusal, Sight
 from stiggctl.decision.cells import (
     ALLOTTED,
-    CELL,
     HEADER,
     LIMIT,
     NEVER,
@@ -76,9 +75,7 @@ class Branch:
         self.own = tuple((one.hard, one.allocation_id) for one in node.cells)
         self.width = HEADER + WIDTH * len(node.cells)
         #: where the spares of the HARD ones stand in the record
-        self.spares = tuple(
-            HEADER + WIDTH * at + SPARE for at, one in enumerate(node.cells) if one.hard
-        )
+        self.spares = tuple(HEADER + WIDTH * at + SPARE for at, one in enumerate(node.cells) if one.hard)
         self.valid_until_us = _until(node.refusal)
         self.tails: dict[tuple[str, ...], Tail] = {}
 
@@ -135,9 +132,7 @@ class Tail:
         self.cells = tuple(cell for _, cell, _ in found)
         self.hard_cells = self.cells[: self.hard]
         self.gather = _gatherer(places)
-        self.valid_until_us = min(
-            [_until(node.refusal) for node in nodes] + [_until(refusal)], default=NEVER
-        )
+        self.valid_until_us = min([_until(node.refusal) for node in nodes] + [_until(refusal)], default=NEVER)
 
     @property
     def credit_currency(self) -> str:

@@ -110,7 +110,7 @@ class Holder:
         #: (customer id, or None where there is only one, currency) -> strand: the way in of the
         #: half that never waits. Replaced whole when customers or currencies change.
         self.strands: dict[tuple[str | None, str | None], Strand] = {}
-        self._stripes_lock = Lock()
+        self._stripes_lock = Lock()  # also guards `_helpers`
         self._enlisting = Lock()
         self._known: Known | None = None
         self._presence: Presence | None = None
@@ -237,14 +237,18 @@ class Holder:
             )
 
     def become_holder(self) -> None:
-        """Enlist, if this process has not; bury the dead. Raises LedgerUnavailable where
-        another process has the ledger, naming it."""
+        """Enlist, if this process has not; bury the dead.
+
+        Raises LedgerUnavailable where another process has the ledger, naming it.
+        """
         self.require_open()
-        if self.row:
-            return
+        if not self.is_holder:
+            self._become_holder()
+
+    def _become_holder(self) -> None:
         with self._enlisting:
-            if self.row:
-                return
+            if self.is_holder:
+                return  # another thread was first
             presence = Presence.begin(self._directory, self.holders())
             try:
                 row = self._enlist(presence)
@@ -373,8 +377,7 @@ class Holder:
             if hold is None or now_us >= kept.ends_us:
                 continue
             amounts = {
-                strand.credit_currency: to_amount(units, strand.decimals)
-                for _, units, _, strand in hold.held
+                strand.credit_currency: to_amount(units, strand.decimals) for _, units, _, strand in hold.held
             }
             found.append(
                 OpenReservation(
@@ -415,7 +418,7 @@ class Holder:
 
     async def aside(self, work: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
         """Do what may wait in another thread; `undo` what came of it where nobody waits any more."""
-        with self._enlisting:
+        with self._stripes_lock:
             if self._helpers is None:
                 self._helpers = ThreadPoolExecutor(HELPERS_MAX, thread_name_prefix="stiggctl-aside")
         task = _Aside(work, undo)
@@ -530,4 +533,3 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-

@@ -249,9 +249,7 @@ class Asking:
 
     def _blank(self, units: Sequence[tuple[str, int]]) -> tuple[Sight, ...]:
         known = self._holder.known
-        return tuple(
-            NoLimits(name, known.currency(name).decimals).sight(number) for name, number in units
-        )
+        return tuple(NoLimits(name, known.currency(name).decimals).sight(number) for name, number in units)
 
     def _without_ledger(
         self, trouble: LedgerUnavailable, units: Sequence[tuple[str, int]], now_us: int
@@ -297,5 +295,3 @@ def _proves_denial(sights: Sequence[Sight], minimum: int | None = None) -> bool:
         for sight in sights
         for raw in sight[0].raw_limits(sight, Circumstances())
     )
-
-

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stiggctl.amounts import to_units
+from stiggctl.answers import Receipt
 from stiggctl.decision.cells import Stripe
 from stiggctl.decision.decide import types_of
-from stiggctl.answers import Receipt
 from stiggctl.errors import (
     AmbiguousResource,
     CustomerNotFound,
@@ -30,8 +30,8 @@ from stiggctl.events import Report, attributed, dimensions_json, dimensions_of
 from stiggctl.holder.asking import Asked
 from stiggctl.holder.known import Known
 from stiggctl.holder.orders import Charge, Order, Way
-from stiggctl.ledger import Reader
 from stiggctl.holder.trees import find_meant
+from stiggctl.ledger import Reader
 from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS, CustomerRow, EventRow
 from stiggctl.rates import price
 
@@ -96,9 +96,7 @@ class Bookings:
                 for row in reader.lineage(customer.id, wanted)
                 if row.resource_id in wanted
             }
-        ids = tuple(
-            dict.fromkeys(one for of, one in named if one in types and of in (None, types[one]))
-        )
+        ids = tuple(dict.fromkeys(one for of, one in named if one in types and of in (None, types[one])))
         unattributed = tuple(one for one in wanted if one not in ids)
         stripe = holder.stripe_of(customer)
         charges = [
@@ -143,7 +141,7 @@ class Bookings:
         self._holder.exchange.run(order)
         return order.receipt
 
-    def reversal(self, event_id: str, reason: str, actor: str | None) -> Order:
+    def reversal(self, event_id: object, reason: str, actor: str | None) -> Order:
         """The order that books minus what an event booked, where and when that counted."""
         holder = self._holder
         holder.become_holder()
@@ -151,7 +149,7 @@ class Bookings:
         with holder.ledger.reader() as reader:
             event = None if row is None else reader.event(row)
             if event is None:
-                raise EventNotFound(event_id=event_id)
+                raise EventNotFound(event_id=str(event_id))
             if event.reverses is not None:
                 expected = "an event that is not a reversal itself; report usage that took place again"
                 raise InvalidRequest(where="event_id", value=event_id, expected=expected)
@@ -169,9 +167,7 @@ class Bookings:
         order.unattributed = event.unattributed
         return order
 
-    def _order_like(
-        self, reader: Reader, customer: CustomerRow, event: EventRow, *, units: int
-    ) -> Order:
+    def _order_like(self, reader: Reader, customer: CustomerRow, event: EventRow, *, units: int) -> Order:
         """An order that counts where an event counted, so many times its amounts."""
         holder = self._holder
         members = frozenset(row.resource_id for row in reader.resources_by_row(event.members))
@@ -218,9 +214,7 @@ class Bookings:
             unattributed=json.dumps(unattributed, ensure_ascii=False) if unattributed else None,
         )
 
-    def _named(
-        self, report: Report, known: Known, customer_id: str
-    ) -> list[tuple[str | None, str]]:
+    def _named(self, report: Report, known: Known, customer_id: str) -> list[tuple[str | None, str]]:
         """(type that it must have, or None, id) of each resource that a report names."""
         if report.resource_ids is not None:
             return [(None, one) for one in report.resource_ids]
@@ -262,9 +256,7 @@ class Bookings:
             )
         return known.currency_of_row[rows[0]][0]
 
-    def _costs(
-        self, report: Report, known: Known, customer_id: str
-    ) -> list[tuple[str, int, int | None]]:
+    def _costs(self, report: Report, known: Known, customer_id: str) -> list[tuple[str, int, int | None]]:
         """(currency, units, rate) of each currency that is charged: given, or by the rates."""
         if report.amounts:
             several = len(report.amounts) > 1
@@ -296,5 +288,3 @@ class Bookings:
 def _of_type(named: Sequence[tuple[str | None, str]], types: dict[str, str]) -> bool:
     """Whether each resource is of the type that its dimension names."""
     return all(wanted is None or types[one] == wanted for wanted, one in named)
-
-

@@ -64,7 +64,7 @@ class Entry:
         #: of entries that one thread queues together only the last is waited for: the others
         #: follow it, and share what its thread sleeps on, to be woken to lead for them
         self.follows = follows is not None
-        self.wake = _Wake() if follows is None else follows.wake
+        self.wake: _Wake = _Wake() if follows is None else follows.wake
 
 
 class _Wake:
@@ -313,9 +313,7 @@ class Exchange:
 class _Round:
     """One attempt to serve entries: the batch, and which entry each part of it is of."""
 
-    def __init__(
-        self, entries: list[Entry], holder: "Holder", recheck: dict[Stripe, set[int]]
-    ) -> None:
+    def __init__(self, entries: list[Entry], holder: "Holder", recheck: dict[Stripe, set[int]]) -> None:
         self.orders: list[tuple[Entry, Order]] = []
         self.wishes: list[tuple[Entry, Wish]] = []
         self._trees = holder.trees
@@ -367,8 +365,8 @@ class _Round:
             for leg in order.legs:
                 named.setdefault(order.stripe, set()).update(leg.cells)
         for at, (_, wish) in enumerate(self.wishes):
-            cells = [cell.cell for cell, _, _ in self.batch.asks[at].cells]
-            named.setdefault(wish.stripe, set()).update(cells)
+            asked = [cell.cell for cell, _, _ in self.batch.asks[at].cells]
+            named.setdefault(wish.stripe, set()).update(asked)
         return named
 
     def apply(self, reply: Reply, currencies: dict[int, tuple[str, int]]) -> None:

@@ -21,8 +21,8 @@ from stiggctl.decision.reservations import release, resume_hold
 from stiggctl.errors import IdempotencyConflict, InvalidAmount
 from stiggctl.events import differences
 from stiggctl.ledger.records import (
-    EXPIRED,
     ESTIMATED,
+    EXPIRED,
     LATE,
     Ask,
     AskCell,
@@ -171,16 +171,14 @@ class Order:
         members: set[int] = set()
         for charge, sight in zip(self.charges, sights, strict=True):
             tail: Tail
-            tail, _, own, _, _, place = sight  # type: ignore[assignment]
+            tail, _, own, _, _, place = sight
             places, hard = places_of(tail, own, place)
             held: dict[int, int] = {}
             for held_places, units, _, strand in () if hold is None else hold.held:
                 if strand is charge.strand:
                     held.update(dict.fromkeys(held_places, units))
             spends = set_apart(self.stripe, places, hard, charge.units, held)
-            apart = tuple(
-                max(0, spend - held.get(at, 0)) for at, spend in zip(places, spends, strict=True)
-            )
+            apart = tuple(max(0, spend - held.get(at, 0)) for at, spend in zip(places, spends, strict=True))
             cells = tuple([numbers[at + CELL] for at in places])
             legs.append(Leg(charge, sight, places, cells, tuple(spends), apart))
             members.update(tail.members)
@@ -195,7 +193,7 @@ class Order:
         return self._booking(set())
 
     def _booking(self, members: set[int]) -> Booking:
-        spends = [leg for leg in self.legs] or [None] * len(self.charges)
+        legs: list[Leg | None] = list(self.legs) or [None] * len(self.charges)
         return Booking(
             customer=self.stripe.customer_row,
             namespace=self.namespace,
@@ -215,7 +213,7 @@ class Order:
                         ]
                     ),
                 )
-                for charge, leg in zip(self.charges, spends, strict=True)
+                for charge, leg in zip(self.charges, legs, strict=True)
             ),
             event_name=self.event_name,
             dimensions=self.dimensions,
@@ -269,9 +267,7 @@ class Order:
                     first_event_id=str(outcome.event.id),
                     differs=differing,
                 )
-            self.receipt = receipt_of(
-                outcome.event, self._limits_now(), currencies, duplicate=not self.sent
-            )
+            self.receipt = receipt_of(outcome.event, self._limits_now(), currencies, duplicate=not self.sent)
             return
         largest = [max((cell.overage_units for cell in cells), default=0) for cells in outcome.cells]
         self.receipt = Receipt(
@@ -281,10 +277,7 @@ class Order:
                 for charge in self.charges
             },
             overage=_largest(
-                [
-                    (units, charge.strand.decimals)
-                    for units, charge in zip(largest, self.charges, strict=True)
-                ]
+                [(units, charge.strand.decimals) for units, charge in zip(largest, self.charges, strict=True)]
             ),
             occurred_at_us=self.occurred_at_us,
             booked_at_us=outcome.booked_at_us,
@@ -306,7 +299,7 @@ class Order:
 def regathered(stripe: Stripe, sight: "Sight", units: int) -> "Sight":
     """The same path, with the numbers of now. The caller has the lock."""
     tail: Tail
-    tail, _, own, first, _, place = sight  # type: ignore[assignment]
+    tail, _, own, first, _, place = sight
     numbers = stripe.numbers
     return tail, tail.gather(numbers), numbers[place : place + len(own)], first, units, place
 
@@ -351,7 +344,7 @@ class Wish:
             self.taken = seen(stripe, tuple(sights))
         elif self.grows:
             more = {strand.credit_currency: units for strand, units in self.wants}
-            refused = any(sight[0].refusal is not None for sight in sights)  # type: ignore[attr-defined]
+            refused = any(sight[0].refusal is not None for sight in sights)
             grown = not refused and grow_locked(stripe, self.number, more, self.now_us)
             hold = stripe.holds.get(self.number) if grown else None
             self.taken = seen(stripe, tuple(sights))._replace(hold=hold)
@@ -376,7 +369,7 @@ class Wish:
         cells = []
         for sight in sights:
             tail: Tail
-            tail, _, own, _, units, place = sight  # type: ignore[assignment]
+            tail, _, own, _, units, place = sight
             amount = units if self.number is not None else 0
             least = amount if self.minimum is None else min(amount, self.minimum)
             places, hard = places_of(tail, own, place)
@@ -429,20 +422,16 @@ def _limits_standing(sights: "tuple[Sight, ...]") -> list[RawLimit]:
     return [raw for sight in sights for raw in sight[0].raw_limits(sight, Circumstances())]
 
 
-def _limits_booked(
-    sights: "tuple[Sight, ...]", booked: tuple[tuple[CellBooked, ...], ...]
-) -> list[RawLimit]:
+def _limits_booked(sights: "tuple[Sight, ...]", booked: tuple[tuple[CellBooked, ...], ...]) -> list[RawLimit]:
     """The limits of a booking, each with what was used right after it and its own overage."""
     limits = []
     # No sight where no resource was known: the parts of such an event have no cells.
     for sight, cells in zip(sights, booked, strict=False):
         told = {cell.cell: cell for cell in cells}
         tail: Tail
-        tail, _, own, _, _, _ = sight  # type: ignore[assignment]
+        tail, _, own, _, _, _ = sight
         own_cells = [own[at + CELL] for at in range(HEADER, len(own), WIDTH)]
-        for raw, cell in zip(
-            tail.raw_limits(sight, Circumstances()), [*tail.cells, *own_cells], strict=True
-        ):
+        for raw, cell in zip(tail.raw_limits(sight, Circumstances()), [*tail.cells, *own_cells], strict=True):
             done = told.get(cell)
             limits.append(
                 raw if done is None else raw._replace(used=done.used_after, overage=done.overage_units)

@@ -48,9 +48,7 @@ class Meant(NamedTuple):
     refusal: Refusal | None
 
 
-def find_meant(
-    reader: Reader, customer_id: str | None, ids: Sequence[str], unknown_resources: str
-) -> Meant:
+def find_meant(reader: Reader, customer_id: str | None, ids: Sequence[str], unknown_resources: str) -> Meant:
     """The customer and those of the ids that it has.
 
     `unknown_resources`: "error" raises CustomerNotFound or ResourceNotFound, "deny" returns a

@@ -96,7 +96,9 @@ def build_tree(
         )
     children: dict[int, list[TreeNode]] = {}
     for row in reversed(rows):
-        below = tuple(sorted(children.pop(row.id, ()), key=lambda node: (node.resource_type_id, node.resource_id)))
+        below = tuple(
+            sorted(children.pop(row.id, ()), key=lambda node: (node.resource_type_id, node.resource_id))
+        )
         node = _node(row, limits.get(row.id, []), currency, used_without_limit.get(row.id, 0), below)
         if row is rows[0]:
             return node

@@ -166,14 +166,14 @@ def standing_resources_still_fit(whole: Whole) -> Iterator[Found]:
                 )
         parent = None if node.parent_id is None else whole.nodes.get((node.customer_id, node.parent_id))
         stands_in = parent.type_id if parent is not None else parent_type_id
-        wanted = type_.parent_resource_type_id
+        wanted = whole.parent_type(key)
         if wanted is None or stands_in is None or wanted == stands_in:
             continue
-        if place is not None and not whole.is_type_doubtful(key, "parent_resource_type_id"):
+        if place is not None:
             fits = f"what fits the resources there are: {who} stands in a {shown(stands_in)}"
             finding = Found("resource_types", place, ("parent_resource_type_id",), wanted, fits)
             add("resource_types", place, "", finding)
-        elif place is None and parent is not None and parent.place is not None:
+        elif parent is not None and parent.place is not None:
             fits = f"{shown(wanted)}, because {who} is below it"
             finding = Found("resources", parent.place, ("resource_type_id",), parent.type_id, fits)
             add("resources", parent.place, type_.id, finding)

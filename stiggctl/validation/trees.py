@@ -96,13 +96,11 @@ def parents_are_known_and_fit(whole: Whole) -> Iterator[Found]:
                 expected = f"a resource of customer {shown(owner)}{whole.hint_of_resource(owner, parent_id)}"
                 yield Found("resources", place, ("parent_resource_id",), parent_id, expected)
             continue
-        key = whole.type_key(owner, entry.resource_type_id)
-        if key is None or whole.type_key(owner, parent.type_id) is None:
+        type_key = whole.type_key(owner, entry.resource_type_id)
+        if type_key is None or whole.type_key(owner, parent.type_id) is None:
             continue  # that is told at the type
-        wanted = whole.types[key].parent_resource_type_id
-        if wanted not in {None, parent.type_id} and not whole.is_type_doubtful(
-            key, "parent_resource_type_id"
-        ):
+        wanted = whole.parent_type(type_key)
+        if wanted is not None and wanted != parent.type_id:
             expected = (
                 f"a resource of type {shown(wanted)}, as type {shown(entry.resource_type_id)} says"
                 f" ({shown(parent_id)} is of type {shown(parent.type_id)})"

@@ -183,10 +183,13 @@ class Whole:
             return customer_id, type_id
         return (None, type_id) if (None, type_id) in self.types else None
 
-    def type_of(self, customer_id: str | None, type_id: str) -> ResourceType | None:
-        """That type, as it is to stand."""
-        key = self.type_key(customer_id, type_id)
-        return None if key is None else self.types[key]
+    def parent_type(self, key: TypeKey) -> str | None:
+        """The type that parents must be of; None where any may be, or nobody can say which."""
+        parent = self.types[key].parent_resource_type_id
+        if parent is None or self.is_type_doubtful(key, "parent_resource_type_id"):
+            return None
+        # A parent type that does not exist is told at the type; that no parent is of it, follows.
+        return None if self.type_key(key[0], parent) is None else parent
 
     def is_type_doubtful(self, key: TypeKey, field_name: str) -> bool:
         """Whether the model defines the type, with something wrong in that field."""

@@ -1,0 +1,128 @@
+"""Answering: how a verb answers: exit codes, one line, JSON, and what a terminal can show.
+
+Here: what all verbs share. Not here: tables and bars (tables.py), the group of verbs (__init__.py).
+"""
+
+import io
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from importlib.metadata import PackageNotFoundError, version
+from typing import IO, Any, Self
+
+import click
+
+
+class Exit(IntEnum):
+    """What a verb's exit code says; 2, wrong usage, is click's."""
+
+    DONE = 0
+    ERROR = 1
+    DIFFERENCES = 4
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What the place that an answer goes to can show."""
+
+    columns: int | None = None  #: None: no terminal, as wide as need be
+    coloured: bool = False
+    live: bool = False  #: a line can be written over
+    blocks: bool = True  #: blocks and lines can be drawn; else ASCII has to do
+
+    @classmethod
+    def of(cls, stream: IO[str]) -> Self:
+        """That of a stream. NO_COLOR and TERM=dumb are heeded."""
+        terminal = stream.isatty()
+        plain = os.environ.get("TERM") == "dumb"
+        return cls(
+            columns=shutil.get_terminal_size().columns if terminal else None,
+            coloured=terminal and not plain and not os.environ.get("NO_COLOR"),
+            live=terminal and not plain,
+            blocks=_can_write("█├…", stream),
+        )
+
+    def paint(self, text: str, colour: str | None = None, *, dim: bool = False, bold: bool = False) -> str:
+        """The text in a colour, where there are colours."""
+        if not self.coloured or not text:
+            return text
+        return click.style(text, fg=colour, dim=dim or None, bold=bold or None)
+
+
+def _can_write(text: str, stream: IO[str]) -> bool:
+    try:
+        text.encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def write_any_script() -> None:
+    """From here on a name that the output's encoding lacks is escaped, and is no error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(line: str = "") -> None:
+    """A line of an answer."""
+    click.echo(line)
+
+
+def say_json(answer: dict[str, Any]) -> None:
+    """The answer, as JSON."""
+    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def one_line(text: str) -> str:
+    """Text that may have several lines, as one."""
+    return " ".join(text.splitlines())
+
+
+def size(count: int) -> str:
+    """So many bytes, for people.
+
+    >>> size(512), size(1_077_248), size(3 * 2**30)
+    ('512 bytes', '1.0 MB', '3.0 GB')
+    """
+    if count < 1024:
+        return f"{count} bytes"
+    amount = float(count)
+    for unit in ("kB", "MB", "GB"):
+        amount /= 1024
+        if amount < 1024:
+            return f"{amount:.1f} {unit}"
+    return f"{amount / 1024:.1f} TB"
+
+
+def version_of(package: str) -> str | None:
+    """The version that is installed; None where it is not."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def version_option() -> Callable[[click.decorators.FC], click.decorators.FC]:
+    """--version; also from a checkout that is not installed."""
+
+    def tell(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's way
+        if wanted and not ctx.resilient_parsing:
+            say(f"stiggctl {version_of('stiggctl') or 'of a checkout that is not installed'}")
+            ctx.exit()
+
+    return click.option(
+        "--version",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=tell,
+        help="Say which version it is.",
+    )

@@ -1,0 +1,259 @@
+"""Tables: trees of limits as lines of text that fit a terminal.
+
+Here: columns, bars, and how wide a text is. Not here: where the numbers come from (control/),
+what a terminal can show (answering.py).
+
+What always holds:
+  S1  On a terminal no line is wider than it, whatever the names are.
+  S2  A bar and a percentage say full only of what is full; what is used shows as used.
+"""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
+
+from stiggctl import TreeNode
+from stiggctl.cli.answering import Screen
+
+# Two spaces: with one, numbers of two columns are read as one; three cost a terminal of 60 a bar.
+_GAP = "  "
+# Less than six cells show nothing but empty, half and full; more than two dozen say no more.
+_BAR_MIN, _BAR_MAX = 6, 24
+# A name that is cut shorter is no name.
+_NAME_MIN = 14
+# Guides of a deep tree must leave room for its names.
+_DEPTH_SHOWN = 6
+#: From here on a limit deserves a look: what is left is one part in ten.
+_NEARLY = Fraction(9, 10)
+
+_JOINER = "\N{ZERO WIDTH JOINER}"
+
+
+# ------------------------------------------------------------------ how wide text is
+
+
+def width_of(text: str) -> int:
+    """How many columns of a terminal it takes.
+
+    >>> width_of("user-01"), width_of("渡辺"), width_of("e\N{COMBINING ACUTE ACCENT}")
+    (7, 4, 1)
+    """
+    return sum(width for _, width in _letters(text))
+
+
+def _letters(text: str) -> Iterator[tuple[str, int]]:
+    """What is seen as one letter, with its width: marks and joined emoji belong to what they follow."""
+    letter, width, joined = "", 0, False
+    for sign in text:
+        mark = sign == _JOINER or unicodedata.category(sign) in {"Mn", "Me"}
+        if letter and (mark or joined):
+            letter += sign
+            # An emoji that is joined to another is drawn in its place.
+            width = max(width, 0 if mark else _width_of_sign(sign))
+        else:
+            if letter:
+                yield letter, width
+            letter, width = sign, 0 if mark else _width_of_sign(sign)
+        joined = sign == _JOINER
+    if letter:
+        yield letter, width
+
+
+def _width_of_sign(sign: str) -> int:
+    return 2 if unicodedata.east_asian_width(sign) in {"W", "F"} else 1
+
+
+def cut(text: str, columns: int, *, blocks: bool = True) -> str:
+    """As much of it as fits; what is cut ends in an ellipsis.
+
+    >>> cut("department", 6), cut("渡辺さん", 6), cut("team", 6)
+    ('depar…', '渡辺…', 'team')
+    """
+    if width_of(text) <= columns:
+        return text
+    ellipsis = "…" if blocks else "~"
+    kept, room = "", columns - 1
+    for letter, width in _letters(text):
+        if width > room:
+            break
+        kept += letter
+        room -= width
+    return (kept + ellipsis)[: max(columns, 0)] if columns <= 1 else kept + ellipsis
+
+
+def padded(text: str, columns: int) -> str:
+    """It, with spaces to its right up to that width."""
+    return text + " " * (columns - width_of(text))
+
+
+def printable(text: str) -> str:
+    r"""An id may have newlines and worse in it: what cannot be seen is escaped.
+
+    >>> print(printable("two\nlines, \x1b[31mred"))
+    two\nlines, \x1b[31mred
+    """
+    return "".join(
+        sign if sign.isprintable() or sign == _JOINER else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
+
+
+# ------------------------------------------------------------------ bars
+
+
+def bar(used: int | Decimal, held: int | Decimal, limit: int | Decimal, cells: int, *, blocks: bool) -> str:
+    """A limit as a bar: what is used, what is held, what is left (S2).
+
+    >>> bar(500, 250, 1_000, 8, blocks=True), bar(1, 0, 1_000, 8, blocks=False)
+    ('████▒▒░░', '#.......')
+    """
+    full, half, empty = "█▒░" if blocks else "#=."
+    taken = cells if used + held >= limit else min(_part(used + held, limit, cells), cells - 1)
+    # What is held shows too, beside what is used, where there are cells for both.
+    shown = min(_part(used, limit, cells), taken - 1 if held > 0 and taken > 1 else taken)
+    return full * shown + half * (taken - shown) + empty * (cells - taken)
+
+
+def _part(amount: int | Decimal, limit: int | Decimal, cells: int) -> int:
+    """How many of the cells an amount fills; one at least, where it is more than nothing."""
+    if amount <= 0 or limit <= 0:
+        return 0
+    # Fractions, for Decimals would be rounded as the host's context says.
+    return max(1, int(Fraction(amount) * cells / Fraction(limit)))
+
+
+def percent(utilisation: Decimal | None) -> str:
+    """A utilisation as a whole percentage, cut; above 100 where the limit is passed.
+
+    >>> percent(Decimal("0.9999")), percent(Decimal("1.0321")), percent(None)
+    ('99%', '103%', '')
+    """
+    return "" if utilisation is None else f"{int(Fraction(utilisation) * 100)}%"
+
+
+def _colour(utilisation: Decimal | None) -> str | None:
+    if utilisation is None:
+        return None
+    return "red" if utilisation >= 1 else "yellow" if utilisation >= _NEARLY else "green"
+
+
+# ------------------------------------------------------------------ trees
+
+_NUMBERS = ("used", "held", "left", "limit")
+_PERCENT = len("100%")
+
+
+class _Row(NamedTuple):
+    guides: str
+    name: str
+    mark: str  #: what is not as usual: " (soft)"
+    numbers: tuple[str, ...]
+    node: TreeNode
+
+
+class _Form(NamedTuple):
+    """Which columns there are, and how wide."""
+
+    name: int
+    numbers: dict[int, int]  #: place in _NUMBERS -> width
+    bar: int  #: 0: none
+    percent: bool
+
+
+#: What a narrow terminal gives up, one after the other: (numbers, bar, percentage).
+_FORMS: tuple[tuple[tuple[int, ...], bool, bool], ...] = (
+    ((0, 1, 2, 3), True, True),
+    ((0, 1, 2, 3), False, True),
+    ((0, 1, 2, 3), False, False),
+    ((0, 1, 2), False, False),
+    ((0, 2), False, False),
+    ((), False, False),
+)
+
+
+def trees(roots: Sequence[TreeNode], screen: Screen) -> list[str]:
+    """Trees of one currency, one below the other in the same columns, with a line of headings."""
+    rows = [row for root in roots for row in _rows(root, blocks=screen.blocks)]
+    form = _form(rows, screen.columns)
+    headings = [padded("", form.name)]
+    headings += [_NUMBERS[at].rjust(width) for at, width in form.numbers.items()]
+    lines = [screen.paint(_GAP.join(headings).rstrip(), dim=True)]
+    return lines + [_line(row, form, screen) for row in rows]
+
+
+def legend(screen: Screen) -> str:
+    """What the signs of a bar mean."""
+    return "█ used  ▒ held  ░ left" if screen.blocks else "# used  = held  . left"
+
+
+def _rows(root: TreeNode, *, blocks: bool) -> Iterator[_Row]:
+    """The nodes as one reads them; a stack, for a tree may be deeper than Python's own."""
+    middle, last, through = ("├ ", "└ ", "│ ") if blocks else ("|-", "`-", "| ")
+    below: list[tuple[TreeNode, str, str]] = [(root, "", "")]
+    while below:
+        node, guides, under = below.pop()
+        yield _Row(guides, printable(node.resource_id), _mark(node), _numbers(node), node)
+        inner = under[-2 * _DEPTH_SHOWN :]
+        children = [
+            (child, inner + (last if at == 0 else middle), inner + ("  " if at == 0 else through))
+            for at, child in enumerate(reversed(node.children))
+        ]
+        below.extend(children)
+
+
+def _mark(node: TreeNode) -> str:
+    marks = []
+    if node.limits and all(limit.enforcement_type == "SOFT" for limit in node.limits):
+        marks.append("soft")
+    if node.suspended:
+        marks.append("suspended")
+    if node.archived:
+        marks.append("archived")
+    return f" ({', '.join(marks)})" if marks else ""
+
+
+def _numbers(node: TreeNode) -> tuple[str, ...]:
+    amounts = (node.used, node.held, node.remaining, node.limit)
+    return tuple("" if amount is None else f"{amount:,}" for amount in amounts)
+
+
+def _form(rows: Sequence[_Row], columns: int | None) -> _Form:
+    """The first form whose names are not cut too short (S1)."""
+    widths = [max(len(row.numbers[at]) for row in rows) for at in range(len(_NUMBERS))]
+    widths = [max(width, len(word)) for width, word in zip(widths, _NUMBERS, strict=True)]
+    natural = max(width_of(row.guides + row.name + row.mark) for row in rows)
+    numbers, has_bar, has_percent = _FORMS[0]
+    if columns is None:
+        return _Form(natural, dict(enumerate(widths)), _BAR_MAX, has_percent)
+    room = 0
+    for numbers, has_bar, has_percent in _FORMS:
+        room = columns - sum(len(_GAP) + widths[at] for at in numbers)
+        room -= (len(_GAP) + _PERCENT if has_percent else 0) + (len(_GAP) + _BAR_MIN if has_bar else 0)
+        if room >= min(natural, _NAME_MIN):
+            break
+    name = max(min(natural, room), 1)
+    bar_cells = min(_BAR_MAX, _BAR_MIN + room - name) if has_bar else 0
+    return _Form(name, {at: widths[at] for at in numbers}, bar_cells, has_percent)
+
+
+def _line(row: _Row, form: _Form, screen: Screen) -> str:
+    node = row.node
+    kept = max(form.name - width_of(row.guides + row.mark), 1)
+    name = cut(
+        row.guides + cut(row.name, kept, blocks=screen.blocks) + row.mark, form.name, blocks=screen.blocks
+    )
+    parts = [padded(name, form.name)]
+    parts += [row.numbers[at].rjust(width) for at, width in form.numbers.items()]
+    colour = _colour(node.utilisation)
+    if form.bar:
+        drawn = (
+            " " * form.bar
+            if node.limit is None
+            else bar(node.used, node.held, node.limit, form.bar, blocks=screen.blocks)
+        )
+        parts.append(screen.paint(drawn, colour))
+    if form.percent:
+        parts.append(screen.paint(percent(node.utilisation).rjust(_PERCENT), colour))
+    return _GAP.join(parts).rstrip()
