@@ -8,13 +8,16 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import IO, Any, Self
 
 import click
+
+from stiggctl import Difference, Remedy, RemedyKind
+from stiggctl.cli.letters import printable, wrapped
 
 
 class Exit(IntEnum):
@@ -25,7 +28,11 @@ class Exit(IntEnum):
     DIFFERENCES = 4
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+
+
+#: Labels stand in a column of their own; the longest is "file system".
+_LABEL = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,15 @@ def say(line: str = "") -> None:
     click.echo(line)
 
 
+def say_fact(screen: Screen, label: str, fact: str) -> None:
+    """A labelled sentence; on a terminal broken between words, and indented."""
+    columns = None if screen.columns is None else screen.columns - _LABEL
+    first, *others = wrapped(printable(fact), columns)
+    say(screen.paint(label.ljust(_LABEL), dim=True) + first)
+    for line in others:
+        say(" " * _LABEL + line)
+
+
 def say_json(answer: dict[str, Any]) -> None:
     """The answer, as JSON."""
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
@@ -86,10 +102,32 @@ def one_line(text: str) -> str:
     return " ".join(text.splitlines())
 
 
-def size(count: int) -> str:
+def in_words(remedy: Remedy) -> str:
+    """What would help, as advice."""
+    at = "" if remedy.retry_at is None else f", at the latest at {remedy.retry_at:%Y-%m-%d %H:%M:%S %Z}"
+    match remedy.kind:
+        case RemedyKind.SHRINK:
+            return f"ask for at most {remedy.amount:,}"
+        case RemedyKind.RETRY:
+            return f"ask again: it would fit once what is held is settled{at}"
+        case RemedyKind.WAIT:
+            return f"ask again later{at}"
+        case RemedyKind.RAISE_LIMIT:
+            return f"only a limit that is higher by {remedy.amount:,} would admit it"
+
+
+def verified(differences: Sequence[Difference]) -> str:
+    """What verify found."""
+    if not differences:
+        return "every counter is the sum of its events"
+    count = len(differences)
+    return f"{count} {'counter is not what it' if count == 1 else 'counters are not what they'} should be"
+
+
+def in_bytes(count: int) -> str:
     """So many bytes, for people.
 
-    >>> size(512), size(1_077_248), size(3 * 2**30)
+    >>> in_bytes(512), in_bytes(1_077_248), in_bytes(3 * 2**30)
     ('512 bytes', '1.0 MB', '3.0 GB')
     """
     if count < 1024:

@@ -1,14 +1,13 @@
 """Tables: trees of limits as lines of text that fit a terminal.
 
-Here: columns, bars, and how wide a text is. Not here: where the numbers come from (control/),
-what a terminal can show (answering.py).
+Here: columns and bars. Not here: how wide text is (letters.py), what a terminal can show
+(answering.py), where the numbers come from.
 
 What always holds:
   S1  On a terminal no line is wider than it, whatever the names are.
   S2  A bar and a percentage say full only of what is full; what is used shows as used.
 """
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -16,6 +15,7 @@ from typing import NamedTuple
 
 from stiggctl import TreeNode
 from stiggctl.cli.answering import Screen
+from stiggctl.cli.letters import cut, padded, printable, width_of
 
 # Two spaces: with one, numbers of two columns are read as one; three cost a terminal of 60 a bar.
 _GAP = "  "
@@ -27,78 +27,6 @@ _NAME_MIN = 14
 _DEPTH_SHOWN = 6
 #: From here on a limit deserves a look: what is left is one part in ten.
 _NEARLY = Fraction(9, 10)
-
-_JOINER = "\N{ZERO WIDTH JOINER}"
-
-
-# ------------------------------------------------------------------ how wide text is
-
-
-def width_of(text: str) -> int:
-    """How many columns of a terminal it takes.
-
-    >>> width_of("user-01"), width_of("渡辺"), width_of("e\N{COMBINING ACUTE ACCENT}")
-    (7, 4, 1)
-    """
-    return sum(width for _, width in _letters(text))
-
-
-def _letters(text: str) -> Iterator[tuple[str, int]]:
-    """What is seen as one letter, with its width: marks and joined emoji belong to what they follow."""
-    letter, width, joined = "", 0, False
-    for sign in text:
-        mark = sign == _JOINER or unicodedata.category(sign) in {"Mn", "Me"}
-        if letter and (mark or joined):
-            letter += sign
-            # An emoji that is joined to another is drawn in its place.
-            width = max(width, 0 if mark else _width_of_sign(sign))
-        else:
-            if letter:
-                yield letter, width
-            letter, width = sign, 0 if mark else _width_of_sign(sign)
-        joined = sign == _JOINER
-    if letter:
-        yield letter, width
-
-
-def _width_of_sign(sign: str) -> int:
-    return 2 if unicodedata.east_asian_width(sign) in {"W", "F"} else 1
-
-
-def cut(text: str, columns: int, *, blocks: bool = True) -> str:
-    """As much of it as fits; what is cut ends in an ellipsis.
-
-    >>> cut("department", 6), cut("渡辺さん", 6), cut("team", 6)
-    ('depar…', '渡辺…', 'team')
-    """
-    if width_of(text) <= columns:
-        return text
-    ellipsis = "…" if blocks else "~"
-    kept, room = "", columns - 1
-    for letter, width in _letters(text):
-        if width > room:
-            break
-        kept += letter
-        room -= width
-    return (kept + ellipsis)[: max(columns, 0)] if columns <= 1 else kept + ellipsis
-
-
-def padded(text: str, columns: int) -> str:
-    """It, with spaces to its right up to that width."""
-    return text + " " * (columns - width_of(text))
-
-
-def printable(text: str) -> str:
-    r"""An id may have newlines and worse in it: what cannot be seen is escaped.
-
-    >>> print(printable("two\nlines, \x1b[31mred"))
-    two\nlines, \x1b[31mred
-    """
-    return "".join(
-        sign if sign.isprintable() or sign == _JOINER else sign.encode("unicode_escape").decode()
-        for sign in text
-    )
-
 
 # ------------------------------------------------------------------ bars
 
@@ -127,10 +55,12 @@ def _part(amount: int | Decimal, limit: int | Decimal, cells: int) -> int:
 def percent(utilisation: Decimal | None) -> str:
     """A utilisation as a whole percentage, cut; above 100 where the limit is passed.
 
-    >>> percent(Decimal("0.9999")), percent(Decimal("1.0321")), percent(None)
-    ('99%', '103%', '')
+    >>> percent(Decimal("0.9999")), percent(Decimal("1.0321")), percent(Decimal(25)), percent(None)
+    ('99%', '103%', '>999%', '')
     """
-    return "" if utilisation is None else f"{int(Fraction(utilisation) * 100)}%"
+    if utilisation is None:
+        return ""
+    return f"{int(Fraction(utilisation) * 100)}%" if utilisation < 10 else ">999%"
 
 
 def _colour(utilisation: Decimal | None) -> str | None:
@@ -142,7 +72,7 @@ def _colour(utilisation: Decimal | None) -> str | None:
 # ------------------------------------------------------------------ trees
 
 _NUMBERS = ("used", "held", "left", "limit")
-_PERCENT = len("100%")
+_PERCENT = len(">999%")
 
 
 class _Row(NamedTuple):
@@ -239,10 +169,10 @@ def _form(rows: Sequence[_Row], columns: int | None) -> _Form:
 
 
 def _line(row: _Row, form: _Form, screen: Screen) -> str:
-    node = row.node
+    node, ellipsis = row.node, "…" if screen.blocks else "~"
     kept = max(form.name - width_of(row.guides + row.mark), 1)
     name = cut(
-        row.guides + cut(row.name, kept, blocks=screen.blocks) + row.mark, form.name, blocks=screen.blocks
+        row.guides + cut(row.name, kept, ellipsis=ellipsis) + row.mark, form.name, blocks=screen.blocks
     )
     parts = [padded(name, form.name)]
     parts += [row.numbers[at].rjust(width) for at, width in form.numbers.items()]

@@ -1,6 +1,6 @@
 """The control: what application code opens and asks.
 
-Here: opening and closing; its three parts are describing.py, spending.py, reading.py.
+Here: opening and closing; its parts are describing.py, spending.py, reporting.py, reading.py.
 Not here: anything that decides or books (holder/).
 """
 
@@ -13,6 +13,7 @@ from stiggctl.clocks import Clock, SystemClock
 from stiggctl.control.describing import Describing
 from stiggctl.control.opening import Closed, open_holder, release_holder
 from stiggctl.control.reading import Reading
+from stiggctl.control.reporting import Reporting
 from stiggctl.control.requests import read_ttl
 from stiggctl.control.spending import Spending
 from stiggctl.control.watching import LedgerTrouble, Watching
@@ -20,7 +21,7 @@ from stiggctl.errors import InvalidRequest
 from stiggctl.holder import Options
 
 
-class UsageControl(Describing, Spending, Reading):
+class UsageControl(Describing, Spending, Reporting, Reading):
     """Usage control over one ledger: may this call spend so much, and what did it spend?
 
     Image: a cashier who knows every budget on the way up from a user to the whole company,

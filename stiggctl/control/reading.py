@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from stiggctl.errors import AmbiguousResource, CustomerNotFound, ResourceNotFound
 from stiggctl.holder import Holder
+from stiggctl.holder.keeping import held_by_cell
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import CellKey, CustomerRow, Difference
 from stiggctl.reports.events import BookedEvent, booked_event
@@ -50,7 +51,7 @@ class Reading:
         """
         holder = self._holder
         currency = holder.known.currency(credit_currency)
-        held = holder.held_here()
+        held = held_by_cell(list(holder.stripes.values()), holder.clock.now_us())
         with holder.ledger.reader() as reader:
             customer = _owner(reader, root_resource_id, customer_id)
             lineage = reader.lineage(customer.id, [root_resource_id])

@@ -141,7 +141,7 @@ class Request:
         ids = holder.ids
         self._number = ids.next_number()
         taken = take(stripe, asked.ids[0], asked.ids[1:], wants, self._began_us, self._number, self._ends_us)
-        holder.sweep(stripe)
+        holder.keeping.sweep(stripe)
         if taken is None or taken.hold is None:
             return None
         decision = Decision(None, taken.sights, self._began_us, ids, number=self._number)
@@ -183,7 +183,7 @@ class Request:
                 told.event_name, told.dimensions, told.idempotency_key,
             )  # fmt: skip
             try:
-                holder.keep(kept, self._number, answer.sights)
+                holder.keeping.keep(kept, self._number, answer.sights)
             except LedgerUnavailable:
                 self.undo(answer)
                 raise
@@ -246,3 +246,9 @@ class Request:
             amounts=given,
             resource_ids=told.ids,
         )
+
+
+def receipt_of_order(order: Order) -> Receipt:
+    """The receipt of an order that was served without an error."""
+    assert order.receipt is not None  # else its error was raised
+    return order.receipt

@@ -165,7 +165,7 @@ class Reservation:
         used = self._used(amount, amounts)
         order = self._settling(used)
         if order is None:
-            order = await self._holder.aside(lambda: self._settling_unheld(used))
+            order = await self._holder.aside.do(lambda: self._settling_unheld(used))
         await asyncio.shield(self._holder.exchange.submit(order))
         return self._settled(order)
 
@@ -180,7 +180,7 @@ class Reservation:
             return None
         charges = [Charge(sight[0].strand, used[sight[0].credit_currency], None) for sight in self._sights]
         hold = begin_settle(stripe, self._number, holder.clock.now_us())
-        holder.sweep(stripe)
+        holder.keeping.sweep(stripe)
         return self._told_order(
             Order(
                 self._way(stripe),
@@ -242,7 +242,7 @@ class Reservation:
         assert order.receipt is not None  # it was served without an error
         if self._receipt is None:
             self._receipt = order.receipt
-            self._holder.drop([self._number])
+            self._holder.keeping.drop([self._number])
         return self._receipt
 
     def _used(self, amount: Amount | None, amounts: Mapping[str, Amount] | None) -> dict[str, int]:
@@ -273,7 +273,7 @@ class Reservation:
         self._holder.require_open()
         stripe = self._stripe
         if self._receipt is None and stripe is not None and release(stripe, self._number) is not None:
-            self._holder.drop([self._number])
+            self._holder.keeping.drop([self._number])
         return self._receipt
 
     async def arelease(self) -> Receipt | None:
@@ -298,7 +298,7 @@ class Reservation:
         """`extend`, without blocking the event loop."""
         more = self._more(amount, amounts)
         if not self._extend_at_once(more):
-            await self._holder.aside(lambda: self._extend_waiting(more))
+            await self._holder.aside.do(lambda: self._extend_waiting(more))
 
     def _more(self, amount: Amount | None, amounts: Mapping[str, Amount] | None) -> dict[str, int]:
         if amount is None and amounts is None:
@@ -314,7 +314,7 @@ class Reservation:
         if self._stripe.version != self._sights[0][2][0].version:
             return False  # whether it is suspended by now, only the model can tell
         grown = grow(self._stripe, self._number, more, holder.clock.now_us())
-        holder.sweep(self._stripe)
+        holder.keeping.sweep(self._stripe)
         if grown is None:
             raise ReservationNotFound(reservation_id=self.reservation_id)
         if grown:
@@ -343,5 +343,5 @@ class Reservation:
             name = sight[0].credit_currency
             units[name] = self._held(sight) + more.get(name, 0)
             grown.append((*sight[:4], more.get(name, 0), sight[5]))
-        self._holder.keep_more(self._number, grown)
+        self._holder.keeping.keep_more(self._number, grown)
         self._units = units

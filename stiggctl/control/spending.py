@@ -1,23 +1,28 @@
-"""Spending: check, reserve, consume, report, in both faces.
+"""Spending: check, reserve, consume, in both faces.
 
 Here: the verbs of the request path. Each has a half that never waits, which both faces call
 first, and a half that may wait: the sync face calls it, the async face hands it to another
 thread and awaits it, shielded.
-Not here: the model (describing.py), reading back (reading.py).
+Not here: usage that took place (reporting.py), the model (describing.py), reading (reading.py).
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stiggctl.amounts import AMOUNT_MAX, Amount
 from stiggctl.answers import Decision, OpenReservation, Receipt
-from stiggctl.control.requests import Request, read_asked, read_told, read_ttl, wants_at_once
+from stiggctl.control.requests import (
+    Request,
+    read_asked,
+    read_told,
+    read_ttl,
+    receipt_of_order,
+    wants_at_once,
+)
 from stiggctl.control.reservation import Reservation
 from stiggctl.decision.decide import Wants, fits, look
-from stiggctl.errors import InvalidRequest, StiggctlError
-from stiggctl.events import DimensionValue, read_dimensions, read_event, read_id, read_report
+from stiggctl.events import DimensionValue, read_dimensions
 from stiggctl.holder import Holder
 from stiggctl.holder.asking import Asked
 from stiggctl.holder.orders import Order
@@ -96,7 +101,7 @@ class Spending:
         if decision is not None:
             return decision
         asked = _read_check(resource_ids, credit_currency, requested_usage, customer_id, dimensions, amounts)
-        return await holder.aside(lambda: holder.asking.look(asked, now_us))
+        return await holder.aside.do(lambda: holder.asking.look(asked, now_us))
 
     def _check_at_once(
         self,
@@ -129,7 +134,7 @@ class Spending:
         except TypeError:  # something unhashable among the ids: reading them will name it
             return None
         if stripe.ended:
-            holder.sweep(stripe)
+            holder.keeping.sweep(stripe)
         if sights is None:
             return None
         for sight in sights:
@@ -208,7 +213,7 @@ class Spending:
         )  # fmt: skip
         answer = request.at_once()
         if answer is None:
-            answer = await self._holder.aside(request.waiting, undo=request.undo)
+            answer = await self._holder.aside.do(request.waiting, undo=request.undo)
         return request.reservation(answer)
 
     def _reserving(
@@ -233,7 +238,7 @@ class Spending:
     def reservations(self) -> list[OpenReservation]:
         """What this process holds: by whom, how much, until when; in the order of reserving."""
         self._holder.require_open()
-        return self._holder.open_reservations()
+        return self._holder.keeping.open_reservations(self._holder.clock.now_us())
 
     # ---------------------------------------------------------------- consume
 
@@ -285,7 +290,7 @@ class Spending:
         found = request.order_at_once() or request.order_waiting()
         if isinstance(found, Order):
             self._holder.exchange.run(found)
-            return _receipt(found)
+            return receipt_of_order(found)
         return found
 
     async def aconsume(
@@ -319,7 +324,7 @@ class Spending:
                 if key is not None:
                     booked.add_done_callback(lambda _: self._holder.under_way.leave(key))
                 await asyncio.shield(booked)
-                return _receipt(order)
+                return receipt_of_order(order)
             if key is not None:
                 self._holder.under_way.leave(key)
 
@@ -327,7 +332,7 @@ class Spending:
             with self._holder.under_way.alone(key):
                 return self._consume(request)
 
-        return await holder.aside(waiting)
+        return await holder.aside.do(waiting)
 
     def _consuming(
         self,
@@ -342,156 +347,6 @@ class Spending:
     ) -> Request:
         asked = read_asked(resource_ids, credit_currency, amount, amounts, customer_id, where="amount")
         return Request(self._holder, asked, read_told(asked, event_name, dimensions, idempotency_key))
-
-    # ---------------------------------------------------------------- report
-
-    def report(
-        self,
-        event: Event | None = None,
-        /,
-        *,
-        customer_id: str | None = None,
-        event_name: str | None = None,
-        idempotency_key: str | None = None,
-        dimensions: Dimensions | None = None,
-        timestamp: str | datetime | None = None,
-        credit_currency: str | None = None,
-        amount: Amount | None = None,
-        amounts: Mapping[str, Amount] | None = None,
-        resource_ids: Sequence[str] | None = None,
-    ) -> Receipt:
-        """Book usage that took place. It is never refused for a limit: what is over is overage.
-
-        When it returns, the event is in the ledger once; two reports of one key charge once.
-
-        Args:
-            event: the same as the keywords below, as a mapping; its keys in camelCase or
-                snake_case: {"customerId": …, "eventName": …}.
-            customer_id: whose usage it is; may be left out where only one customer can be meant.
-            event_name: what took place; with a rate it needs no amount.
-            idempotency_key: makes sending it again safe, for ever.
-            dimensions: at most 32; those whose key is an attribution key of a resource type
-                (user_id) name its resource, unless `resource_ids` is given.
-            timestamp: ISO 8601 text with an offset, or an aware datetime; left out: now. At
-                most five minutes ahead.
-            credit_currency, amount (or amounts): what to charge; left out: what its rates say.
-            resource_ids: what it is charged to.
-
-        Raises:
-            InvalidTimestamp, InvalidAmount, InvalidRequest, CustomerNotFound,
-            CurrencyNotFound, RateNotFound, AmbiguousResource: nothing was booked.
-            IdempotencyConflict: the key names an event with other contents.
-            LedgerUnavailable: nothing was booked, or the same key finds it.
-
-        >>> control = getfixture("acme")
-        >>> receipt = control.report(
-        ...     customer_id="cust-acme-inc", idempotency_key="227c1b73", credit_currency="ai-tokens",
-        ...     amount=12, dimensions={"user_id": "user-01"},
-        ... )
-        >>> receipt.charged, [limit.resource_id for limit in receipt.limits]
-        (12, ['user-01'])
-        """
-        given = _read_report_call(event, locals())
-        now_us = self._holder.clock.now_us()
-        order = self._order_at_once(given, now_us) or self._order_waiting(given, now_us)
-        if isinstance(order, Receipt):
-            return order
-        self._holder.exchange.run(order)
-        return _receipt(order)
-
-    async def areport(
-        self,
-        event: Event | None = None,
-        /,
-        *,
-        customer_id: str | None = None,
-        event_name: str | None = None,
-        idempotency_key: str | None = None,
-        dimensions: Dimensions | None = None,
-        timestamp: str | datetime | None = None,
-        credit_currency: str | None = None,
-        amount: Amount | None = None,
-        amounts: Mapping[str, Amount] | None = None,
-        resource_ids: Sequence[str] | None = None,
-    ) -> Receipt:
-        """`report`, without blocking the event loop. Cancelled, it is still booked once."""
-        given = _read_report_call(event, locals())
-        holder = self._holder
-        now_us = holder.clock.now_us()
-        order = self._order_at_once(given, now_us)
-        if order is None:
-            found = await holder.aside(lambda: self._order_waiting(given, now_us))
-            if isinstance(found, Receipt):
-                return found
-            order = found
-        await asyncio.shield(holder.exchange.submit(order))
-        return _receipt(order)
-
-    def report_many(self, events: Iterable[Event]) -> list[Receipt | StiggctlError]:
-        """Book many reports with few commits: a receipt or the error of each, in order.
-
-        What cannot be booked fails alone. LedgerUnavailable stands for each that it concerns:
-        send those again, with their keys.
-
-        >>> control = getfixture("acme")
-        >>> events = [{"customerId": "cust-acme-inc", "creditCurrency": "ai-tokens", "amount": n} for n in (3, -1)]
-        >>> receipt, error = control.report_many(events)
-        >>> receipt.charged, type(error).__name__
-        (3, 'InvalidAmount')
-        """
-        holder = self._holder
-        holder.require_open()
-        outcomes: list[Receipt | Order | StiggctlError] = []
-        now_us = holder.clock.now_us()
-        for event in events:
-            try:
-                given = read_event(event)
-                outcomes.append(self._order_at_once(given, now_us) or self._order_waiting(given, now_us))
-            except StiggctlError as error:
-                outcomes.append(error)
-        orders = [one for one in outcomes if isinstance(one, Order)]
-        errors = dict(zip(map(id, orders), holder.exchange.run_all(orders), strict=True))
-        return [one if not isinstance(one, Order) else errors[id(one)] or _receipt(one) for one in outcomes]
-
-    async def areport_many(self, events: Iterable[Event]) -> list[Receipt | StiggctlError]:
-        """`report_many`, without blocking the event loop."""
-        given = list(events)
-        return await self._holder.aside(lambda: self.report_many(given))
-
-    def reverse(self, event_id: str, *, reason: str, actor: str | None = None) -> Receipt:
-        """Book minus what an event booked, at the event's instant. The event itself stays.
-
-        An event is reversed once: again, it is the first receipt. A reversal is not reversed.
-
-        Raises:
-            EventNotFound: no event has that id. InvalidRequest: it is a reversal itself.
-            LedgerUnavailable: nothing was booked; again is safe.
-        """
-        read_id(reason, "reason")
-        order = self._holder.bookings.reversal(event_id, reason, actor)
-        self._holder.exchange.run(order)
-        return _receipt(order)
-
-    async def areverse(self, event_id: str, *, reason: str, actor: str | None = None) -> Receipt:
-        """`reverse`, without blocking the event loop."""
-        return await self._holder.aside(lambda: self.reverse(event_id, reason=reason, actor=actor))
-
-    def _order_at_once(self, given: Mapping[str, Any], now_us: int) -> Order | None:
-        holder = self._holder
-        holder.require_open()
-        return holder.bookings.order_at_once(read_report(given, now_us), now_us)
-
-    def _order_waiting(self, given: Mapping[str, Any], now_us: int) -> Order | Receipt:
-        """The order; or the receipt of a known key, whose rate or customer may be gone by now."""
-        bookings = self._holder.bookings
-        report = read_report(given, now_us)
-        try:
-            return bookings.order(report, now_us)
-        except StiggctlError:
-            receipt = bookings.receipt_of_report(report)
-            if receipt is None:
-                raise
-            return receipt
 
 
 _LISTS = (list, tuple)
@@ -520,22 +375,3 @@ def _read_check(
     return read_asked(
         resource_ids, credit_currency, requested_usage, amounts, customer_id, where="requested_usage"
     )
-
-
-def _read_report_call(event: Event | None, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The keywords of a report, from its mapping or from its arguments."""
-    given = {
-        name: value
-        for name, value in arguments.items()
-        if name not in ("self", "event") and value is not None
-    }
-    if event is None:
-        return given
-    if given:
-        raise InvalidRequest(where=next(iter(given)), value=event, expected="either an event, or keywords")
-    return read_event(event)
-
-
-def _receipt(order: Order) -> Receipt:
-    assert order.receipt is not None  # it was served without an error
-    return order.receipt

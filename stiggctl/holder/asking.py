@@ -23,7 +23,7 @@ from stiggctl.holder.orders import Way, Wish
 from stiggctl.holder.trees import Meant, find_meant, peek
 
 if TYPE_CHECKING:
-    from stiggctl.holder import Holder
+    from stiggctl.holder.holder import Holder
 
 #: How often room that others just freed or took is asked for again. Each round somebody else
 #: was admitted; a request that loses a hundred races in a row is told to come again.

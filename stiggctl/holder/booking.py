@@ -36,7 +36,7 @@ from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS, CustomerRow, Ev
 from stiggctl.rates import price
 
 if TYPE_CHECKING:
-    from stiggctl.holder import Holder
+    from stiggctl.holder.holder import Holder
 
 _EVENT_ID = re.compile(r"[0-9]{1,18}")
 

@@ -33,7 +33,7 @@ from stiggctl.ledger import Stale
 from stiggctl.ledger.records import Ask, Batch, Booking, Give, Known, Refused, Reply
 
 if TYPE_CHECKING:
-    from stiggctl.holder import Holder
+    from stiggctl.holder.holder import Holder
 
 #: Entries of one exchange. A commit costs about as much as booking thirty events: with fewer
 #: it would not be shared enough; with thousands the last of a batch waits for all of them.

@@ -13,7 +13,7 @@ from stiggctl.decision.reservations import expire
 from stiggctl.errors import LedgerError
 
 if TYPE_CHECKING:
-    from stiggctl.holder import Holder
+    from stiggctl.holder.holder import Holder
 
 #: Often enough that a burst does not grow the log by more than some ten MB between two looks;
 #: ten times as often would wake an idle process for nothing.
@@ -50,7 +50,7 @@ class Keeper:
             if stripe.next_end_us <= now_us:
                 with stripe.lock:
                     expire(stripe, now_us)
-            holder.sweep(stripe)
+            holder.keeping.sweep(stripe)
         holder.exchange.clear_doubts()
         holder.ledger.still_there()
         if holder.ledger.log_bytes() > LOG_BYTES_MAX:

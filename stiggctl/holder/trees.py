@@ -34,7 +34,7 @@ from stiggctl.ledger.records import (
 from stiggctl.windows import to_text
 
 if TYPE_CHECKING:
-    from stiggctl.holder import Holder
+    from stiggctl.holder.holder import Holder
 
 #: How often a path is loaded anew because the model changed while it was read.
 LOADS_MAX = 8

@@ -207,6 +207,13 @@ def test_decimals_that_nothing_counts_in_may_change_and_limits_stay_what_they_ar
     limits = {one.resource_id: one.limit for one in desk.export().allocations}
     assert limits == {"user-01": Decimal("0.125"), "acme": 1000}
     assert not desk.apply(desk.export())
+    only = {
+        "creditCurrencies": [{"id": "tokens", "decimals": 4}],
+        "allocations": [entry("allocations", 0, limit="0.125")],
+    }
+    assert desk.apply(only, prune=True).archived == ("allocation cap of c",)
+    assert not desk.apply(only, prune=True)
+    desk.apply({"allocations": [entry("allocations", 2)]})
     assert problems(desk, {"creditCurrencies": [{"id": "tokens", "decimals": 0}]}).keys() == {
         "creditCurrencies[0].decimals"
     }
@@ -763,6 +770,7 @@ def valid_models(draw: st.DrawFn) -> dict[str, Any]:
         for depth in range(3)
     ]
     owners = draw(st.lists(ids, unique=True, min_size=1, max_size=2))
+    types += [{**types[1], "customerId": owner} for owner in owners if draw(st.booleans())]
     resources: list[dict[str, Any]] = []
     for owner in owners:
         depths: dict[str, int] = {}

@@ -407,7 +407,8 @@ def test_a_changed_type_still_fits_what_stands() -> None:
 
 def test_a_resource_of_another_type_still_fits_what_is_below_it() -> None:
     user = ResourceType(id="user", parent_resource_type_id="org")
-    known = Known(types={(None, "user"): user}, standing=[standing({}, parent="o")])
+    types = {(None, "user"): user, (None, "org"): ResourceType(id="org")}
+    known = Known(types=types, standing=[standing({}, parent="o")])
     model = resources({"id": "o", "resourceTypeId": "t"})
     assert problems(model, known) == {
         "resources[0].resourceTypeId": "'org', because 'old' of 'c' is below it"

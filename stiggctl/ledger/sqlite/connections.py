@@ -18,6 +18,7 @@ What always holds:
       are closed, and both sides open theirs again when they next need one.
 """
 
+import contextlib
 import copy
 import sqlite3
 import time
@@ -99,7 +100,10 @@ class Connections:
             cached_statements=_STATEMENTS_KEPT,
         )
         try:
-            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            # The first of them reads the schema, which waits for who is just making the ledger.
+            patiently(
+                lambda: connection.execute(f"PRAGMA synchronous = {self._synchronous}"), self._patience_seconds
+            )
             connection.execute("PRAGMA wal_autocheckpoint = 0")
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_KEPT}")
         except BaseException:
@@ -266,6 +270,11 @@ class Connections:
             lent.connection.close()
         if writing is not None:
             writing.close()
+        elif idle and self.log_bytes() == 0:
+            # Who only reads cannot remove the empty log and index that SQLite made for it; who
+            # may not write either leaves them.
+            with contextlib.suppress(sqlite3.Error), contextlib.closing(self.connect("rw")) as tidying:
+                _take_snapshot(tidying)
 
     # ---------------------------------------------------------------- forking
 

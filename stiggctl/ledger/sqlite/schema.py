@@ -139,6 +139,9 @@ def _keep_log(connection: sqlite3.Connection, location: str) -> None:
             reason=f"SQLite cannot keep a write-ahead log there (journal mode {mode!r})",
             remedy="choose a path on a local disk that this user may write",
         )
+    # Only reading opens the log. Else a connection that never did could not remove it when it is
+    # the last to close.
+    connection.execute(SQL["schema_version"]).fetchone()
 
 
 def _migrate(connection: sqlite3.Connection, location: str) -> None:

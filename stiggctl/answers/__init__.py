@@ -1,0 +1,30 @@
+"""Answers: what people read of a decision, a limit and a booking.
+
+Here: decision.py, limits.py, receipt.py, and what they are made from (sights.py).
+Not here: how they come about (decision/, holder/). Numbers arrive as integer units and
+leave as int or Decimal of the currency.
+"""
+
+from stiggctl.answers.decision import Decision
+from stiggctl.answers.limits import NOT_LIMITS, AccessDeniedReason, LimitState, RawLimit
+from stiggctl.answers.receipt import OpenReservation, Receipt
+from stiggctl.answers.remedy import Remedy, RemedyKind
+from stiggctl.answers.sights import Circumstances, Describes, Identities, NoLimits, Refusal, Sight
+
+__all__ = [
+    "NOT_LIMITS",
+    "AccessDeniedReason",
+    "Circumstances",
+    "Decision",
+    "Describes",
+    "Identities",
+    "LimitState",
+    "NoLimits",
+    "OpenReservation",
+    "RawLimit",
+    "Receipt",
+    "Refusal",
+    "Remedy",
+    "RemedyKind",
+    "Sight",
+]

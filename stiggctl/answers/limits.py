@@ -1,0 +1,167 @@
+"""Limits: one limit as a decision or a booking saw it; and why a request is denied.
+
+Here: LimitState, the raw numbers that it is made of, the closed set of reasons.
+Not here: the answer that they stand in (decision.py, receipt.py).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from stiggctl.amounts import plain, to_amount
+from stiggctl.answers.json_form import camel, json_value
+
+
+class AccessDeniedReason(StrEnum):
+    """Why a request was denied. Where several apply, the first that is not a limit is told."""
+
+    CUSTOMER_NOT_FOUND = "CUSTOMER_NOT_FOUND"
+    CUSTOMER_ARCHIVED = "CUSTOMER_ARCHIVED"
+    RESOURCE_NOT_FOUND = "RESOURCE_NOT_FOUND"
+    RESOURCE_ARCHIVED = "RESOURCE_ARCHIVED"
+    SUSPENDED = "SUSPENDED"
+    NO_ALLOCATION = "NO_ALLOCATION"
+    LEDGER_UNAVAILABLE = "LEDGER_UNAVAILABLE"
+    SHARE_UNAVAILABLE = "SHARE_UNAVAILABLE"
+    BUDGET_EXCEEDED = "BUDGET_EXCEEDED"
+    INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
+
+
+#: The order in which reasons that are not limits are told.
+NOT_LIMITS = (
+    AccessDeniedReason.CUSTOMER_NOT_FOUND,
+    AccessDeniedReason.CUSTOMER_ARCHIVED,
+    AccessDeniedReason.RESOURCE_NOT_FOUND,
+    AccessDeniedReason.RESOURCE_ARCHIVED,
+    AccessDeniedReason.SUSPENDED,
+    AccessDeniedReason.NO_ALLOCATION,
+    AccessDeniedReason.LEDGER_UNAVAILABLE,
+    AccessDeniedReason.SHARE_UNAVAILABLE,
+)
+
+
+class RawLimit(NamedTuple):
+    """One limit of a decision in integer units, before it is made into a LimitState."""
+
+    depth: int  #: of its resource: 0 is a root
+    resource_type_id: str
+    resource_id: str
+    credit_currency: str
+    allocation_id: str
+    decimals: int
+    hard: bool
+    limit: int
+    used: int
+    held: int
+    amount: int  #: what was asked for, of this currency
+    overage: int | None = None  #: of a receipt: what the event added to what the limit is over
+    frees: tuple[tuple[int, int], ...] = ()  #: (end_us, units) of what is held, as far as known
+
+    @property
+    def room(self) -> int:
+        """What is left, negative where the limit is passed."""
+        return self.limit - self.used - self.held
+
+    @property
+    def fits(self) -> bool:
+        """Whether the asked amount fits; 0 fits while the limit is not passed."""
+        return self.amount <= self.room
+
+    def free_at_us(self) -> int | None:
+        """When enough of what is held has ended for the amount to fit; None: never."""
+        room = self.room
+        for end_us, units in sorted(self.frees):
+            room += units
+            if self.amount <= room:
+                return end_us
+        return None
+
+
+class LimitState:
+    """One limit as a decision or a booking saw it.
+
+    `used` is booked, `held` is reserved; `remaining` is limit − used − held, never below 0.
+    Amounts are int where the currency has 0 decimals, else Decimal.
+    """
+
+    __slots__ = (
+        "allocation_id",
+        "allowed",
+        "cadence",
+        "credit_currency",
+        "enforcement_type",
+        "held",
+        "is_pool",
+        "limit",
+        "overage",
+        "overridden_by",
+        "remaining",
+        "resource_id",
+        "resource_type_id",
+        "scope",
+        "used",
+        "window_end",
+        "window_start",
+    )
+
+    allocation_id: str
+    resource_id: str
+    resource_type_id: str
+    credit_currency: str
+    enforcement_type: str  #: "HARD" or "SOFT"
+    limit: int | Decimal
+    used: int | Decimal
+    held: int | Decimal
+    remaining: int | Decimal
+    scope: Mapping[str, tuple[str, ...]] | None  #: None: every request counts
+    cadence: str | None  #: None: for ever
+    window_start: datetime | None
+    window_end: datetime | None
+    allowed: bool  #: the request fits it; False on a SOFT limit denies nothing
+    is_pool: bool
+    overridden_by: str | None
+    overage: int | Decimal | None  #: of a receipt: what the event added to what the limit is over
+
+    def __init__(self, raw: RawLimit) -> None:
+        self.allocation_id = raw.allocation_id
+        self.resource_id = raw.resource_id
+        self.resource_type_id = raw.resource_type_id
+        self.credit_currency = raw.credit_currency
+        self.enforcement_type = "HARD" if raw.hard else "SOFT"
+        self.limit = to_amount(raw.limit, raw.decimals)
+        self.used = to_amount(raw.used, raw.decimals)
+        self.held = to_amount(raw.held, raw.decimals)
+        self.remaining = to_amount(max(0, raw.room), raw.decimals)
+        self.scope = None
+        self.cadence = None
+        self.window_start = None
+        self.window_end = None
+        self.allowed = raw.fits
+        self.is_pool = False
+        self.overridden_by = None
+        self.overage = None if raw.overage is None else to_amount(raw.overage, raw.decimals)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The camelCase JSON of it: amounts as numbers where whole, else as text."""
+        shown = {camel(name): json_value(getattr(self, name)) for name in self.__slots__}
+        if self.overage is None:
+            del shown["overage"]
+        return dict(sorted(shown.items()))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LimitState):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    __hash__ = None  # type: ignore[assignment]  # a record with numbers, compared, not looked up
+
+    def __repr__(self) -> str:
+        return f"<LimitState {self}>"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.resource_id} has {plain(self.remaining)} of {plain(self.limit)} "
+            f"{self.credit_currency} left ({plain(self.used)} used, {plain(self.held)} held)"
+        )

@@ -1,0 +1,130 @@
+"""The burst: threads that call at once, into the limits.
+
+Here: the calls, and what is counted of them. Not here: who calls (acme.py), how it is told
+(demo.py).
+
+What always holds:
+  B1  A seed fixes what each thread asks for, one call after the other. Which thread comes first
+      is up to the machine, so how many are admitted differs by a few.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
+
+from stiggctl import AccessDenied, Decision, UsageControl
+from stiggctl.cli.acme import CALLERS, FEATURES, TOKENS
+
+#: More than there are cores, so that commits are shared; with many more the threads wait for each
+#: other, and no more is decided.
+THREADS = 8
+#: One model call in credits: large enough to reach the limits in a second.
+_AMOUNT_MAX = 24
+#: How often the progress is told: often enough to look alive, too seldom to slow the calls.
+_TELL_SECONDS = 0.05
+
+
+class Tally:
+    """What came of one thread's calls. Only that thread writes to it."""
+
+    __slots__ = ("admitted", "booked", "denial", "denied")
+
+    def __init__(self) -> None:
+        self.admitted = 0
+        self.denied = 0
+        self.booked = 0
+        self.denial: Decision | None = None  #: the first
+
+    def add(self, other: "Tally") -> None:
+        """Count the other's calls too."""
+        self.admitted += other.admitted
+        self.denied += other.denied
+        self.booked += other.booked
+        self.denial = self.denial or other.denial
+
+    @property
+    def decisions(self) -> int:
+        """How many calls were decided, either way."""
+        return self.admitted + self.denied
+
+
+def burst(
+    control: UsageControl,
+    customer_id: str,
+    *,
+    seed: int,
+    seconds: float,
+    tell: Callable[[float, Tally], None],
+) -> tuple[float, Tally]:
+    """Let all threads call for so long; how long it took, and what came of it.
+
+    `tell` hears, in this thread, of the seconds that passed and of the sum so far. What a call
+    raises but AccessDenied ends the burst, and is raised.
+    """
+    stop = Event()
+    tallies = [Tally() for _ in range(THREADS)]
+    began = time.monotonic()
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="demo") as threads:
+        try:
+            calling = [
+                threads.submit(_call_until, stop, control, customer_id, random.Random(f"{seed}/{at}"), tally)  # noqa: S311 - a game, no secret
+                for at, tally in enumerate(tallies)
+            ]
+            while (passed := time.monotonic() - began) < seconds:
+                if wait(
+                    calling, timeout=min(_TELL_SECONDS, seconds - passed), return_when="FIRST_EXCEPTION"
+                ).done:
+                    break  # only an error ends one before its time
+                tell(time.monotonic() - began, _sum(tallies))
+        finally:
+            stop.set()
+    took = time.monotonic() - began
+    for each in calling:
+        each.result()
+    return took, _sum(tallies)
+
+
+def _sum(tallies: list[Tally]) -> Tally:
+    total = Tally()
+    for tally in tallies:
+        total.add(tally)
+    return total
+
+
+def _call_until(
+    stop: Event, control: UsageControl, customer_id: str, chance: random.Random, tally: Tally
+) -> None:
+    """Call until told to stop: half the calls know what they cost, half reserve and settle."""
+    callers, weights, _ = zip(*CALLERS, strict=True)
+    regions = {caller: region for caller, _, region in CALLERS}
+    while not stop.is_set():
+        caller = chance.choices(callers, weights)[0]
+        resource_ids = [caller, regions[caller], chance.choice(FEATURES)]
+        amount = chance.randint(1, _AMOUNT_MAX)
+        used = chance.randint(0, amount)
+        try:
+            if chance.random() < 0.5:
+                receipt = control.consume(
+                    resource_ids=resource_ids,
+                    credit_currency=TOKENS,
+                    amount=amount,
+                    customer_id=customer_id,
+                    event_name="answer",
+                )
+            else:
+                reservation = control.reserve(
+                    resource_ids=resource_ids,
+                    credit_currency=TOKENS,
+                    amount=amount,
+                    customer_id=customer_id,
+                    event_name="draft",
+                )
+                receipt = reservation.settle(used)
+        except AccessDenied as denied:
+            tally.denied += 1
+            tally.denial = tally.denial or denied.decision
+        else:
+            tally.admitted += 1
+            tally.booked += int(receipt.amounts[TOKENS])

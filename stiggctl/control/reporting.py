@@ -1,0 +1,192 @@
+"""Reporting: usage that took place, in both faces.
+
+Here: report, report_many, reverse. Each has a half that never waits and one that may, as in
+spending.py. Not here: what is asked before (spending.py), how an order is made (holder/).
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from stiggctl.amounts import Amount
+from stiggctl.answers import Receipt
+from stiggctl.control.requests import receipt_of_order
+from stiggctl.errors import InvalidRequest, StiggctlError
+from stiggctl.events import DimensionValue, read_event, read_id, read_report
+from stiggctl.holder import Holder
+from stiggctl.holder.orders import Order
+
+Dimensions = Mapping[str, DimensionValue]
+Event = Mapping[str, Any]
+
+
+class Reporting:
+    """The part of a control that books what took place."""
+
+    _holder: Holder
+
+    def report(
+        self,
+        event: Event | None = None,
+        /,
+        *,
+        customer_id: str | None = None,
+        event_name: str | None = None,
+        idempotency_key: str | None = None,
+        dimensions: Dimensions | None = None,
+        timestamp: str | datetime | None = None,
+        credit_currency: str | None = None,
+        amount: Amount | None = None,
+        amounts: Mapping[str, Amount] | None = None,
+        resource_ids: Sequence[str] | None = None,
+    ) -> Receipt:
+        """Book usage that took place. It is never refused for a limit: what is over is overage.
+
+        When it returns, the event is in the ledger once; two reports of one key charge once.
+
+        Args:
+            event: the same as the keywords below, as a mapping; its keys in camelCase or
+                snake_case: {"customerId": …, "eventName": …}.
+            customer_id: whose usage it is; may be left out where only one customer can be meant.
+            event_name: what took place; with a rate it needs no amount.
+            idempotency_key: makes sending it again safe, for ever.
+            dimensions: at most 32; those whose key is an attribution key of a resource type
+                (user_id) name its resource, unless `resource_ids` is given.
+            timestamp: ISO 8601 text with an offset, or an aware datetime; left out: now. At
+                most five minutes ahead.
+            credit_currency, amount (or amounts): what to charge; left out: what its rates say.
+            resource_ids: what it is charged to.
+
+        Raises:
+            InvalidTimestamp, InvalidAmount, InvalidRequest, CustomerNotFound,
+            CurrencyNotFound, RateNotFound, AmbiguousResource: nothing was booked.
+            IdempotencyConflict: the key names an event with other contents.
+            LedgerUnavailable: nothing was booked, or the same key finds it.
+
+        >>> control = getfixture("acme")
+        >>> receipt = control.report(
+        ...     customer_id="cust-acme-inc", idempotency_key="227c1b73", credit_currency="ai-tokens",
+        ...     amount=12, dimensions={"user_id": "user-01"},
+        ... )
+        >>> receipt.charged, [limit.resource_id for limit in receipt.limits]
+        (12, ['user-01'])
+        """
+        given = _read_report_call(event, locals())
+        now_us = self._holder.clock.now_us()
+        order = self._order_at_once(given, now_us) or self._order_waiting(given, now_us)
+        if isinstance(order, Receipt):
+            return order
+        self._holder.exchange.run(order)
+        return receipt_of_order(order)
+
+    async def areport(
+        self,
+        event: Event | None = None,
+        /,
+        *,
+        customer_id: str | None = None,
+        event_name: str | None = None,
+        idempotency_key: str | None = None,
+        dimensions: Dimensions | None = None,
+        timestamp: str | datetime | None = None,
+        credit_currency: str | None = None,
+        amount: Amount | None = None,
+        amounts: Mapping[str, Amount] | None = None,
+        resource_ids: Sequence[str] | None = None,
+    ) -> Receipt:
+        """`report`, without blocking the event loop. Cancelled, it is still booked once."""
+        given = _read_report_call(event, locals())
+        holder = self._holder
+        now_us = holder.clock.now_us()
+        order = self._order_at_once(given, now_us)
+        if order is None:
+            found = await holder.aside.do(lambda: self._order_waiting(given, now_us))
+            if isinstance(found, Receipt):
+                return found
+            order = found
+        await asyncio.shield(holder.exchange.submit(order))
+        return receipt_of_order(order)
+
+    def report_many(self, events: Iterable[Event]) -> list[Receipt | StiggctlError]:
+        """Book many reports with few commits: a receipt or the error of each, in order.
+
+        What cannot be booked fails alone. LedgerUnavailable stands for each that it concerns:
+        send those again, with their keys.
+
+        >>> control = getfixture("acme")
+        >>> events = [{"customerId": "cust-acme-inc", "creditCurrency": "ai-tokens", "amount": n} for n in (3, -1)]
+        >>> receipt, error = control.report_many(events)
+        >>> receipt.charged, type(error).__name__
+        (3, 'InvalidAmount')
+        """
+        holder = self._holder
+        holder.require_open()
+        outcomes: list[Receipt | Order | StiggctlError] = []
+        now_us = holder.clock.now_us()
+        for event in events:
+            try:
+                given = read_event(event)
+                outcomes.append(self._order_at_once(given, now_us) or self._order_waiting(given, now_us))
+            except StiggctlError as error:
+                outcomes.append(error)
+        orders = [one for one in outcomes if isinstance(one, Order)]
+        errors = dict(zip(map(id, orders), holder.exchange.run_all(orders), strict=True))
+        return [
+            one if not isinstance(one, Order) else errors[id(one)] or receipt_of_order(one)
+            for one in outcomes
+        ]
+
+    async def areport_many(self, events: Iterable[Event]) -> list[Receipt | StiggctlError]:
+        """`report_many`, without blocking the event loop."""
+        given = list(events)
+        return await self._holder.aside.do(lambda: self.report_many(given))
+
+    def reverse(self, event_id: str, *, reason: str, actor: str | None = None) -> Receipt:
+        """Book minus what an event booked, at the event's instant. The event itself stays.
+
+        An event is reversed once: again, it is the first receipt. A reversal is not reversed.
+
+        Raises:
+            EventNotFound: no event has that id. InvalidRequest: it is a reversal itself.
+            LedgerUnavailable: nothing was booked; again is safe.
+        """
+        read_id(reason, "reason")
+        order = self._holder.bookings.reversal(event_id, reason, actor)
+        self._holder.exchange.run(order)
+        return receipt_of_order(order)
+
+    async def areverse(self, event_id: str, *, reason: str, actor: str | None = None) -> Receipt:
+        """`reverse`, without blocking the event loop."""
+        return await self._holder.aside.do(lambda: self.reverse(event_id, reason=reason, actor=actor))
+
+    def _order_at_once(self, given: Mapping[str, Any], now_us: int) -> Order | None:
+        holder = self._holder
+        holder.require_open()
+        return holder.bookings.order_at_once(read_report(given, now_us), now_us)
+
+    def _order_waiting(self, given: Mapping[str, Any], now_us: int) -> Order | Receipt:
+        """The order; or the receipt of a known key, whose rate or customer may be gone by now."""
+        bookings = self._holder.bookings
+        report = read_report(given, now_us)
+        try:
+            return bookings.order(report, now_us)
+        except StiggctlError:
+            receipt = bookings.receipt_of_report(report)
+            if receipt is None:
+                raise
+            return receipt
+
+
+def _read_report_call(event: Event | None, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The keywords of a report, from its mapping or from its arguments."""
+    given = {
+        name: value
+        for name, value in arguments.items()
+        if name not in ("self", "event") and value is not None
+    }
+    if event is None:
+        return given
+    if given:
+        raise InvalidRequest(where=next(iter(given)), value=event, expected="either an event, or keywords")
+    return read_event(event)

@@ -1,0 +1,380 @@
+"""The holder: what this process has of one ledger.
+
+Here: its stripes, its place among the holders, and how that begins and ends.
+Not here: asking (asking.py), exchanges (exchange.py), trees (trees.py), what is kept of
+reservations (keeping.py), liveness (liveness.py), how a change of the model is planned (models/).
+
+  H1  One ledger file is one Holder a process, however many controls are opened on it.
+  H2  A process becomes a holder at its first reserve, consume or report, not when it opens
+      the ledger: one that only checks or reads hides nothing from others.
+  H3  After close no path is current: nothing is held of which the ledger was not told.
+  H4  After a fork the child is not this holder: it has nothing, and says so.
+"""
+
+import itertools
+import os
+import secrets
+import weakref
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from threading import Lock
+from typing import Literal, NamedTuple
+
+from stiggctl.answers import Decision
+from stiggctl.clocks import Clock
+from stiggctl.decision.cells import Strand, Stripe
+from stiggctl.definitions import Applied
+from stiggctl.errors import ControlClosed, LedgerError, LedgerUnavailable
+from stiggctl.holder.aside import Aside
+from stiggctl.holder.asking import Asking
+from stiggctl.holder.booking import Bookings
+from stiggctl.holder.exchange import Exchange
+from stiggctl.holder.keeper import Keeper
+from stiggctl.holder.keeping import Keeping
+from stiggctl.holder.known import Known
+from stiggctl.holder.liveness import Presence
+from stiggctl.holder.trees import Trees
+from stiggctl.holder.under_way import UnderWay
+from stiggctl.ledger import Ledger, Reader, Stale
+from stiggctl.ledger.records import CustomerRow, HolderRow, HolderWrite, ModelChange, Orphan
+
+#: How often a change of the model is planned anew because another came first.
+CHANGES_MAX = 16
+#: How often a process tries to enlist while others die and are buried.
+ENLIST_MAX = 16
+
+
+class Options(NamedTuple):
+    """How one ledger is used by this process; all controls on it agree on them."""
+
+    clock: Clock
+    durability: Literal["process", "power"]
+    on_ledger_failure: Literal["fail_closed", "fail_open"]
+    default_access: Literal["allow", "deny"]
+    unknown_resources: Literal["error", "deny", "ignore"]
+    reservation_ttl_seconds: int
+
+
+class Ids:
+    """Ids of decisions and reservations: this process's token, and a number."""
+
+    __slots__ = ("_numbers", "next_number", "token")
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self._numbers = itertools.count(1)
+        self.next_number: Callable[[], int] = self._numbers.__next__
+
+    def id_of(self, number: int) -> str:
+        """The id as people see it."""
+        return f"{self.token}-{number}"
+
+
+class Holder:
+    """What this process has of one ledger."""
+
+    def __init__(self, ledger: Ledger, location: str, directory: Path, options: Options) -> None:
+        self.ledger = ledger
+        self.location = location
+        self.options = options
+        self.clock = options.clock
+        self._directory = directory
+        self.row = 0  #: 0 until it is a holder; set under `_enlisting`
+        self.ids = Ids(secrets.token_hex(8))
+        self.stripes: dict[str, Stripe] = {}  #: by customer id; added to under `_stripes_lock`
+        #: (customer id, or None where there is only one, currency) -> strand: the way in of the
+        #: half that never waits. Replaced whole when customers or currencies change.
+        self.strands: dict[tuple[str | None, str | None], Strand] = {}
+        self._stripes_lock = Lock()
+        self._enlisting = Lock()
+        self._known: Known | None = None
+        self._presence: Presence | None = None
+        self.keeping = Keeping(location)
+        self.aside = Aside()
+        self.ttl_max_ms = options.reservation_ttl_seconds * 1000
+        self._closed = False
+        self._forked = False
+        self.on_trouble: list[Callable[[LedgerError], None]] = []
+        self.under_way = UnderWay()
+        self.trees = Trees(self)
+        self.asking = Asking(self)
+        self.bookings = Bookings(self)
+        self.exchange = Exchange(self)
+        self.keeper = Keeper(self)
+        _alive.add(self)
+
+    # ---------------------------------------------------------------- the model
+
+    @property
+    def known(self) -> Known:
+        """The small part of the model, as of now."""
+        self.require_open()
+        known = self._known
+        if known is not None and self.is_holder:
+            return known  # every change of the model goes through this process
+        with self.ledger.reader() as reader:
+            if known is None or reader.state().change != known.change:
+                known = self._known = Known(reader)
+        return known
+
+    def reread_model(self) -> None:
+        """The model changed: every path is stale, and so is what is known."""
+        with self.ledger.reader() as reader:
+            self._known = Known(reader)
+        for stripe in list(self.stripes.values()):
+            stripe.restamp()
+        self.strands = {}
+
+    def model_changed(self, customer_ids: Iterable[str] | None) -> None:
+        """A change of this process is in the ledger; None: it concerns all customers.
+
+        Called by who leads the exchange, so no batch is under way.
+        """
+        with self.ledger.reader() as reader:
+            self._known = Known(reader)
+        touched = self.stripes if customer_ids is None else customer_ids
+        for customer_id in list(touched):
+            stripe = self.stripes.get(customer_id)
+            if stripe is not None:
+                stripe.restamp()
+        self.strands = {}
+
+    def change_model(self, plan: Callable[[Reader], tuple[ModelChange, Applied]]) -> Applied:
+        """Plan a change on what the ledger has, and write it; again, where that changed meanwhile.
+
+        Raises what `plan` raises, with nothing written, and LedgerUnavailable where another
+        process has the ledger.
+        """
+        for _ in range(CHANGES_MAX):
+            self.require_open()
+            with self.ledger.reader() as reader:
+                others = [other for other in reader.holders() if other.id != self.row]
+                change, applied = plan(reader)
+            self.bury_dead(others)
+            if not applied:
+                return applied
+            with self.exchange.alone():
+                try:
+                    outcome = self.ledger.change_model(change, self.row or None)
+                except Stale:
+                    continue
+                if isinstance(outcome, list):
+                    self.bury_dead(outcome)
+                    continue
+                self.model_changed(None if change.for_all else change.customers_touched)
+            return applied
+        raise LedgerUnavailable(
+            location=self.location,
+            reason=f"its model changed {CHANGES_MAX} times while this change was planned",
+            remedy="try again",
+        )
+
+    def stripe_of(self, customer: CustomerRow) -> Stripe:
+        """The stripe of a customer that exists."""
+        stripe = self.stripes.get(customer.customer_id)
+        if stripe is None:
+            with self._stripes_lock:
+                stripe = self.stripes.setdefault(
+                    customer.customer_id, Stripe(customer.customer_id, customer.id)
+                )
+        return stripe
+
+    def strand_of(self, stripe: Stripe, credit_currency: str) -> Strand:
+        """The strand of a currency that exists, to be found by the half that never waits."""
+        known = self.known
+        currency = known.currency(credit_currency)
+        strand = stripe.strand(credit_currency, currency.id, currency.decimals)
+        if self.is_holder:
+            self.strands[stripe.customer_id, credit_currency] = strand
+            only = known.only_customer
+            if only is not None and only.customer_id == stripe.customer_id:
+                self.strands[None, credit_currency] = strand
+        return strand
+
+    # ---------------------------------------------------------------- being a holder
+
+    @property
+    def is_holder(self) -> bool:
+        """Whether this process has reserved, consumed or reported on this ledger."""
+        return self.row != 0
+
+    def require_open(self) -> None:
+        """Raise ControlClosed, or what a forked child has to know."""
+        if self._closed:
+            raise ControlClosed(location=self.location)
+        if self._forked:
+            raise LedgerUnavailable(
+                location=self.location,
+                reason="this process was forked from the one that has the ledger open",
+                remedy="open the control after the fork, in one process only; "
+                "several processes on one ledger are not in this version",
+                unreachable=False,
+            )
+
+    def become_holder(self) -> None:
+        """Enlist, if this process has not; bury the dead.
+
+        Raises LedgerUnavailable where another process has the ledger, naming it.
+        """
+        self.require_open()
+        if not self.is_holder:
+            self._become_holder()
+
+    def _become_holder(self) -> None:
+        with self._enlisting:
+            if self.is_holder:
+                return  # another thread was first
+            presence = Presence.begin(self._directory, self.holders())
+            try:
+                row = self._enlist(presence)
+            except BaseException:
+                presence.end()
+                raise
+            self._presence = presence
+            self.keeping.use(presence.page)
+            self.ids = Ids(presence.name)
+            with self.ledger.reader() as reader:
+                self._known = Known(reader)
+            self.row = row
+            self.keeper.start()
+
+    def _enlist(self, presence: Presence) -> int:
+        writing = HolderWrite(
+            name=presence.name,
+            host=presence.host,
+            boot=presence.boot_id,
+            pid=presence.pid,
+            lock_inode=presence.lock_inode,
+            ttl_max_ms=self.ttl_max_ms,
+        )
+        for _ in range(ENLIST_MAX):
+            others = self.ledger.enlist(writing)
+            if isinstance(others, int):
+                return others
+            self.bury_dead(others)
+        raise LedgerUnavailable(
+            location=self.location,
+            reason="other processes came and went while this one tried to enlist",
+            remedy="try again",
+        )
+
+    def bury_dead(self, others: Iterable[HolderRow]) -> None:
+        """Bury those that are dead; raises LedgerUnavailable for the first that lives."""
+        for other in others:
+            if not Presence.is_dead(self._directory, other):
+                raise self.taken_by(other)
+            now_us = self.clock.now_us()
+            orphans = Presence.orphans_of(self._directory, other, now_us)
+            self.ledger.bury(other.id, orphans, now_us)
+            Presence.forget(self._directory, other.name)
+
+    def taken_by(self, other: HolderRow) -> LedgerUnavailable:
+        """Another living process has the ledger."""
+        return LedgerUnavailable(
+            location=self.location,
+            reason="another process has it",
+            remedy="use it from that process only, or end that one first; "
+            "several processes on one ledger are not in this version",
+            holder_pid=other.pid,
+            unreachable=False,
+        )
+
+    def holders(self) -> list[HolderRow]:
+        """Those that are not buried."""
+        with self.ledger.reader() as reader:
+            return reader.holders()
+
+    def held_elsewhere(self, reader: Reader, now_us: int) -> dict[int, list[Orphan]]:
+        """cell -> what processes that are not buried hold of it, read from their pages."""
+        held: dict[int, list[Orphan]] = {}
+        for other in reader.holders():
+            if other.id != self.row:
+                for cell, ends in Presence.orphans_of(self._directory, other, now_us).items():
+                    held.setdefault(cell, []).extend(ends)
+        return held
+
+    def promise_ttl(self, ttl_seconds: int) -> None:
+        """Before a longer ttl than any so far is used, the ledger must know it."""
+        if ttl_seconds * 1000 > self.ttl_max_ms:
+            self.become_holder()
+            self.ledger.raise_ttl(self.row, ttl_seconds * 1000)
+            self.ttl_max_ms = max(self.ttl_max_ms, ttl_seconds * 1000)
+
+    # ---------------------------------------------------------------- trouble, end
+
+    def unreachable(self, decision: Decision) -> LedgerUnavailable:
+        """What consume raises where the ledger could not be asked."""
+        return LedgerUnavailable(
+            location=self.location,
+            reason=f"nothing was booked: {decision}",
+            remedy="try again, with the same idempotency_key",
+        )
+
+    def report_trouble(self, trouble: LedgerError) -> None:
+        """Tell whoever watches that the ledger failed."""
+        for tell in list(self.on_trouble):
+            tell(trouble)
+
+    def close(self) -> None:
+        """Serve what is queued, bury myself with what I hold, let the ledger go."""
+        if self._closed:
+            return
+        if self._forked:
+            self._closed = True
+            return
+        with self.exchange.alone():
+            self.exchange.finish()
+            self._closed = True
+            self.strands = {}
+            # From here on no path is current, so nothing more is held: what was is what is left.
+            for stripe in self.stripes.values():
+                stripe.restamp()
+            left = self.keeping.left_behind(self.stripes.values())
+        self.exchange.close()
+        self.keeper.stop()
+        self._leave(left)
+        self.aside.close()
+        _alive.discard(self)
+        self.ledger.close()
+
+    def _leave(self, left: dict[int, list[Orphan]]) -> None:
+        """Bury myself; where the ledger cannot be reached, leave that to the next process."""
+        presence, self._presence = self._presence, None
+        self.keeping.use(None)
+        if presence is None:
+            return
+        try:
+            self.ledger.bury(self.row, left, self.clock.now_us())
+        except LedgerError as trouble:
+            self.report_trouble(trouble)
+            presence.leave()  # it will be found dead, and buried by its page
+        else:
+            presence.end()
+
+    def forget_after_fork(self) -> None:
+        """In a forked child: nothing here is ours (H4), and no lock is to be trusted."""
+        self._forked = True
+        self.strands = {}
+        self.stripes = {}
+        self.row = 0
+        self._stripes_lock = Lock()
+        self._enlisting = Lock()
+        self.under_way = UnderWay()
+        self.exchange = Exchange(self)
+        self.aside = Aside()
+        self.keeping = Keeping(self.location)
+        if self._presence is not None:
+            self._presence.abandon_in_child()
+
+
+#: Every holder of this process, to be told of a fork.
+_alive: "weakref.WeakSet[Holder]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for holder in list(_alive):
+        holder.forget_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,161 @@
+"""Keeping: the open reservations of this process, for whoever asks, and on its page.
+
+Here: what is remembered of each, and when it is written to the page and cleared from it.
+Not here: what they hold (decision/reservations.py), how a page is made (page.py).
+
+  KP1  What is held stands on the page before its caller is told yes, and until its settle has
+       committed: the process that buries this one withholds just that.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from stiggctl.amounts import to_amount
+from stiggctl.answers import OpenReservation, Sight
+from stiggctl.decision.cells import CELL, NEVER, Stripe
+from stiggctl.decision.decide import hard_cells
+from stiggctl.decision.reservations import expire
+from stiggctl.errors import LedgerUnavailable
+from stiggctl.events import DimensionValue
+from stiggctl.holder.page import Page
+from stiggctl.ledger.records import Orphan
+from stiggctl.windows import to_datetime
+
+
+class Kept(NamedTuple):
+    """What is remembered of an open reservation: for whoever asks, and where it stands on the page."""
+
+    reservation_id: str
+    stripe: Stripe
+    resource_ids: tuple[str, ...]
+    ends_us: int
+    event_name: str | None
+    dimensions: dict[str, DimensionValue]
+    idempotency_key: str | None
+    slots: tuple[int, ...] = ()
+
+
+class Keeping:
+    """What one process holds, remembered and mirrored."""
+
+    def __init__(self, location: str) -> None:
+        self._location = location
+        self._kept: dict[int, Kept] = {}  # by reservation number; each touched by its own thread
+        self._page: Page | None = None
+
+    def use(self, page: Page | None) -> None:
+        """Mirror to this page from now on; None: to none."""
+        self._page = page
+
+    def keep(self, kept: Kept, number: int, sights: Iterable[Sight]) -> None:
+        """Remember a reservation and write it to the page (H3).
+
+        Raises LedgerUnavailable where there is no room for it; then nothing is remembered.
+        """
+        self._kept[number] = kept._replace(slots=self._mirror(number, kept.ends_us, sights))
+
+    def keep_more(self, number: int, sights: Iterable[Sight]) -> None:
+        """It was extended: what it holds more, to the page."""
+        kept = self._kept.get(number)
+        if kept is not None:
+            slots = self._mirror(number, kept.ends_us, sights)
+            self._kept[number] = kept._replace(slots=kept.slots + slots)
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """Clear what has ended from the page, and forget it."""
+        for number in numbers:
+            kept = self._kept.pop(number, None)
+            page = self._page
+            if kept is not None and page is not None:
+                for slot in kept.slots:
+                    page.clear(slot)
+
+    def _mirror(self, number: int, ends_us: int, sights: Iterable[Sight]) -> tuple[int, ...]:
+        page = self._page
+        if page is None:
+            return ()
+        slots = []
+        try:
+            for sight in sights:
+                cells = hard_cells(sight)
+                if cells and sight[4]:
+                    slots.append(page.write(ends_us, number, cells, sight[4]))
+        except OSError as error:
+            for slot in slots:
+                page.clear(slot)
+            raise LedgerUnavailable(
+                location=self._location,
+                reason=f"what is held cannot be written beside it ({error.strerror})",
+                remedy="make room on its disk",
+            ) from error
+        return tuple(slots)
+
+    def sweep(self, stripe: Stripe) -> None:
+        """Clear the holds that ended by themselves from the page."""
+        if stripe.ended:
+            with stripe.lock:
+                ended, stripe.ended = stripe.ended, []
+            self.drop(ended)
+
+    def open_reservations(self, now_us: int) -> list[OpenReservation]:
+        """What is held, in the order in which it was reserved."""
+        found = []
+        for number, kept in sorted(self._kept.items()):
+            hold = kept.stripe.holds.get(number)
+            if hold is None or now_us >= kept.ends_us:
+                continue
+            amounts = {
+                strand.credit_currency: to_amount(units, strand.decimals) for _, units, _, strand in hold.held
+            }
+            found.append(
+                OpenReservation(
+                    reservation_id=kept.reservation_id,
+                    customer_id=kept.stripe.customer_id,
+                    resource_ids=kept.resource_ids,
+                    amounts=amounts,
+                    began_at=to_datetime(hold.began_us),
+                    expires_at=to_datetime(kept.ends_us),
+                    event_name=kept.event_name,
+                    dimensions=kept.dimensions,
+                    idempotency_key=kept.idempotency_key,
+                )
+            )
+        return found
+
+    def left_behind(self, stripes: Iterable[Stripe]) -> dict[int, list[Orphan]]:
+        """cell -> what this process leaves held when it lets go, by end, the earliest first.
+
+        From memory, not from the page: a hold whose caller is about to be told may not stand
+        there yet. One whose settle comes too late is left until its own end; what was only held
+        until its booking is done is not left: that booking is refused.
+        """
+        ends: dict[int, dict[int, int]] = {}
+        for stripe in stripes:
+            with stripe.lock:
+                for number, hold in stripe.holds.items():
+                    kept = self._kept.get(number)
+                    end_us = hold.ends_us if kept is None else kept.ends_us
+                    if end_us == NEVER:
+                        continue
+                    for places, units, hard, _ in hold.held:
+                        for place in places[:hard]:
+                            of_cell = ends.setdefault(stripe.numbers[place + CELL], {})
+                            of_cell[end_us] = of_cell.get(end_us, 0) + units
+        return {
+            cell: [Orphan(units, until_us) for until_us, units in sorted(of_cell.items()) if units]
+            for cell, of_cell in ends.items()
+        }
+
+
+def held_by_cell(stripes: Iterable[Stripe], now_us: int) -> dict[int, int]:
+    """cell -> what this process holds of it, HARD and SOFT."""
+    held: dict[int, int] = {}
+    for stripe in stripes:
+        with stripe.lock:
+            expire(stripe, now_us)
+            for hold in stripe.holds.values():
+                for places, units, _, _ in hold.held:
+                    for place in places:
+                        cell = stripe.numbers[place + CELL]
+                        held[cell] = held.get(cell, 0) + units
+    return held
