@@ -49,8 +49,8 @@ class Denial:
 ARGUMENT: dict[str, Any] = {"where": "amount", "value": 0.1, "expected": "an int"}
 PLACE: dict[str, Any] = {"location": "usage.db", "reason": "it is not a ledger", "remedy": "name another"}
 EXAMPLES: list[StiggctlError] = [
-    AccessDenied(decision=Denial()),  # type: ignore[arg-type]
-    BudgetExhausted(decision=Denial()),  # type: ignore[arg-type]
+    AccessDenied(decision=Denial()),  # type: ignore[arg-type]  # as said above
+    BudgetExhausted(decision=Denial()),  # type: ignore[arg-type]  # as said above
     InvalidModel(problems=(Problem("allocations[3].limit", -5, "zero or more"),)),
     InvalidAmount(**ARGUMENT),
     InvalidTimestamp(**ARGUMENT),
@@ -258,7 +258,7 @@ def test_a_sentence_says_what_was_given_where_and_what_would_be_right(
 
 def test_a_denial_speaks_through_its_decision() -> None:
     for kind in (AccessDenied, BudgetExhausted):
-        assert str(kind(decision=Denial())) == str(Denial())  # type: ignore[arg-type]
+        assert str(kind(decision=Denial())) == str(Denial())  # type: ignore[arg-type]  # as said above
 
 
 def test_a_conflict_says_what_differs_and_what_to_do() -> None:

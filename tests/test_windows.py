@@ -16,7 +16,7 @@ FIRST_US = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 LAST_US = (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 INSTANTS = st.integers(FIRST_US, LAST_US)
 OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-INSIDE = st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=OFFSETS)  # noqa: DTZ001
+INSIDE = st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=OFFSETS)  # noqa: DTZ001 - `timezones` makes them aware
 
 
 @given(INSTANTS)
@@ -87,7 +87,7 @@ def test_the_hour_that_comes_twice_is_two_hours() -> None:
 NAIVE = [
     "2025-10-26T15:01:55",
     "2025-10-26 15:01",
-    datetime(2025, 10, 26, 15, 1),  # noqa: DTZ001
+    datetime(2025, 10, 26, 15, 1),  # noqa: DTZ001 - that is what is refused
 ]
 MALFORMED: list[Any] = [
     *("", "now", "2025-10-26", "15:01Z", "1761490915", "2025-W43-7T15:01:55Z", "2025-299T15:01:55Z"),

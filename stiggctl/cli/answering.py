@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from importlib.metadata import PackageNotFoundError, version
-from typing import IO, Any, Self
+from typing import Any, Self, TextIO
 
 import click
 
@@ -45,7 +45,7 @@ class Screen:
     blocks: bool = True  #: blocks and lines can be drawn; else ASCII has to do
 
     @classmethod
-    def of(cls, stream: IO[str]) -> Self:
+    def of(cls, stream: TextIO) -> Self:
         """That of a stream. NO_COLOR and TERM=dumb are heeded."""
         terminal = stream.isatty()
         plain = os.environ.get("TERM") == "dumb"
@@ -63,7 +63,7 @@ class Screen:
         return click.style(text, fg=colour, dim=dim or None, bold=bold or None)
 
 
-def _can_write(text: str, stream: IO[str]) -> bool:
+def _can_write(text: str, stream: TextIO) -> bool:
     try:
         text.encode(stream.encoding or "ascii")
     except UnicodeEncodeError:

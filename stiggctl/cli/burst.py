@@ -97,11 +97,10 @@ def _call_until(
     stop: Event, control: UsageControl, customer_id: str, chance: random.Random, tally: Tally
 ) -> None:
     """Call until told to stop: half the calls know what they cost, half reserve and settle."""
-    callers, weights, _ = zip(*CALLERS, strict=True)
-    regions = {caller: region for caller, _, region in CALLERS}
+    weights = [weight for _, weight, _ in CALLERS]
     while not stop.is_set():
-        caller = chance.choices(callers, weights)[0]
-        resource_ids = [caller, regions[caller], chance.choice(FEATURES)]
+        caller, _, region = chance.choices(CALLERS, weights)[0]
+        resource_ids = [caller, region, chance.choice(FEATURES)]
         amount = chance.randint(1, _AMOUNT_MAX)
         used = chance.randint(0, amount)
         try:

@@ -16,7 +16,8 @@ from stiggctl import Difference, LedgerError, TreeNode, UsageControl
 from stiggctl.cli.acme import LONG_CALL, LONG_CALL_HELD, LONG_CALL_USED, ROOTS, TOKENS, model
 from stiggctl.cli.answering import Exit, Screen, as_json_option, in_words, say, say_fact, say_json, verified
 from stiggctl.cli.burst import THREADS, Tally, burst
-from stiggctl.cli.tables import bar, cut, legend, trees, wrapped
+from stiggctl.cli.letters import cut
+from stiggctl.cli.tables import bar, legend, trees
 
 _MEMORY = ":memory:"
 _CUSTOMER = "cust-acme-inc"
@@ -53,7 +54,7 @@ class _Story(NamedTuple):
 )
 @as_json_option
 @click.pass_context
-def demo(ctx: click.Context, path: str | None, seed: int | None, seconds: float, as_json: bool) -> None:
+def demo(ctx: click.Context, *, path: str | None, seed: int | None, seconds: float, as_json: bool) -> None:
     """Let a company's threads call into its limits, and show what the ledger says.
 
     Without PATH the ledger lies in memory and is gone afterwards. With PATH it is kept there, to be

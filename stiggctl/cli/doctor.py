@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from stiggctl.cli.answering import Exit, Screen, as_json_option, in_bytes, say, say_fact, say_json, verified
+from stiggctl.cli.answering import Exit, Screen, as_json_option, in_bytes, say_fact, say_json, verified
 from stiggctl.cli.examining import Examined, FileFacts, HolderFacts, examine
 
 
@@ -16,7 +16,7 @@ from stiggctl.cli.examining import Examined, FileFacts, HolderFacts, examine
 @click.argument("path")
 @as_json_option
 @click.pass_context
-def doctor(ctx: click.Context, path: str, as_json: bool) -> None:
+def doctor(ctx: click.Context, *, path: str, as_json: bool) -> None:
     """Look at the ledger PATH: what it is, who has it, whether its numbers hold, and what to do.
 
     It only looks: other processes may be at work meanwhile.

@@ -171,9 +171,8 @@ def _form(rows: Sequence[_Row], columns: int | None) -> _Form:
 def _line(row: _Row, form: _Form, screen: Screen) -> str:
     node, ellipsis = row.node, "…" if screen.blocks else "~"
     kept = max(form.name - width_of(row.guides + row.mark), 1)
-    name = cut(
-        row.guides + cut(row.name, kept, ellipsis=ellipsis) + row.mark, form.name, blocks=screen.blocks
-    )
+    name = row.guides + cut(row.name, kept, ellipsis=ellipsis) + row.mark
+    name = cut(name, form.name, ellipsis=ellipsis)
     parts = [padded(name, form.name)]
     parts += [row.numbers[at].rjust(width) for at, width in form.numbers.items()]
     colour = _colour(node.utilisation)

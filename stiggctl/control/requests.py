@@ -23,7 +23,8 @@ from stiggctl.events import (
 )
 from stiggctl.holder import Holder, Kept
 from stiggctl.holder.asking import Answer, Asked, Hoped
-from stiggctl.holder.orders import Charge, Order, Way
+from stiggctl.holder.orders import Charge, Order
+from stiggctl.holder.ways import Way
 from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS
 
 #: A reservation's longest time. A day is longer than any call; what is forgotten for longer

@@ -21,7 +21,9 @@ from stiggctl.errors import (
     ReservationNotFound,
 )
 from stiggctl.events import DimensionValue, Report, dimensions_json, fingerprint
-from stiggctl.holder.orders import Charge, Order, Way, Wish
+from stiggctl.holder.orders import Charge, Order
+from stiggctl.holder.ways import Way
+from stiggctl.holder.wishes import Wish
 from stiggctl.ledger.records import EXPIRED, KEYS_OF_OURS, KEYS_OF_USERS
 from stiggctl.windows import to_datetime
 

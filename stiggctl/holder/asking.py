@@ -19,8 +19,10 @@ from stiggctl.decision.cells import Stripe
 from stiggctl.decision.decide import Taken, Wants, fits, look, seen, take
 from stiggctl.decision.reservations import Hold
 from stiggctl.errors import LedgerUnavailable
-from stiggctl.holder.orders import Way, Wish
-from stiggctl.holder.trees import Meant, find_meant, peek
+from stiggctl.holder.meant import Meant, find_meant
+from stiggctl.holder.trees import peek
+from stiggctl.holder.ways import Way
+from stiggctl.holder.wishes import Wish
 
 if TYPE_CHECKING:
     from stiggctl.holder.holder import Holder

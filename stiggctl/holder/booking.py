@@ -29,8 +29,9 @@ from stiggctl.errors import (
 from stiggctl.events import Report, attributed, dimensions_json, dimensions_of
 from stiggctl.holder.asking import Asked
 from stiggctl.holder.known import Known
-from stiggctl.holder.orders import Charge, Order, Way
-from stiggctl.holder.trees import find_meant
+from stiggctl.holder.meant import find_meant
+from stiggctl.holder.orders import Charge, Order
+from stiggctl.holder.ways import Way
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS, CustomerRow, EventRow
 from stiggctl.rates import price

@@ -102,7 +102,8 @@ class Connections:
         try:
             # The first of them reads the schema, which waits for who is just making the ledger.
             patiently(
-                lambda: connection.execute(f"PRAGMA synchronous = {self._synchronous}"), self._patience_seconds
+                lambda: connection.execute(f"PRAGMA synchronous = {self._synchronous}"),
+                self._patience_seconds,
             )
             connection.execute("PRAGMA wal_autocheckpoint = 0")
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_KEPT}")

@@ -1,0 +1,82 @@
+"""Receipts: from what was booked, now or before, to what its reporter gets.
+
+Here: the first receipt of an event, the limits that counted it. Not here: booking it (orders.py).
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+from stiggctl.amounts import to_amount
+from stiggctl.answers import Circumstances, RawLimit, Receipt, Sight
+from stiggctl.decision.cells import CELL, HEADER, WIDTH, Stripe
+from stiggctl.decision.paths import Tail
+from stiggctl.ledger.records import ESTIMATED, EXPIRED, LATE, CellBooked, EventRow
+
+
+def receipt_of(
+    event: EventRow,
+    limits: Callable[[], list[RawLimit]],
+    currencies: dict[int, tuple[str, int]],
+    *,
+    duplicate: bool = True,
+) -> Receipt:
+    """The first receipt of an event that was booked before."""
+    amounts, overages = {}, []
+    for part in event.parts:
+        name, decimals = currencies[part.currency]
+        amounts[name] = to_amount(part.amount_units, decimals)
+        overages.append((part.overage_units, decimals))
+    return Receipt(
+        event_id=str(event.id),
+        amounts=amounts,
+        overage=largest(overages),
+        occurred_at_us=event.occurred_at_us,
+        booked_at_us=event.booked_at_us,
+        limits=limits,
+        duplicate=duplicate,
+        expired=bool(event.flags & EXPIRED),
+        late=bool(event.flags & LATE),
+        estimated=bool(event.flags & ESTIMATED),
+        unattributed=unattributed_of(event.unattributed),
+    )
+
+
+def largest(overages: Sequence[tuple[int, int]]) -> int | Decimal:
+    """The largest of several amounts, each given as (units, decimals)."""
+    return max((to_amount(units, decimals) for units, decimals in overages), default=0)
+
+
+def unattributed_of(text: str | None) -> tuple[str, ...]:
+    """The ids that no resource has, from the ledger's JSON."""
+    return () if text is None else tuple(json.loads(text))
+
+
+def limits_standing(sights: tuple[Sight, ...]) -> list[RawLimit]:
+    """The limits of a path, as they stand."""
+    return [raw for sight in sights for raw in sight[0].raw_limits(sight, Circumstances())]
+
+
+def limits_booked(sights: tuple[Sight, ...], booked: tuple[tuple[CellBooked, ...], ...]) -> list[RawLimit]:
+    """The limits of a booking, each with what was used right after it and its own overage."""
+    limits = []
+    # No sight where no resource was known: the parts of such an event have no cells.
+    for sight, cells in zip(sights, booked, strict=False):
+        told = {cell.cell: cell for cell in cells}
+        tail: Tail
+        tail, _, own, _, _, _ = sight
+        own_cells = [own[at + CELL] for at in range(HEADER, len(own), WIDTH)]
+        for raw, cell in zip(tail.raw_limits(sight, Circumstances()), [*tail.cells, *own_cells], strict=True):
+            done = told.get(cell)
+            limits.append(
+                raw if done is None else raw._replace(used=done.used_after, overage=done.overage_units)
+            )
+    return limits
+
+
+def regathered(stripe: Stripe, sight: Sight, units: int) -> Sight:
+    """The same path, with the numbers of now. The caller has the lock."""
+    tail: Tail
+    tail, _, own, first, _, place = sight
+    numbers = stripe.numbers
+    return tail, tail.gather(numbers), numbers[place : place + len(own)], first, units, place

@@ -1,0 +1,92 @@
+"""Wishes: room that a request lacks, to be drawn in the next exchange.
+
+Here: what to ask for, and looking or taking with what was drawn. Not here: bookings (orders.py),
+who serves it (exchange.py). A wish is made by the thread that wants it and touched afterwards
+only by the leader that serves it.
+"""
+
+from collections.abc import Sequence
+
+from stiggctl.answers import Sight
+from stiggctl.decision.cells import CELL, Stripe
+from stiggctl.decision.decide import Taken, Wants, grow_locked, places_of, seen, take_locked
+from stiggctl.decision.paths import Tail
+from stiggctl.holder.ways import Way
+from stiggctl.ledger.records import Ask, AskCell
+
+
+class Wish:
+    """Room that a request lacks: what it is for, and what came of it."""
+
+    __slots__ = ("ends_us", "grows", "minimum", "now_us", "number", "taken", "wants", "way")
+
+    def __init__(
+        self,
+        way: Way,
+        wants: Wants,
+        now_us: int,
+        *,
+        number: int | None,
+        ends_us: int = 0,
+        minimum: int | None = None,
+        grows: bool = False,
+    ) -> None:
+        self.way = way
+        self.wants = wants
+        self.now_us = now_us
+        self.number = number  #: of the reservation to be, or to grow; None: it only wants to look
+        self.ends_us = ends_us
+        self.minimum = minimum
+        self.grows = grows
+        self.taken: Taken | None = None
+
+    @property
+    def stripe(self) -> Stripe:
+        """Whose cells it is about."""
+        return self.way.stripe
+
+    def fulfil(self, sights: "Sequence[Sight]") -> None:
+        """Look or take with what was drawn, before anybody else can. The caller has the lock.
+
+        `sights` are the numbers of its path as they are now.
+        """
+        stripe, way = self.stripe, self.way
+        if self.number is None:
+            self.taken = seen(stripe, tuple(sights))
+        elif self.grows:
+            more = {strand.credit_currency: units for strand, units in self.wants}
+            refused = any(sight[0].refusal is not None for sight in sights)
+            grown = not refused and grow_locked(stripe, self.number, more, self.now_us)
+            hold = stripe.holds.get(self.number) if grown else None
+            self.taken = seen(stripe, tuple(sights))._replace(hold=hold)
+        else:
+            self.taken = take_locked(
+                stripe,
+                way.ids[0],
+                way.ids[1:],
+                self.wants,
+                self.now_us,
+                self.number,
+                self.ends_us,
+                self.minimum,
+            )
+
+    def ask(self, sights: "Sequence[Sight]", promised: dict[int, int]) -> Ask:
+        """What to ask of the ledger; `promised`: spare that earlier wishes of the batch count on.
+
+        The caller has the stripe's lock.
+        """
+        numbers = self.stripe.numbers
+        cells = []
+        for sight in sights:
+            tail: Tail
+            tail, _, own, _, units, place = sight
+            amount = units if self.number is not None else 0
+            least = amount if self.minimum is None else min(amount, self.minimum)
+            places, hard = places_of(tail, own, place)
+            for at in places[:hard]:
+                spare = numbers[at] - promised.get(at, 0)
+                promised[at] = promised.get(at, 0) + amount
+                cells.append((AskCell(numbers[at + CELL], spare), amount, least))
+        size = max((units for _, units in self.wants), default=0)
+        return Ask(cells=tuple(cells), request_units=size)
