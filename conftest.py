@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,10 @@ def _enter(namespace: dict[str, Any]) -> None:
 
 
 def _leave(namespace: dict[str, Any]) -> None:
+    # A page shows what matters there, and that is seldom how a control is closed.
+    for value in list(namespace.values()):
+        if type(value).__name__ == "UsageControl":
+            value.close()
     os.chdir(namespace["_before"])
     namespace["_directory"].cleanup()
 
@@ -81,15 +86,21 @@ pytest_collect_file = Sybil(
 
 
 @pytest.fixture
-def control(tmp_path: Path) -> Iterator["UsageControl"]:
-    """What the examples in docstrings talk to: a control on an empty ledger, at noon of a day."""
+def opened() -> Iterator[Callable[..., "UsageControl"]]:
+    """Opens controls, as UsageControl does, and closes each of them when the test is over."""
     # Here, not above: a test of one room needs no other room to import.
     from stiggctl import UsageControl  # noqa: PLC0415 - as said
-    from stiggctl.testing import ManualClock  # noqa: PLC0415 - as said
 
-    clock = ManualClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
-    with UsageControl(str(tmp_path / "usage.db"), clock=clock) as control:
-        yield control
+    with ExitStack() as closing:
+        yield lambda location, **options: closing.enter_context(UsageControl(location, **options))
+
+
+@pytest.fixture
+def control(opened: Callable[..., "UsageControl"], tmp_path: Path) -> "UsageControl":
+    """What the examples in docstrings talk to: a control on an empty ledger, at noon of a day."""
+    from stiggctl.testing import ManualClock  # noqa: PLC0415 - as above
+
+    return opened(tmp_path / "usage.db", clock=ManualClock(datetime(2026, 1, 15, 12, tzinfo=UTC)))
 
 
 @pytest.fixture

@@ -56,6 +56,11 @@ class Screen:
             blocks=_can_write("█├…", stream),
         )
 
+    @property
+    def ellipsis(self) -> str:
+        """What stands at the end of a text that was cut."""
+        return "…" if self.blocks else "~"
+
     def paint(self, text: str, colour: str | None = None, *, dim: bool = False, bold: bool = False) -> str:
         """The text in a colour, where there are colours."""
         if not self.coloured or not text:

@@ -35,14 +35,21 @@ class Tally:
         self.admitted = 0
         self.denied = 0
         self.booked = 0
-        self.denial: Decision | None = None  #: the first
+        self.denial: Decision | None = None  #: one of them
 
     def add(self, other: "Tally") -> None:
         """Count the other's calls too."""
         self.admitted += other.admitted
         self.denied += other.denied
         self.booked += other.booked
-        self.denial = self.denial or other.denial
+        if other.denial is not None:
+            self.keep(other.denial)
+
+    def keep(self, denial: Decision) -> None:
+        """Keep the first; but one that was denied though something was left says more."""
+        # Never `if denial`: a decision is true where it has access.
+        if self.denial is None or (self.denial.remaining == 0 and denial.remaining):
+            self.denial = denial
 
     @property
     def decisions(self) -> int:
@@ -123,7 +130,8 @@ def _call_until(
                 receipt = reservation.settle(used)
         except AccessDenied as denied:
             tally.denied += 1
-            tally.denial = tally.denial or denied.decision
+            if tally.denial is None:  # more of them would be looked at while others call
+                tally.keep(denied.decision)
         else:
             tally.admitted += 1
             tally.booked += int(receipt.amounts[TOKENS])

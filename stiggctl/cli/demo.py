@@ -17,7 +17,7 @@ from stiggctl.cli.acme import LONG_CALL, LONG_CALL_HELD, LONG_CALL_USED, ROOTS, 
 from stiggctl.cli.answering import Exit, Screen, as_json_option, in_words, say, say_fact, say_json, verified
 from stiggctl.cli.burst import THREADS, Tally, burst
 from stiggctl.cli.letters import cut
-from stiggctl.cli.tables import bar, legend, trees
+from stiggctl.cli.tables import bar, trees
 
 _MEMORY = ":memory:"
 _CUSTOMER = "cust-acme-inc"
@@ -178,7 +178,6 @@ def _say_end(screen: Screen, story: _Story) -> None:
     say()
     for line in trees(story.roots, screen):
         say(line)
-    say(screen.paint(legend(screen), dim=True))
     say()
     if tally.denial is not None:
         say_fact(screen, "a denial", f"{tally.denial}")

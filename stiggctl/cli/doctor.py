@@ -69,10 +69,9 @@ def _say(screen: Screen, examined: Examined) -> None:
     if examined.file is not None:
         _say_file(screen, examined.file)
     if examined.ledger_id is not None:
-        changes = examined.model_changes
-        say_fact(screen, "ledger", examined.ledger_id)
+        say_fact(screen, "ledger id", examined.ledger_id)
         say_fact(
-            screen, "schema", f"version {examined.schema_version}; its model was changed {changes} times"
+            screen, "schema", f"{examined.schema_version}, and change {examined.model_changes} of its model"
         )
     if not examined.holders and examined.differences is not None:
         say_fact(screen, "processes", "none has it")
@@ -111,8 +110,10 @@ def _in_words(holder: HolderFacts) -> str:
 
 
 def _say_advice(screen: Screen, examined: Examined) -> None:
-    found = list(examined.advice())
-    if not found:
+    """What is wrong; but what refused the reading is about to be said on stderr."""
+    refused = examined.refused
+    found = [advice for advice in examined.advice() if refused is None or advice.wrong != refused.reason]
+    if not found and refused is None:
         say_fact(screen, "wrong", "nothing")
     for wrong, remedy in found:
         say_fact(screen, "wrong", wrong)

@@ -21,8 +21,8 @@ from stiggctl.cli.letters import cut, padded, printable, width_of
 _GAP = "  "
 # Less than six cells show nothing but empty, half and full; more than two dozen say no more.
 _BAR_MIN, _BAR_MAX = 6, 24
-# A name that is cut shorter is no name.
-_NAME_MIN = 14
+# Names that are cut shorter are mistaken for each other.
+_NAME_MIN = 18
 # Guides of a deep tree must leave room for its names.
 _DEPTH_SHOWN = 6
 #: From here on a limit deserves a look: what is left is one part in ten.
@@ -95,27 +95,27 @@ class _Form(NamedTuple):
 #: What a narrow terminal gives up, one after the other: (numbers, bar, percentage).
 _FORMS: tuple[tuple[tuple[int, ...], bool, bool], ...] = (
     ((0, 1, 2, 3), True, True),
-    ((0, 1, 2, 3), False, True),
-    ((0, 1, 2, 3), False, False),
-    ((0, 1, 2), False, False),
+    ((0, 1, 2), True, True),
+    ((0, 2), True, True),
+    ((0, 2), False, True),
     ((0, 2), False, False),
     ((), False, False),
 )
 
 
 def trees(roots: Sequence[TreeNode], screen: Screen) -> list[str]:
-    """Trees of one currency, one below the other in the same columns, with a line of headings."""
+    """Trees of one currency, one below the other in the same columns, with headings and a legend."""
     rows = [row for root in roots for row in _rows(root, blocks=screen.blocks)]
     form = _form(rows, screen.columns)
-    headings = [padded("", form.name)]
+    currency = cut(printable(roots[0].credit_currency), form.name, ellipsis=screen.ellipsis)
+    headings = [padded(currency, form.name)]
     headings += [_NUMBERS[at].rjust(width) for at, width in form.numbers.items()]
     lines = [screen.paint(_GAP.join(headings).rstrip(), dim=True)]
-    return lines + [_line(row, form, screen) for row in rows]
-
-
-def legend(screen: Screen) -> str:
-    """What the signs of a bar mean."""
-    return "█ used  ▒ held  ░ left" if screen.blocks else "# used  = held  . left"
+    lines += [_line(row, form, screen) for row in rows]
+    if form.bar:
+        legend = "█ used  ▒ held  ░ left" if screen.blocks else "# used  = held  . left"
+        lines.append(screen.paint(legend, dim=True))
+    return lines
 
 
 def _rows(root: TreeNode, *, blocks: bool) -> Iterator[_Row]:
@@ -169,7 +169,7 @@ def _form(rows: Sequence[_Row], columns: int | None) -> _Form:
 
 
 def _line(row: _Row, form: _Form, screen: Screen) -> str:
-    node, ellipsis = row.node, "…" if screen.blocks else "~"
+    node, ellipsis = row.node, screen.ellipsis
     kept = max(form.name - width_of(row.guides + row.mark), 1)
     name = row.guides + cut(row.name, kept, ellipsis=ellipsis) + row.mark
     name = cut(name, form.name, ellipsis=ellipsis)

@@ -148,19 +148,20 @@ class Holder:
         for _ in range(CHANGES_MAX):
             self.require_open()
             with self.ledger.reader() as reader:
-                others = [other for other in reader.holders() if other.id != self.row]
                 change, applied = plan(reader)
-            self.bury_dead(others)
-            if not applied:
-                return applied
-            with self.exchange.alone():
+            # Both locks: while another thread makes this process a holder, its row in the
+            # ledger would pass for another process's.
+            with self.exchange.alone(), self._enlisting:
+                self.require_open()
+                self.bury_dead(other for other in self.holders() if other.id != self.row)
+                if not applied:
+                    return applied
                 try:
                     outcome = self.ledger.change_model(change, self.row or None)
                 except Stale:
                     continue
                 if isinstance(outcome, list):
-                    self.bury_dead(outcome)
-                    continue
+                    continue  # another process came just now
                 self.model_changed(None if change.for_all else change.customers_touched)
             return applied
         raise LedgerUnavailable(

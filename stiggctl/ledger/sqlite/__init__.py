@@ -3,7 +3,7 @@
 Here: the Ledger protocol over the rooms of this package. Not here: where a file may lie, and
 ":memory:" (ledger/opening.py).
 
-    connections   opening, the write lock, transactions, forks     troubles    SQLite's errors in our words
+    connections   opening, writing; lending, patience, forks      troubles    SQLite's errors in our words
     schema        making and migrating a file                      statements  the named SQL
     usage         the exchange, by reckoning over numbers          cells       opening what it touches
     holders       who writes                                       model       changing what is limited
@@ -13,7 +13,6 @@ Here: the Ledger protocol over the rooms of this package. Not here: where a file
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stiggctl.errors import LedgerUnavailable
 from stiggctl.ledger.records import (
     Batch,
     CellKey,
@@ -58,7 +57,7 @@ class SqliteLedger:
         )
         try:
             make_ready(self._connections, create=create)
-            self._identity = self._identity_now()
+            self._connections.remember_file()
         except BaseException:
             self._connections.close()
             raise
@@ -103,20 +102,7 @@ class SqliteLedger:
 
     def still_there(self) -> None:
         """Raise LedgerUnavailable where the path no longer names the file that is open."""
-        if self._identity_now() != self._identity:
-            raise LedgerUnavailable(
-                location=self.location,
-                reason="the file was replaced, moved or deleted while it was open",
-                remedy="close it, and open it again",
-                unreachable=False,
-            )
-
-    def _identity_now(self) -> tuple[int, int] | None:
-        try:
-            found = self.path.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_dev, found.st_ino
+        self._connections.still_there()
 
     def close(self) -> None:
         """Close every connection. Safe twice."""

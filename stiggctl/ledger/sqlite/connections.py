@@ -1,8 +1,8 @@
 """Connections: the only place that opens SQLite, takes its write lock and ends a transaction.
 
-Here: the one writing connection, the reading ones, waiting for locks, checkpoints, and that
-none of it crosses a fork. Not here: how long one waits for a lock (patience.py), what is read
-or written (usage.py, model.py, reading.py), how a file becomes a ledger (schema.py).
+Here: the one writing connection, checkpoints, closing, and that no connection crosses a fork.
+Not here: reading connections (lending.py), how long one waits for a lock (patience.py), what is
+read or written (usage.py, model.py, reading.py), how a file becomes a ledger (schema.py).
 
 What always holds:
   C1  A connection is used by one thread at a time: the writing one under `_lock`, a reading
@@ -29,6 +29,7 @@ from typing import Literal, TypeVar
 
 from stiggctl.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
 from stiggctl.ledger.sqlite import forks
+from stiggctl.ledger.sqlite.lending import Lending, ReadingConnection, take_snapshot
 from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS, patiently
 from stiggctl.ledger.sqlite.troubles import is_locked, translated
 
@@ -39,26 +40,11 @@ Synchronous = Literal["OFF", "NORMAL", "FULL"]
 
 # More than there are statements and packed sizes: none is parsed twice.
 _STATEMENTS_KEPT = 256
-# Readers come in ones and twos; an idle one costs three file descriptors and a page cache.
-_IDLE_MAX = 4
 # After a burst the log is cut back to this when it is next written from its start.
 _LOG_BYTES_KEPT = 64 * 2**20
 # A fork waits for what is under way. A transaction takes milliseconds; a long read is what may
 # take longer, and a child without this ledger is better than a fork that hangs.
 _FORK_SECONDS = 10.0
-
-
-_abandoned: list[object] = []  # in a child only: kept so that nothing collects, and closes, them
-
-
-class ReadingConnection:
-    """A connection that only reads, lent to one reader at a time."""
-
-    __slots__ = ("connection", "lock")
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        self.lock = Lock()  # held while SQLite is at work; a fork waits for it
 
 
 class Connections:
@@ -77,12 +63,11 @@ class Connections:
         self.failures = 0  # under `_lock` (C3)
         self._synchronous = synchronous
         self._patience_seconds = patience_seconds
-        self._lock = Lock()  # of the writing connection; taken before `_pool_lock`
+        self._lock = Lock()  # of the writing connection; taken before that of `_lending`
         self._writing: sqlite3.Connection | None = None  # under `_lock`; opened when first needed
         self._broken: LedgerCorrupt | None = None  # under `_lock`; once set, nothing is written
-        self._pool_lock = Lock()
-        self._idle: list[ReadingConnection] = []  # under `_pool_lock`
-        self._lent: set[ReadingConnection] = set()  # under `_pool_lock`
+        self._lending = Lending(lambda: self.connect("ro"), patience_seconds)
+        self._identity: tuple[int, int] | None = None  # of the file, once it was found to be a ledger
         self._closed = False  # set once, under both locks
         self._unusable = False  # set in a child whose parent could not be quieted
         forks.watch(self)
@@ -107,10 +92,31 @@ class Connections:
             )
             connection.execute("PRAGMA wal_autocheckpoint = 0")
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_KEPT}")
+            # Between two openings another file may have come to stand there, a stranger's even.
+            if self._identity is not None:
+                self.still_there()
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def remember_file(self) -> None:
+        """Take the file that stands there for the one that all later connections are to."""
+        self._identity = self._identity_now()
+
+    def still_there(self) -> None:
+        """Raise LedgerUnavailable where the path no longer names the file that was opened."""
+        if self._identity_now() != self._identity:
+            raise self._unavailable(
+                "the file was replaced, moved or deleted while it was open", "close it, and open it again"
+            )
+
+    def _identity_now(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -178,51 +184,25 @@ class Connections:
 
     def borrow(self) -> ReadingConnection:
         """A reading connection with its snapshot taken; `give_back` it."""
+        self._refuse_if_closed()
         try:
-            with self._pool_lock:
-                self._refuse_if_closed()
-                lent = self._idle.pop() if self._idle else ReadingConnection(self.connect("ro"))
-                self._lent.add(lent)
-            try:
-                with lent.lock:
-                    patiently(lambda: _take_snapshot(lent.connection), self._patience_seconds)
-            except BaseException:
-                self.give_back(lent)
-                raise
+            return self._lending.borrow()
         except sqlite3.Error as error:
-            raise self._said_of_reading(error) from error
-        return lent
-
-    def _said_of_reading(self, error: sqlite3.Error) -> LedgerError:
-        if not self.path.exists():
-            return LedgerError(
+            if self.path.exists():
+                raise translated(error, self.location) from error
+            raise LedgerError(
                 location=self.location,
                 reason="there is no ledger",
                 remedy="check the path; the first write makes one",
-            )
-        return translated(error, self.location)
+            ) from error
 
     def give_back(self, lent: ReadingConnection) -> None:
         """End the snapshot; the connection is kept for the next reader, or closed."""
-        with self._pool_lock:
-            if lent not in self._lent:
-                return  # it was lent before a fork, to the parent
-            self._lent.remove(lent)
-            try:
-                if lent.connection.in_transaction:
-                    lent.connection.execute("ROLLBACK")
-            except sqlite3.Error:
-                # Nothing was written, so nothing is lost; but what does not end is not lent again.
-                lent.connection.close()
-                return
-            if self._closed or len(self._idle) >= _IDLE_MAX:
-                lent.connection.close()
-            else:
-                self._idle.append(lent)
+        self._lending.give_back(lent, keep=not self._closed)
 
     def is_lent(self, lent: ReadingConnection) -> bool:
         """Whether its reader may still use it: not after a fork."""
-        return lent in self._lent
+        return self._lending.is_lent(lent)
 
     # ---------------------------------------------------------------- the log
 
@@ -236,15 +216,12 @@ class Connections:
         """
 
         def move(_: sqlite3.Cursor) -> None:
-            mover = self.connect("rw")
-            try:
+            with contextlib.closing(self.connect("rw")) as mover:
                 mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            finally:
-                mover.close()
 
         self.transact(move)
         if everything:
-            with self._lock, self._pool_lock:
+            with self._lock, self._lending.lock:
                 self._close_idle()
 
     def log_bytes(self) -> int:
@@ -258,24 +235,25 @@ class Connections:
 
     def close(self) -> None:
         """Close every connection that is not lent; a lent one when it is given back. Safe twice."""
-        with self._lock, self._pool_lock:
+        with self._lock, self._lending.lock:
             self._closed = True
             self._close_idle()
 
     def _close_idle(self) -> None:
         """Close what nobody uses, the writing connection last. Under both locks."""
-        idle, self._idle = self._idle, []
         writing, self._writing = self._writing, None
         self.failures += 1  # what comes next is another connection (C3)
-        for lent in idle:
-            lent.connection.close()
+        readers = self._lending.close_idle()
         if writing is not None:
             writing.close()
-        elif idle and self.log_bytes() == 0:
+        elif readers and self.log_bytes() == 0:
             # Who only reads cannot remove the empty log and index that SQLite made for it; who
-            # may not write either leaves them.
-            with contextlib.suppress(sqlite3.Error), contextlib.closing(self.connect("rw")) as tidying:
-                _take_snapshot(tidying)
+            # may not write either leaves them, as does one whose file is not there any more.
+            with (
+                contextlib.suppress(sqlite3.Error, LedgerUnavailable),
+                contextlib.closing(self.connect("rw")) as tidying,
+            ):
+                take_snapshot(tidying)
 
     # ---------------------------------------------------------------- forking
 
@@ -287,37 +265,19 @@ class Connections:
         """
         held: list[Lock] = []
         deadline = time.monotonic() + _FORK_SECONDS
-        for lock in (self._lock, self._pool_lock):
+        for lock in (self._lock, self._lending.lock):
             if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 return forks.let_go(held)
             held.append(lock)
-        for lent in self._lent:
-            if not lent.lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                return forks.let_go(held)
-            held.append(lent.lock)
+        if not self._lending.hold_all(held, deadline):
+            return forks.let_go(held)
         self._close_idle()
         return held
 
     def after_fork_in_child(self, *, quiet: bool) -> None:
         """Have nothing open. `quiet`: no thread of the parent was inside."""
-        lent, self._lent = self._lent, set()
-        self._lock, self._pool_lock = Lock(), Lock()
+        self._lock = Lock()
+        self._lending.after_fork_in_child(quiet=quiet)
         if not quiet:
-            # It may be torn in the middle of a statement: it must not even be closed.
-            _abandoned.append((self._writing, self._idle, lent))
-            self._writing, self._idle, self._unusable = None, [], True
-            return
-        for reading in lent:
-            # It only reads, and no thread is in it; the parent keeps its own. While it were open
-            # here, SQLite would share its locks, which this process does not have (C4).
-            reading.connection.close()
-
-
-def _take_snapshot(connection: sqlite3.Connection) -> None:
-    """Begin, and read once: only a read takes the snapshot. Where it fails nothing is begun."""
-    connection.execute("BEGIN")
-    try:
-        connection.execute("SELECT id FROM ledger").fetchone()
-    except sqlite3.Error:
-        connection.execute("ROLLBACK")
-        raise
+            forks.abandon(self._writing)
+            self._writing, self._unusable = None, True

@@ -27,6 +27,7 @@ class Forked(Protocol):
 
 _forked: "weakref.WeakSet[Forked]" = weakref.WeakSet()  # under `_lock`
 _under_way: list[tuple[Forked, list[Lock]]] = []  # under `_lock`
+_abandoned: list[object] = []  # in a child only
 _lock = Lock()  # held from before a fork until after it
 
 
@@ -41,6 +42,11 @@ def let_go(held: list[Lock]) -> list[Lock]:
     for lock in reversed(held):
         lock.release()
     return []
+
+
+def abandon(*what: object) -> None:
+    """Keep it for ever, so that nothing collects, and closes, it."""
+    _abandoned.append(what)
 
 
 def _before() -> None:

@@ -30,8 +30,9 @@ from stiggctl.ledger.records import (
     TypeRow,
 )
 from stiggctl.ledger.sqlite import cells, events, model_rows, verifying
-from stiggctl.ledger.sqlite.connections import Connections, ReadingConnection
+from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.holders import holder_row
+from stiggctl.ledger.sqlite.lending import ReadingConnection
 from stiggctl.ledger.sqlite.statements import SQL
 from stiggctl.ledger.sqlite.troubles import translated
 
@@ -48,7 +49,6 @@ class SqliteReader:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._lent: ReadingConnection | None = None
-        self._streams: set[sqlite3.Cursor] = set()  # not read to their end
 
     def __enter__(self) -> Self:
         self._lent = self._connections.borrow()
@@ -62,14 +62,8 @@ class SqliteReader:
         /,
     ) -> None:
         lent, self._lent = self._lent, None
-        if lent is None:
-            return
-        if self._connections.is_lent(lent):
-            # An unfinished statement would keep the snapshot, and with it the log, for ever.
-            for stream in self._streams:
-                stream.close()
-        self._streams.clear()
-        self._connections.give_back(lent)
+        if lent is not None:
+            self._connections.give_back(lent)
 
     # ---------------------------------------------------------------- asking SQLite
 
@@ -92,17 +86,18 @@ class SqliteReader:
             raise translated(error, self._connections.location) from error
 
     def _stream(self, statement: str, asked: Mapping[str, object]) -> Iterator[tuple[Any, ...]]:
-        lent = self._connection()
         cursor: sqlite3.Cursor | None = None
         try:
             while True:
-                with self._connection().lock:
+                lent = self._connection()
+                with lent.lock:
                     if cursor is None:
                         cursor = lent.connection.execute(statement, asked)
-                        self._streams.add(cursor)
+                        lent.streams.add(cursor)
                     rows = cursor.fetchmany(_ROWS_AT_A_TIME)
+                    if not rows:
+                        lent.streams.discard(cursor)
                 if not rows:
-                    self._streams.discard(cursor)
                     return
                 yield from rows
         except sqlite3.Error as error:

@@ -1,0 +1,1 @@
+"""The decision, without ledger, clock or threads: every numbered rule of its rooms, shown."""
