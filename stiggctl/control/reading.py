@@ -65,7 +65,7 @@ class Reading:
             limited = {one.resource for one in allocations}
             unlimited = [row.id for row in rows if row.id not in limited]
             used = reader.used_under(customer.id, currency.id, unlimited)
-            for cell, ends in holder.held_elsewhere(reader, holder.clock.now_us()).items():
+            for cell, ends in holder.others.held(reader, holder.row, holder.clock.now_us()).items():
                 held[cell] = held.get(cell, 0) + sum(end.units for end in ends)
         return build_tree(
             rows,

@@ -6,7 +6,9 @@ death (keeping.py, page.py, liveness.py), and how the model is changed (models/)
 Not here: whether an amount fits (decision/), how rows are written (ledger/).
 """
 
-from stiggctl.holder.holder import Holder, Ids, Options
+from stiggctl.holder.holder import Holder
+from stiggctl.holder.ids import Ids
 from stiggctl.holder.keeping import Kept
+from stiggctl.holder.options import Options
 
 __all__ = ["Holder", "Ids", "Kept", "Options"]

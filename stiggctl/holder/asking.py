@@ -124,7 +124,7 @@ class Asking:
                 reader,
                 meant,
                 amounts,
-                held_elsewhere=holder.held_elsewhere(reader, now_us),
+                held_elsewhere=holder.others.held(reader, holder.row, now_us),
                 refuse_unlimited=holder.options.default_access == "deny",
                 now_us=now_us,
             )

@@ -11,17 +11,14 @@ reservations (keeping.py), liveness (liveness.py), how a change of the model is 
   H4  After a fork the child is not this holder: it has nothing, and says so.
 """
 
-import itertools
 import os
 import secrets
 import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Lock
-from typing import Literal, NamedTuple
 
 from stiggctl.answers import Decision
-from stiggctl.clocks import Clock
 from stiggctl.decision.cells import Strand, Stripe
 from stiggctl.definitions import Applied
 from stiggctl.errors import ControlClosed, LedgerError, LedgerUnavailable
@@ -29,45 +26,20 @@ from stiggctl.holder.aside import Aside
 from stiggctl.holder.asking import Asking
 from stiggctl.holder.booking import Bookings
 from stiggctl.holder.exchange import Exchange
+from stiggctl.holder.ids import Ids
 from stiggctl.holder.keeper import Keeper
 from stiggctl.holder.keeping import Keeping
 from stiggctl.holder.known import Known
 from stiggctl.holder.liveness import Presence
+from stiggctl.holder.options import Options
+from stiggctl.holder.others import Others
 from stiggctl.holder.trees import Trees
 from stiggctl.holder.under_way import UnderWay
 from stiggctl.ledger import Ledger, Reader, Stale
-from stiggctl.ledger.records import CustomerRow, HolderRow, HolderWrite, ModelChange, Orphan
+from stiggctl.ledger.records import CustomerRow, ModelChange, Orphan
 
 #: How often a change of the model is planned anew because another came first.
 CHANGES_MAX = 16
-#: How often a process tries to enlist while others die and are buried.
-ENLIST_MAX = 16
-
-
-class Options(NamedTuple):
-    """How one ledger is used by this process; all controls on it agree on them."""
-
-    clock: Clock
-    durability: Literal["process", "power"]
-    on_ledger_failure: Literal["fail_closed", "fail_open"]
-    default_access: Literal["allow", "deny"]
-    unknown_resources: Literal["error", "deny", "ignore"]
-    reservation_ttl_seconds: int
-
-
-class Ids:
-    """Ids of decisions and reservations: this process's token, and a number."""
-
-    __slots__ = ("_numbers", "next_number", "token")
-
-    def __init__(self, token: str) -> None:
-        self.token = token
-        self._numbers = itertools.count(1)
-        self.next_number: Callable[[], int] = self._numbers.__next__
-
-    def id_of(self, number: int) -> str:
-        """The id as people see it."""
-        return f"{self.token}-{number}"
 
 
 class Holder:
@@ -89,6 +61,7 @@ class Holder:
         self._enlisting = Lock()
         self._known: Known | None = None
         self._presence: Presence | None = None
+        self.others = Others(ledger, location, directory, options.clock)
         self.keeping = Keeping(location)
         self.aside = Aside()
         self.ttl_max_ms = options.reservation_ttl_seconds * 1000
@@ -153,7 +126,7 @@ class Holder:
             # ledger would pass for another process's.
             with self.exchange.alone(), self._enlisting:
                 self.require_open()
-                self.bury_dead(other for other in self.holders() if other.id != self.row)
+                self.others.bury_dead(other for other in self.others.rows() if other.id != self.row)
                 if not applied:
                     return applied
                 try:
@@ -225,74 +198,21 @@ class Holder:
         with self._enlisting:
             if self.is_holder:
                 return  # another thread was first
-            presence = Presence.begin(self._directory, self.holders())
+            with self.ledger.reader() as reader:
+                # A change by another process between here and there: the first exchange is Stale.
+                known, others = Known(reader), reader.holders()
+            presence = Presence.begin(self._directory, others)
             try:
-                row = self._enlist(presence)
+                row = self.others.enlist(presence, self.ttl_max_ms)
             except BaseException:
                 presence.end()
                 raise
             self._presence = presence
             self.keeping.use(presence.page)
             self.ids = Ids(presence.name)
-            with self.ledger.reader() as reader:
-                self._known = Known(reader)
+            self._known = known
             self.row = row
             self.keeper.start()
-
-    def _enlist(self, presence: Presence) -> int:
-        writing = HolderWrite(
-            name=presence.name,
-            host=presence.host,
-            boot=presence.boot_id,
-            pid=presence.pid,
-            lock_inode=presence.lock_inode,
-            ttl_max_ms=self.ttl_max_ms,
-        )
-        for _ in range(ENLIST_MAX):
-            others = self.ledger.enlist(writing)
-            if isinstance(others, int):
-                return others
-            self.bury_dead(others)
-        raise LedgerUnavailable(
-            location=self.location,
-            reason="other processes came and went while this one tried to enlist",
-            remedy="try again",
-        )
-
-    def bury_dead(self, others: Iterable[HolderRow]) -> None:
-        """Bury those that are dead; raises LedgerUnavailable for the first that lives."""
-        for other in others:
-            if not Presence.is_dead(self._directory, other):
-                raise self.taken_by(other)
-            now_us = self.clock.now_us()
-            orphans = Presence.orphans_of(self._directory, other, now_us)
-            self.ledger.bury(other.id, orphans, now_us)
-            Presence.forget(self._directory, other.name)
-
-    def taken_by(self, other: HolderRow) -> LedgerUnavailable:
-        """Another living process has the ledger."""
-        return LedgerUnavailable(
-            location=self.location,
-            reason="another process has it",
-            remedy="use it from that process only, or end that one first; "
-            "several processes on one ledger are not in this version",
-            holder_pid=other.pid,
-            unreachable=False,
-        )
-
-    def holders(self) -> list[HolderRow]:
-        """Those that are not buried."""
-        with self.ledger.reader() as reader:
-            return reader.holders()
-
-    def held_elsewhere(self, reader: Reader, now_us: int) -> dict[int, list[Orphan]]:
-        """cell -> what processes that are not buried hold of it, read from their pages."""
-        held: dict[int, list[Orphan]] = {}
-        for other in reader.holders():
-            if other.id != self.row:
-                for cell, ends in Presence.orphans_of(self._directory, other, now_us).items():
-                    held.setdefault(cell, []).extend(ends)
-        return held
 
     def promise_ttl(self, ttl_seconds: int) -> None:
         """Before a longer ttl than any so far is used, the ledger must know it."""
