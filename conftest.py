@@ -1,5 +1,6 @@
 """What every test stands on: hypothesis profiles, skips that fail in CI, README and docs as tests."""
 
+import doctest
 import os
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -77,7 +78,7 @@ def _leave(namespace: dict[str, Any]) -> None:
 
 # The blocks of a page share their names and an empty directory, where their ledgers lie.
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), SkipParser()],
+    parsers=[PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS), SkipParser()],
     # Path.match knows no ** in Python 3.11.
     patterns=["README.md", "docs/*.md", "docs/*/*.md", "docs/*/*/*.md"],
     setup=_enter,

@@ -7,7 +7,7 @@ Ines has 40 credits, and a summary costs 12.
 
 Run it: python examples/article.py. It prints:
 
-    15 entries were made
+    18 entries were made
     summary 1: 40 left for Ines, written, charged 12
     summary 2: 28 left for Ines, written, charged 12
     summary 3: 16 left for Ines, written, charged 12

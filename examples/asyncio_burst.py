@@ -73,7 +73,9 @@ async def main() -> None:
             print(f"its remedy: {denial.remedy.kind} to {denial.remedy.amount}")
         events = list(control.events())
         booked = sum(event.amounts["ai-tokens"] for event in events)
-        print(f"{len(events)} events are in the ledger, for {booked} credits; differences: {control.verify()}")
+        print(
+            f"{len(events)} events are in the ledger, for {booked} credits; differences: {control.verify()}"
+        )
 
 
 if __name__ == "__main__":

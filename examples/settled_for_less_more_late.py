@@ -8,18 +8,18 @@ beyond a limit is never refused and never hidden: it is overage.
 The clock is moved by hand, as in tests of your own. Run it: python examples/settled_for_less_more_late.py.
 It prints:
 
-    at first            ana has 200 of 200 ai-tokens left (0 used, 0 held)
-    75 set aside        ana has 125 of 200 ai-tokens left (0 used, 75 held)
-    settled for 61      ana has 139 of 200 ai-tokens left (61 used, 0 held)
-    30 set aside        ana has 109 of 200 ai-tokens left (61 used, 30 held)
-    settled for 44      ana has 95 of 200 ai-tokens left (105 used, 0 held)
-    90 for a minute     ana has 5 of 200 ai-tokens left (105 used, 90 held)
-    another call        denied: ana has 5 of 200 ai-tokens left (105 used, 90 held); 20 were asked for; it would fit at 2026-01-15T12:01:00Z
-    a minute later      ana has 95 of 200 ai-tokens left (105 used, 0 held)
-    another call        admitted: event 3: 20 ai-tokens
-    settled for 90      ana has 0 of 200 ai-tokens left (215 used, 0 held)
-    its receipt         event 4: 90 ai-tokens, 15 over a limit; expired: True
-    settled again       the same receipt: True
+    at first          ana has 200 of 200 ai-tokens left (0 used, 0 held)
+    75 set aside      ana has 125 of 200 ai-tokens left (0 used, 75 held)
+    settled for 61    ana has 139 of 200 ai-tokens left (61 used, 0 held)
+    30 set aside      ana has 109 of 200 ai-tokens left (61 used, 30 held)
+    settled for 44    ana has 95 of 200 ai-tokens left (105 used, 0 held)
+    90 for a minute   ana has 5 of 200 ai-tokens left (105 used, 90 held)
+    20 are refused    they would fit at 12:01:00
+    a minute later    ana has 95 of 200 ai-tokens left (105 used, 0 held)
+    20 are used       ana has 75 of 200 ai-tokens left (125 used, 0 held)
+    settled for 90    ana has 0 of 200 ai-tokens left (215 used, 0 held)
+    its receipt       event 4: 90 ai-tokens, 15 over a limit; expired: True
+    settled again     the same receipt: True
     every counter is the sum of its events: True
 """
 
@@ -66,11 +66,11 @@ def main() -> None:
         try:
             reserve(20)
         except AccessDenied as denied:
-            tell("another call", denied)
+            tell("20 are refused", f"they would fit at {denied.decision.retry_at:%H:%M:%S}")
         clock.advance(seconds=60)
         tell("a minute later")
         reserve(20).settle()
-        tell("the other call")
+        tell("20 are used")
 
         receipt = call.settle(90)
         tell("settled for 90")

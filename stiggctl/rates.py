@@ -4,8 +4,8 @@ Here: a rate as a plain record, and the price of one event. Not here: which rate
 (holder/known.py), how they are written (definitions/).
 
 What always holds:
-  R1  A price is exact until its one rounding: up, to the currency's next unit, once an event
-      and currency. Rounding each term would charge an event of many terms for its form.
+  PR1  A price is exact until its one rounding: up, to the currency's next unit, once an event
+       and currency. Rounding each term would charge an event of many terms for its form.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,8 @@
 Here: text and datetimes to instants and back. Not here: reading a clock (clocks.py).
 
 What always holds:
-  W1  An instant names its offset: a naive time is refused, never guessed at.
-  W2  What is finer than a microsecond is cut towards the past, so that an instant never falls
+  I1  An instant names its offset: a naive time is refused, never guessed at.
+  I2  What is finer than a microsecond is cut towards the past, so that an instant never falls
       into a window that had not begun.
 """
 

@@ -218,6 +218,16 @@ def test_a_float_is_called_one() -> None:
     assert shown(5) == "5"
 
 
+def test_an_int_too_long_to_be_written_is_told_by_its_size() -> None:
+    assert shown(10**10_000) == "<an int of 33220 bits>"
+    assert shown([10**10_000]) == "[<an int of 33220 bits>]"
+
+
+def test_what_only_bears_the_name_of_a_known_kind_is_told_by_its_name() -> None:
+    """E2: reprlib goes by names, and would ask this for its length."""
+    assert shown(type("dict", (), {})()) == "<dict>"
+
+
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
@@ -294,4 +304,6 @@ def test_the_nearest_name_is_looked_for_within_bounds() -> None:
 
     assert nearest("currency-17", names()) == "currency-17"
     assert nearest("ai-tokens", []) is None
+    assert nearest("usd", ["USD"]) == "USD"
+    assert nearest("USD", ["usd"]) == "usd"
     assert nearest("ai-tokens", ["entirely", "different"]) is None

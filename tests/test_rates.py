@@ -41,7 +41,7 @@ def named(value: object) -> str:
 def test_a_price_is_exact_and_rounded_up_once(
     fixed: Decimal, terms: list[tuple[Decimal, Decimal, int | Decimal]], decimals: int
 ) -> None:
-    """R1."""
+    """PR1."""
     one = rate(fixed, *(Term(f"d{at}", credits_, per) for at, (credits_, per, _) in enumerate(terms)))
     dimensions = {f"d{at}": count for at, (_, _, count) in enumerate(terms)}
     exact = (

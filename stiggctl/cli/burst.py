@@ -4,17 +4,18 @@ Here: the calls, and what is counted of them. Not here: who calls (acme.py), how
 (demo.py).
 
 What always holds:
-  B1  A seed fixes what each thread asks for, one call after the other. Which thread comes first
-      is up to the machine, so how many are admitted differs by a few.
+  DM1  A seed fixes what each thread asks for, one call after the other. Which thread comes first
+       is up to the machine, so how many are admitted differs by a few.
 """
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Event
+from typing import NamedTuple
 
-from stiggctl import AccessDenied, Decision, UsageControl
+from stiggctl import AccessDenied, Decision, Receipt, UsageControl
 from stiggctl.cli.acme import CALLERS, FEATURES, TOKENS
 
 #: More than there are cores, so that commits are shared; with many more the threads wait for each
@@ -22,8 +23,18 @@ from stiggctl.cli.acme import CALLERS, FEATURES, TOKENS
 THREADS = 8
 #: One model call in credits: large enough to reach the limits in a second.
 _AMOUNT_MAX = 24
+#: How many of the calls set aside first: half, for both ways are worth seeing.
+_RESERVED_PART = 0.5
 #: How often the progress is told: often enough to look alive, too seldom to slow the calls.
 _TELL_SECONDS = 0.05
+
+
+class Call(NamedTuple):
+    """One call: what it names, and what it costs."""
+
+    resource_ids: tuple[str, ...]
+    amount: int
+    used: int | None  #: of what is set aside; None: the amount is known before, and consumed
 
 
 class Tally:
@@ -76,8 +87,8 @@ def burst(
     with ThreadPoolExecutor(THREADS, thread_name_prefix="demo") as threads:
         try:
             calling = [
-                threads.submit(_call_until, stop, control, customer_id, random.Random(f"{seed}/{at}"), tally)  # noqa: S311 - a game, no secret
-                for at, tally in enumerate(tallies)
+                threads.submit(_call_until, stop, control, customer_id, calls(seed, thread), tally)
+                for thread, tally in enumerate(tallies)
             ]
             while (passed := time.monotonic() - began) < seconds:
                 if wait(
@@ -100,38 +111,48 @@ def _sum(tallies: list[Tally]) -> Tally:
     return total
 
 
-def _call_until(
-    stop: Event, control: UsageControl, customer_id: str, chance: random.Random, tally: Tally
-) -> None:
-    """Call until told to stop: half the calls know what they cost, half reserve and settle."""
+def calls(seed: int, thread: int) -> Iterator[Call]:
+    """What a thread asks for, one call after the other, without end (DM1)."""
+    chance = random.Random(f"{seed}/{thread}")  # noqa: S311 - a game, and no secret
     weights = [weight for _, weight, _ in CALLERS]
-    while not stop.is_set():
-        caller, _, region = chance.choices(CALLERS, weights)[0]
-        resource_ids = [caller, region, chance.choice(FEATURES)]
+    while True:
+        ((caller, _, region),) = chance.choices(CALLERS, weights)
         amount = chance.randint(1, _AMOUNT_MAX)
-        used = chance.randint(0, amount)
+        used = chance.randint(0, amount) if chance.random() < _RESERVED_PART else None
+        yield Call((caller, region, chance.choice(FEATURES)), amount, used)
+
+
+def _call_until(
+    stop: Event, control: UsageControl, customer_id: str, asked: Iterator[Call], tally: Tally
+) -> None:
+    """Make the calls until told to stop."""
+    while not stop.is_set():
         try:
-            if chance.random() < 0.5:
-                receipt = control.consume(
-                    resource_ids=resource_ids,
-                    credit_currency=TOKENS,
-                    amount=amount,
-                    customer_id=customer_id,
-                    event_name="answer",
-                )
-            else:
-                reservation = control.reserve(
-                    resource_ids=resource_ids,
-                    credit_currency=TOKENS,
-                    amount=amount,
-                    customer_id=customer_id,
-                    event_name="draft",
-                )
-                receipt = reservation.settle(used)
+            receipt = _make(next(asked), control, customer_id)
         except AccessDenied as denied:
             tally.denied += 1
-            if tally.denial is None:  # more of them would be looked at while others call
+            if tally.denial is None:  # to look at more of them would slow the others
                 tally.keep(denied.decision)
         else:
             tally.admitted += 1
             tally.booked += int(receipt.amounts[TOKENS])
+
+
+def _make(call: Call, control: UsageControl, customer_id: str) -> Receipt:
+    """Consume, or reserve and settle; raises AccessDenied."""
+    if call.used is None:
+        return control.consume(
+            resource_ids=call.resource_ids,
+            credit_currency=TOKENS,
+            amount=call.amount,
+            customer_id=customer_id,
+            event_name="answer",
+        )
+    reservation = control.reserve(
+        resource_ids=call.resource_ids,
+        credit_currency=TOKENS,
+        amount=call.amount,
+        customer_id=customer_id,
+        event_name="draft",
+    )
+    return reservation.settle(call.used)

@@ -4,8 +4,8 @@ Here: columns and bars. Not here: how wide text is (letters.py), what a terminal
 (answering.py), where the numbers come from.
 
 What always holds:
-  S1  On a terminal no line is wider than it, whatever the names are.
-  S2  A bar and a percentage say full only of what is full; what is used shows as used.
+  TB1  On a terminal no line is wider than it, whatever the names are.
+  TB2  A bar and a percentage say full only of what is full; what is used shows as used.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ _NEARLY = Fraction(9, 10)
 
 
 def bar(used: int | Decimal, held: int | Decimal, limit: int | Decimal, cells: int, *, blocks: bool) -> str:
-    """A limit as a bar: what is used, what is held, what is left (S2).
+    """A limit as a bar: what is used, what is held, what is left (TB2).
 
     >>> bar(500, 250, 1_000, 8, blocks=True), bar(1, 0, 1_000, 8, blocks=False)
     ('████▒▒░░', '#.......')
@@ -150,7 +150,7 @@ def _numbers(node: TreeNode) -> tuple[str, ...]:
 
 
 def _form(rows: Sequence[_Row], columns: int | None) -> _Form:
-    """The first form whose names are not cut too short (S1)."""
+    """The first form whose names are not cut too short (TB1)."""
     widths = [max(len(row.numbers[at]) for row in rows) for at in range(len(_NUMBERS))]
     widths = [max(width, len(word)) for width, word in zip(widths, _NUMBERS, strict=True)]
     natural = max(width_of(row.guides + row.name + row.mark) for row in rows)

@@ -92,7 +92,7 @@ class Reservation:
         self._ids = ids  #: those that were asked for and are known
         self._told = told
         self._receipt: Receipt | None = None
-        self._units: dict[str, int] | None = None  #: after `extend`
+        self._units: dict[str, int] | None = None  #: after `extend`; changed under the stripe's lock
 
     # ---------------------------------------------------------------- what it is
 
@@ -122,7 +122,7 @@ class Reservation:
 
     def _held(self, sight: Sight) -> int:
         units = self._units
-        return sight[4] if units is None else units.get(sight[0].credit_currency, sight[4])
+        return int(sight[4]) if units is None else units[sight[0].credit_currency]
 
     def __repr__(self) -> str:
         amounts = " and ".join(f"{amount} {name}" for name, amount in self.amounts.items())
@@ -339,11 +339,11 @@ class Reservation:
         self._extended(more)
 
     def _extended(self, more: dict[str, int]) -> None:
-        units: dict[str, int] = {}
-        grown: list[Sight] = []
-        for sight in self._sights:
-            name = sight[0].credit_currency
-            units[name] = self._held(sight) + more.get(name, 0)
-            grown.append((*sight[:4], more.get(name, 0), sight[5]))
+        stripe = self._stripe
+        assert stripe is not None  # it was extended
+        grown = [(*sight[:4], more.get(sight[0].credit_currency, 0), sight[5]) for sight in self._sights]
         self._holder.keeping.keep_more(self._number, grown)
-        self._units = units
+        with stripe.lock:  # of two that extend at once, the later look is the later word
+            hold = stripe.holds.get(self._number)
+            if hold is not None:
+                self._units = hold.units()

@@ -16,6 +16,7 @@ All functions that take a stripe take its lock, unless they say that the caller 
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from stiggctl.answers import Sight
@@ -33,7 +34,7 @@ from stiggctl.decision.cells import (
     note_orphans,
 )
 from stiggctl.decision.paths import Branch, Tail
-from stiggctl.decision.reservations import Held, Hold, add_hold, expire
+from stiggctl.decision.reservations import Held, Hold, expire
 
 #: What is asked for, by currency.
 Wants = Sequence[tuple[Strand, int]]
@@ -96,16 +97,17 @@ def gather(
     """The numbers of a request's path; None where it is not compiled. The caller has the lock."""
     numbers = stripe.numbers
     sights = []
-    for strand, units in wants:
-        place = strand.leaves.get(first)
-        if place is None:
-            return None
-        branch: Branch = numbers[place]  # type: ignore[assignment]
-        tail = branch.tails.get(rest)
-        if tail is None or branch.version != stripe.version or now_us >= tail.valid_until_us:
-            return None
-        width = HEADER if first in tail.ids else branch.width
-        sights.append((tail, tail.gather(numbers), numbers[place : place + width], first, units, place))
+    try:
+        for strand, units in wants:
+            place = strand.leaves[first]
+            branch: Branch = numbers[place]  # type: ignore[assignment]  # the header is no number
+            tail = branch.tails[rest]
+            if branch.version != stripe.version or now_us >= tail.valid_until_us:
+                return None
+            width = HEADER if first in tail.ids else branch.width
+            sights.append((tail, tail.gather(numbers), numbers[place : place + width], first, units, place))
+    except KeyError:
+        return None
     return tuple(sights)
 
 
@@ -119,13 +121,22 @@ def look(
         return gather(stripe, first, rest, wants, now_us)
 
 
-class Taken(NamedTuple):
+class Taken:
     """What came of a take: the numbers, and the hold, or what was held when it did not fit."""
 
-    sights: tuple[Sight, ...]
-    hold: Hold | None
-    holds: tuple[Hold, ...]
-    orphans: Mapping[int, tuple[tuple[int, int], ...]]
+    __slots__ = ("hold", "holds", "orphans", "sights")
+
+    def __init__(
+        self,
+        sights: tuple[Sight, ...],
+        hold: Hold | None,
+        holds: tuple[Hold, ...] = (),
+        orphans: Mapping[int, tuple[tuple[int, int], ...]] = MappingProxyType({}),
+    ) -> None:
+        self.sights = sights
+        self.hold = hold
+        self.holds = holds
+        self.orphans = orphans
 
 
 def take(
@@ -168,9 +179,17 @@ def take_locked(
     for sight in sights:
         if sight[0].refusal is not None or not fits(sight):
             return seen(stripe, sights)
-    hold = Hold(number, now_us, ends_us, tuple([_hold(stripe.numbers, sight) for sight in sights]))
-    add_hold(stripe, hold)
-    return Taken(sights, hold, (), {})
+    numbers = stripe.numbers
+    held = []
+    for sight in sights:
+        places, hard = places_of(sight)
+        units = sight[4]
+        for at in places:
+            numbers[at] -= units
+        held.append((places, units, hard, sight[0].strand))
+    hold = stripe.holds[number] = Hold(number, now_us, ends_us, tuple(held))
+    stripe.next_end_us = min(stripe.next_end_us, ends_us)
+    return Taken(sights, hold)
 
 
 def _shrunk(sight: Sight, minimum: int) -> Sight:
@@ -179,24 +198,19 @@ def _shrunk(sight: Sight, minimum: int) -> Sight:
     return (*sight[:4], fitting, sight[5]) if fitting >= minimum else sight
 
 
-def _hold(numbers: list[int], sight: Sight) -> Held:
-    """Take the amount off every spare of the path. The caller has the lock and has looked."""
-    tail: Tail
-    tail, _, own, _, units, place = sight
-    places, hard = places_of(tail, own, place)
-    for at in places:
-        numbers[at] -= units
-    return places, units, hard, tail.strand
-
-
-def places_of(tail: Tail, own: list[int], place: int) -> tuple[tuple[int, ...], int]:
+def places_of(sight: Sight) -> tuple[tuple[int, ...], int]:
     """Where the cells of a path lie, HARD ones first, and how many those are."""
+    tail: Tail
+    tail, _, own, _, _, place = sight
     if len(own) <= HEADER:
-        return tail.hard_places + tail.soft_places, tail.hard
-    branch: Branch = own[0]  # type: ignore[assignment]
-    own_hard = tuple([place + at for at in branch.spares])
-    own_soft = tuple(range(place + HEADER + WIDTH * len(own_hard), place + branch.width, WIDTH))
-    return tail.hard_places + own_hard + tail.soft_places + own_soft, tail.hard + len(own_hard)
+        return tail.places, tail.hard
+    branch: Branch = own[0]
+    start = place + HEADER
+    if branch.width == HEADER + WIDTH and branch.spares:  # one limit of its own, as nearly all have
+        return (start, *tail.places), tail.hard + 1
+    soft = start + WIDTH * len(branch.spares)
+    own_hard, own_soft = range(start, soft, WIDTH), range(soft, place + branch.width, WIDTH)
+    return (*own_hard, *tail.places, *own_soft), tail.hard + len(own_hard)
 
 
 def grow(stripe: Stripe, number: int, units: Mapping[str, int], now_us: int) -> bool | None:
@@ -247,7 +261,7 @@ def types_of(strand: Strand, ids: Sequence[str]) -> list[str] | None:
             place = strand.leaves.get(one)
             if place is None:
                 return None
-            branch: Branch = stripe.numbers[place]  # type: ignore[assignment]
+            branch: Branch = stripe.numbers[place]  # type: ignore[assignment]  # the header is no number
             if branch.version != stripe.version:
                 return None
             types.append(branch.type_id)
@@ -309,9 +323,7 @@ def seen(stripe: Stripe, sights: tuple[Sight, ...]) -> Taken:
 
 def cells_of(stripe: Stripe, sight: Sight) -> dict[int, int]:
     """cell -> place, of every cell of a path. The caller has the lock."""
-    tail: Tail
-    tail, _, own, _, _, place = sight
-    places, _ = places_of(tail, own, place)
+    places, _ = places_of(sight)
     return {stripe.numbers[at + CELL]: at for at in places}
 
 

@@ -99,12 +99,11 @@ class Tail:
         "gather",
         "hard",
         "hard_cells",
-        "hard_places",
         "ids",
         "labels",
         "members",
+        "places",
         "refusal",
-        "soft_places",
         "strand",
         "valid_until_us",
     )
@@ -127,8 +126,7 @@ class Tail:
         places = [at for at, _, _ in found]
         self.labels = tuple(label for _, _, label in found)
         self.hard = sum(label.hard for label in self.labels)
-        self.hard_places = tuple(places[: self.hard])
-        self.soft_places = tuple(places[self.hard :])
+        self.places = tuple(places)
         self.cells = tuple(cell for _, cell, _ in found)
         self.hard_cells = self.cells[: self.hard]
         self.gather = _gatherer(places)
@@ -148,7 +146,7 @@ class Tail:
         """Every limit of the path, with the numbers that were gathered."""
         _, seen, own, first, units, place = sight
         many = len(self.labels)
-        places = self.hard_places + self.soft_places
+        places = self.places
         raw = [
             self._raw(label, seen[at], seen[many + at], seen[2 * many + at], units, places[at], circumstances)
             for at, label in enumerate(self.labels)

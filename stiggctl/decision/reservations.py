@@ -12,7 +12,16 @@ that application code has (control/reservation.py), the page that mirrors it (ho
 from collections.abc import Mapping
 from typing import Self
 
-from stiggctl.decision.cells import NEVER, Strand, Stripe, end_orphans, give_back_above
+from stiggctl.decision.cells import (
+    ALLOTTED,
+    LIMIT,
+    NEVER,
+    USED,
+    Strand,
+    Stripe,
+    end_orphans,
+    give_back_above,
+)
 
 #: In one currency: the places that hold it (HARD ones first), how much, how many are HARD.
 Held = tuple[tuple[int, ...], int, int, Strand]
@@ -63,11 +72,13 @@ def put_back(stripe: Stripe, hold: Hold) -> None:
     Where usage that nobody admitted has passed the limit meanwhile, the room that it held is
     gone: it is given back, not spent again (C4).
     """
+    numbers = stripe.numbers
     for places, units, hard, _ in hold.held:
         for place in places:
-            stripe.numbers[place] += units
+            numbers[place] += units
         for place in places[:hard]:
-            give_back_above(stripe, place)
+            if numbers[place + USED] + numbers[place + ALLOTTED] > numbers[place + LIMIT]:
+                give_back_above(stripe, place)
 
 
 def release(stripe: Stripe, number: int) -> Hold | None:
@@ -82,7 +93,8 @@ def release(stripe: Stripe, number: int) -> Hold | None:
 def begin_settle(stripe: Stripe, number: int, now_us: int) -> Hold | None:
     """Keep it from ending while its settle is under way; None where it has ended."""
     with stripe.lock:
-        expire(stripe, now_us)
+        if now_us >= stripe.next_end_us:
+            expire(stripe, now_us)
         hold = stripe.holds.get(number)
         if hold is not None:
             stripe.holds[number] = hold.until(NEVER)

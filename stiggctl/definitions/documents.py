@@ -31,7 +31,7 @@ class _Bad(ValueError):
 def text_of(path: Path) -> str:
     """The text of a file. Raises InvalidRequest where it cannot be read, InvalidModel if not UTF-8."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode()
     except OSError as error:
         reason = error.strerror or str(error)
         raise InvalidRequest(where="model", value=path, expected=f"a readable file ({reason})") from error
@@ -60,7 +60,7 @@ def parsed(text: str) -> tuple[object, Twice]:
 
     try:
         document = json.loads(
-            text.removeprefix("\ufeff"),
+            text.removeprefix("\ufeff"),  # some editors begin a file with it
             object_pairs_hook=build,
             parse_float=_number,
             parse_constant=_constant,

@@ -101,7 +101,7 @@ class Asking:
                 holder.trees.load(stripe, [strand for strand, _ in target.wants], target.ids)
                 continue
             if _refusal_of(sights) is not None or all(map(fits, sights)):
-                return self._decision(Taken(sights, None, (), {}), now_us)
+                return self._decision(Taken(sights, None), now_us)
             wish = Wish(Way(stripe, target.ids), target.wants, now_us, number=None)
             holder.exchange.run(wish)
             if wish.taken is not None:

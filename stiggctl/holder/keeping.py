@@ -8,6 +8,7 @@ Not here: what they hold (decision/reservations.py), how a page is made (page.py
 """
 
 from collections.abc import Iterable
+from threading import Lock
 from typing import NamedTuple
 
 from stiggctl.amounts import to_amount
@@ -40,7 +41,8 @@ class Keeping:
 
     def __init__(self, location: str) -> None:
         self._location = location
-        self._kept: dict[int, Kept] = {}  # by reservation number; each touched by its own thread
+        self._lock = Lock()  # guards the one below, and that a slot is cleared once
+        self._kept: dict[int, Kept] = {}  # by reservation number
         self._page: Page | None = None
 
     def use(self, page: Page | None) -> None:
@@ -48,27 +50,42 @@ class Keeping:
         self._page = page
 
     def keep(self, kept: Kept, number: int, sights: Iterable[Sight]) -> None:
-        """Remember a reservation and write it to the page (H3).
+        """Remember a reservation and write it to the page (KP1).
 
         Raises LedgerUnavailable where there is no room for it; then nothing is remembered.
         """
-        self._kept[number] = kept._replace(slots=self._mirror(number, kept.ends_us, sights))
+        slots = self._mirror(number, kept.ends_us, sights)
+        with self._lock:
+            self._kept[number] = kept._replace(slots=slots)
+        if number not in kept.stripe.holds:  # it ended before it was kept, after a long pause
+            self.drop([number])
 
     def keep_more(self, number: int, sights: Iterable[Sight]) -> None:
         """It was extended: what it holds more, to the page."""
         kept = self._kept.get(number)
-        if kept is not None:
-            slots = self._mirror(number, kept.ends_us, sights)
-            self._kept[number] = kept._replace(slots=kept.slots + slots)
+        if kept is None:
+            return
+        slots = self._mirror(number, kept.ends_us, sights)
+        with self._lock:
+            kept = self._kept.get(number)
+            if kept is not None:
+                self._kept[number] = kept._replace(slots=kept.slots + slots)
+        if kept is None:
+            self._clear(slots)  # it ended meanwhile
 
     def drop(self, numbers: Iterable[int]) -> None:
         """Clear what has ended from the page, and forget it."""
         for number in numbers:
-            kept = self._kept.pop(number, None)
-            page = self._page
-            if kept is not None and page is not None:
-                for slot in kept.slots:
-                    page.clear(slot)
+            with self._lock:
+                kept = self._kept.pop(number, None)
+            if kept is not None:
+                self._clear(kept.slots)
+
+    def _clear(self, slots: Iterable[int]) -> None:
+        page = self._page
+        if page is not None:
+            for slot in slots:
+                page.clear(slot)
 
     def _mirror(self, number: int, ends_us: int, sights: Iterable[Sight]) -> tuple[int, ...]:
         page = self._page

@@ -148,8 +148,8 @@ class Order:
         members: set[int] = set()
         for charge, sight in zip(self.charges, sights, strict=True):
             tail: Tail
-            tail, _, own, _, _, place = sight
-            places, hard = places_of(tail, own, place)
+            tail, _, own, _, _, _ = sight
+            places, hard = places_of(sight)
             held: dict[int, int] = {}
             for held_places, units, _, strand in () if hold is None else hold.held:
                 if strand is charge.strand:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, Stripe
 from stiggctl.decision.decide import Taken, Wants, grow_locked, places_of, seen, take_locked
-from stiggctl.decision.paths import Tail
 from stiggctl.holder.ways import Way
 from stiggctl.ledger.records import Ask, AskCell
 
@@ -58,7 +57,8 @@ class Wish:
             refused = any(sight[0].refusal is not None for sight in sights)
             grown = not refused and grow_locked(stripe, self.number, more, self.now_us)
             hold = stripe.holds.get(self.number) if grown else None
-            self.taken = seen(stripe, tuple(sights))._replace(hold=hold)
+            met = seen(stripe, tuple(sights))
+            self.taken = met if hold is None else Taken(met.sights, hold)
         else:
             self.taken = take_locked(
                 stripe,
@@ -79,11 +79,9 @@ class Wish:
         numbers = self.stripe.numbers
         cells = []
         for sight in sights:
-            tail: Tail
-            tail, _, own, _, units, place = sight
-            amount = units if self.number is not None else 0
+            amount = sight[4] if self.number is not None else 0
             least = amount if self.minimum is None else min(amount, self.minimum)
-            places, hard = places_of(tail, own, place)
+            places, hard = places_of(sight)
             for at in places[:hard]:
                 spare = numbers[at] - promised.get(at, 0)
                 promised[at] = promised.get(at, 0) + amount

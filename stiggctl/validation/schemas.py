@@ -162,7 +162,7 @@ def standing_resources_still_fit(whole: Whole) -> Iterator[Found]:
                     "resource_types",
                     place,
                     name,
-                    Found("resource_types", place, ("properties",), value, fits),
+                    Found("resource_types", place, ("properties", name), value, fits),
                 )
         parent = None if node.parent_id is None else whole.nodes.get((node.customer_id, node.parent_id))
         stands_in = parent.type_id if parent is not None else parent_type_id

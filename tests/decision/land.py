@@ -59,13 +59,15 @@ class Land:
     cells: dict[int, Cell] = field(default_factory=dict)
     refusals: dict[str, Refusal] = field(default_factory=dict)
     refuse_unlimited: bool = False
-    number: int = 0
+    number: int = 0  #: of the last take
+    last_cell: int = 100
 
     def limit(
         self, resource: str, limit: int, *, currency: str = "t", granted: int | None = None, **facts: object
     ) -> Cell:
         """A new limit; all of it granted, unless said otherwise."""
-        cell = Cell(len(self.cells) + 101, resource, currency, limit, **facts)  # type: ignore[arg-type]  # facts of a Cell
+        self.last_cell += 1
+        cell = Cell(self.last_cell, resource, currency, limit, **facts)  # type: ignore[arg-type]  # facts of a Cell
         cell.granted = (max(0, cell.free) if granted is None else granted) if cell.hard else 0
         self.cells[cell.cell] = cell
         return cell
@@ -107,10 +109,11 @@ class Land:
         )
 
     def compile(self, ids: Sequence[str], *currencies: str) -> None:
+        strands = {currency: self.strand(currency) for currency in currencies or ("t",)}
         with self.stripe.lock:
-            for currency in currencies or ("t",):
+            for currency, strand in strands.items():
                 compile_path(
-                    self.strand(currency),
+                    strand,
                     [self.node(one, currency) for one in ids],
                     version=self.stripe.version,
                     refuse_unlimited=self.refuse_unlimited,

@@ -129,8 +129,7 @@ class Decisions(RuleBasedStateMachine):
 
     @rule(ids=REQUESTS, units=st.integers(-6, 25))
     def report(self, ids: list[str], units: int) -> None:
-        tail, _, own, _, _, place = self.land.look(ids, now=self.now)
-        self.book(*places_of(tail, own, place), units, None)
+        self.book(*places_of(self.land.look(ids, now=self.now)), units, None)
 
     @rule(number=consumes(holds), units=st.integers(0, 25))
     def settle(self, number: int, units: int) -> None:
@@ -142,10 +141,10 @@ class Decisions(RuleBasedStateMachine):
         if known is None:
             return
         nodes = [land.node(one) for one in sorted(known[2], key=lambda one: (one not in land.parents, one))]
+        strand, version = land.strand(), land.stripe.version
         with land.stripe.lock:
-            version = land.stripe.version
-            tail = tail_of_members(land.strand(), nodes, version=version, customer_refusal=None)
-        self.book(*places_of(tail, [], 0), units, number)
+            tail = tail_of_members(strand, nodes, version=version, customer_refusal=None)
+        self.book(*places_of((tail, (), [], "", units, 0)), units, number)
 
     @rule(number=holds)
     def fail_to_settle(self, number: int) -> None:
@@ -258,4 +257,4 @@ class Decisions(RuleBasedStateMachine):
 
 
 TestDecisions = Decisions.TestCase
-TestDecisions.settings = settings(max_examples=150, stateful_step_count=40)
+TestDecisions.settings = settings(stateful_step_count=40, max_examples=2 * settings().max_examples)

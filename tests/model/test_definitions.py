@@ -151,6 +151,14 @@ def test_json_numbers_are_exact() -> None:
     assert read(text).allocations[0].limit == Decimal(digits)
 
 
+@pytest.mark.parametrize(
+    "number", [10**38, -(10**38), Decimal("1e39"), Decimal("1e-39"), Decimal("1." + "3" * 38)]
+)
+def test_a_property_is_no_number_of_many_digits(number: Any) -> None:
+    entry = {"id": "a", "resourceTypeId": "t", "properties": {"x": number, "y": Decimal("1e38"), "z": 10**37}}
+    assert problems({"resources": [entry]}) == {"resources[0].properties.x": "a number of at most 38 digits"}
+
+
 @pytest.mark.parametrize("limit", [0.1, 5.0, True, None, [], float("nan"), b"5"])
 def test_no_float_or_bool_is_an_amount(limit: Any) -> None:
     (expected,) = problems(allocation(limit=limit)).values()
@@ -234,6 +242,8 @@ def test_a_template_lacks_no_resource() -> None:
         "allocations[0].resourceTypeId",
         "allocations[0].where",
     }
+    del template["resourceTypeId"]
+    assert problems({"allocations": [template]}).keys() == {"allocations[0].where"}
 
 
 def test_an_unknown_key_is_named_with_the_nearest_known_one() -> None:
@@ -382,6 +392,7 @@ def test_a_number_is_written_as_one_and_read_back() -> None:
     model = read({"resources": [entry]})
     text = model.model_dump_json()
     assert '"x":0.1,' in text
+    assert json_text([Decimal("-0.0"), Decimal("-0"), Decimal("1E+2")]) == "[0,0,100]"
     assert read(text) == model
 
 

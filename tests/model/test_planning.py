@@ -26,7 +26,7 @@ ACME: dict[str, Any] = {
     "customers": [{"id": "c", "name": "Acme"}],
     "creditCurrencies": [{"id": "usd", "decimals": 9}],
     "resourceTypes": [
-        {"id": "org"},
+        {"id": "org", "properties": {"city": {"type": "STRING"}, "area": {"type": "STRING"}}},
         {"id": "team", "parentResourceTypeId": "org", "properties": {"seats": {"type": "NUMBER"}}},
         {
             "id": "user",
@@ -42,7 +42,7 @@ ACME: dict[str, Any] = {
             "properties": {"tier": "A"},
         },
         {"id": "growth", "resourceTypeId": "team", "parentResourceId": "acme", "properties": {"seats": 3}},
-        {"id": "acme", "resourceTypeId": "org"},
+        {"id": "acme", "resourceTypeId": "org", "properties": {"city": "Delft", "area": "NL"}},
         {
             "id": "user-02",
             "resourceTypeId": "user",
@@ -126,6 +126,7 @@ def test_equal_entries_are_equal_however_they_are_written(written: Desk) -> None
     model["allocations"][1]["limit"] = Decimal("0.020")
     model["rates"][1]["terms"][0] = {"dimension": "n", "credits": Decimal("0.5"), "per": "1e3"}
     model["resources"][1]["properties"] = {"seats": Decimal("3.0")}
+    model["resources"][2]["properties"] = {"area": "NL", "city": "Delft"}
     model["resources"].reverse()
     assert not written.apply(model)
     assert not written.apply(json.dumps(acme()))
@@ -139,6 +140,18 @@ def test_the_export_changes_nothing_and_makes_the_same_elsewhere(written: Desk) 
     other = Desk(FakeLedger())
     other.apply(model)
     assert other.export() == model
+
+
+def test_the_export_is_in_one_order_whoever_came_first(desk: Desk) -> None:
+    node = {"resourceTypeId": "node", "customerId": "c"}
+    for resource_id, parent_id in (("z", None), ("a", "z"), ("m", None), ("b", "m")):
+        one = {**node, "id": resource_id, "parentResourceId": parent_id}
+        limit = {"resourceId": resource_id, "customerId": "c", "creditCurrency": resource_id, "limit": 1}
+        desk.apply({"resourceTypes": [{"id": "node"}], "resources": [one], "allocations": [limit]})
+    model = desk.export()
+    assert [one.id for one in model.resources] == ["m", "z", "a", "b"]
+    assert [one.resource_id for one in model.allocations] == ["m", "z", "a", "b"]
+    assert [one.id for one in model.credit_currencies] == ["a", "b", "m", "z"]
 
 
 def test_the_export_says_what_was_written(written: Desk) -> None:
@@ -185,8 +198,12 @@ def test_an_allocations_id_is_its_key(written: Desk) -> None:
     caps = [one for one in written.export().allocations if one.id == "cap"]
     assert [(one.resource_id, one.credit_currency, one.limit) for one in caps] == [("growth", "usd", 7)]
     assert not written.apply({"allocations": [moved]})
+    moved["resourceId"] = "user-01"
+    assert written.apply({"allocations": [moved]}).changed == ("allocation cap of c",)
+    moved["resourceId"] = "growth"
+    written.apply({"allocations": [moved]})
     line = written.audit()[-1]
-    assert json.loads(line.before or "")["resourceId"] == "acme"
+    assert json.loads(line.before or "")["resourceId"] == "user-01"
     assert json.loads(line.after or "")["resourceId"] == "growth"
 
 
@@ -303,16 +320,30 @@ def test_a_type_that_changes_fits_what_stands(written: Desk) -> None:
     narrower = entry("resourceTypes", 2)
     narrower["properties"]["tier"]["values"] = ["A"]
     assert problems(written, {"resourceTypes": [narrower]}) == {
-        "resourceTypes[0].properties": (
+        "resourceTypes[0].properties.tier": (
             "what fits the resources there are: tier of 'user-02' of 'c' would have to be one of 'A'"
         )
     }
     with_both = {"resourceTypes": [narrower], "resources": [entry("resources", 3, properties={"tier": "A"})]}
     assert written.apply(with_both).changed == ("resource type user", "resource user-02 of c")
-    elsewhere = entry("resourceTypes", 1, parentResourceTypeId="user")
-    assert problems(written, {"resourceTypes": [elsewhere]}).keys() == {
-        "resourceTypes[0].parentResourceTypeId"
+    elsewhere = [entry("resourceTypes", 1, parentResourceTypeId="dept"), {"id": "dept"}]
+    assert problems(written, {"resourceTypes": elsewhere}) == {
+        "resourceTypes[0].parentResourceTypeId": (
+            "what fits the resources there are: 'growth' of 'c' stands in a 'org'"
+        )
     }
+    stricter = entry("resourceTypes", 1)
+    stricter["properties"]["seats"]["required"] = True
+    assert written.apply({"resourceTypes": [stricter]}).changed  # growth has seats
+    stricter["properties"]["new"] = {"type": "STRING", "required": True}
+    assert problems(written, {"resourceTypes": [stricter]}).keys() == {"resourceTypes[0].properties.new"}
+    looser = {
+        "resources": [entry("resources", 1, properties={})],
+        "resourceTypes": [entry("resourceTypes", 1)],
+    }
+    assert written.apply(looser).changed
+    del stricter["properties"]["new"]
+    assert problems(written, {"resourceTypes": [stricter]}).keys() == {"resourceTypes[0].properties.seats"}
 
 
 def test_a_looser_type_reads_no_resources() -> None:
@@ -357,9 +388,11 @@ def test_a_resource_that_gets_another_type_fits_what_is_below_it(written: Desk) 
 
 def test_a_customers_own_type_takes_over_its_resources(written: Desk) -> None:
     written.apply({"resources": [entry("resources", 2, customerId="d", id="other")]})
-    strict = {"id": "org", "customerId": "c", "properties": {"vat": {"type": "STRING", "required": True}}}
-    assert problems(written, {"resourceTypes": [strict]}).keys() == {"resourceTypes[0].properties"}
-    loose = {"id": "org", "customerId": "c", "properties": {"vat": {"type": "STRING"}}}
+    strict = entry("resourceTypes", 0, customerId="c")
+    strict["properties"]["vat"] = {"type": "STRING", "required": True}
+    assert problems(written, {"resourceTypes": [strict]}).keys() == {"resourceTypes[0].properties.vat"}
+    loose = deepcopy(strict)
+    loose["properties"]["vat"]["required"] = False
     assert written.apply({"resourceTypes": [loose]}).created == ("resource type org of c",)
     assert not written.apply(written.export())
     with written.ledger.reader() as reader:
@@ -367,6 +400,16 @@ def test_a_customers_own_type_takes_over_its_resources(written: Desk) -> None:
     assert owners[written.resource("acme").type] == "c"
     assert owners[written.resource("other", "d").type] is None
     written.apply({"resources": [entry("resources", 2, properties={"vat": "1"})]})
+
+
+def test_a_resource_that_is_named_beside_its_customers_new_type_is_as_it_is_named(written: Desk) -> None:
+    own = [entry("resourceTypes", 0, customerId="c"), {**entry("resourceTypes", 1), "customerId": "c"}]
+    named = [entry("resources", 2, name="Acme"), entry("resources", 1)]
+    written.apply({"resourceTypes": own, "resources": named})
+    with written.ledger.reader() as reader:
+        owners = {row.id: row.customer_id for row in reader.types()}
+    assert {owners[written.resource(each).type] for each in ("acme", "growth")} == {"c"}
+    assert written.resource("acme").name == "Acme"
 
 
 # ------------------------------------------------------------------ versions, audit

@@ -393,7 +393,7 @@ def test_a_changed_type_still_fits_what_stands() -> None:
     model = {"resourceTypes": [{"id": "user", "properties": {"tier": {"type": "ENUM", "values": ["A"]}}}]}
     assert problems(model, Known(standing=[standing({"tier": "A"}), standing({})])) == {}
     assert problems(model, Known(standing=[standing({"tier": "B"}), standing({"tier": "C"})])) == {
-        "resourceTypes[0].properties": (
+        "resourceTypes[0].properties.tier": (
             "what fits the resources there are: tier of 'old' of 'c' would have to be one of 'A' (and 1 more)"
         )
     }
@@ -559,6 +559,41 @@ def test_the_other_fields_of_a_wrong_entry_are_looked_at_too() -> None:  # WM4
         "allocations[0].resourceId",
         "allocations[0].limit",
         "allocations[0].enforcementType",
+    }
+
+
+def test_a_field_that_could_not_be_read_is_told_once() -> None:
+    types = [{"id": "t", "properties": {"tier": {"type": "STRING", "required": True}}}]
+    assert problems(resources({"id": "a", "properties": {"tier": 0.5}}, resourceTypes=types)) == {
+        "resources[0].properties.tier": 'an int or a Decimal; a float is not exact: write Decimal("0.5")'
+    }
+
+
+def test_what_stands_on_a_list_that_could_not_be_read_is_not_told() -> None:
+    model = resources({"id": "a"}, resourceTypes={}, creditCurrencies=5)
+    model["rates"] = [{"eventName": "e", "creditCurrency": "x"}]
+    assert problems(model) == {"resourceTypes": "a list", "creditCurrencies": "a list"}
+    model = allocations({})
+    model["resources"] = None
+    assert problems(model) == {"resources": "a list"}
+
+
+def test_a_path_spells_each_key_as_it_was_written() -> None:
+    entry = {"id": "a", "resource_type_id": "t", "customer_id": "c", "parentResourceId": "nobody"}
+    model = {"resourceTypes": [{"id": "t"}], "resources": [entry]}
+    assert problems(model).keys() == {"resources[0].parentResourceId"}
+    entry["parent_resource_id"] = entry.pop("parentResourceId")
+    assert problems(model).keys() == {"resources[0].parent_resource_id"}
+
+
+def test_a_limit_on_what_two_customers_have_says_whose() -> None:
+    model = resources(
+        {"id": "a"},
+        {"id": "a", "customerId": "d"},
+        allocations=[{"resourceId": "a", "creditCurrency": "x", "limit": 1}],
+    )
+    assert problems(model) == {
+        "allocations[0].customerId": "one of the customers that the model names: 'c', 'd'"
     }
 
 

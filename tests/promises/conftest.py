@@ -1,5 +1,6 @@
 """What the promises are shown on: a file ledger, a clock moved by hand, the article's model."""
 
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,3 +86,12 @@ def say(face: Face, control: UsageControl) -> Say:
 def ask() -> dict[str, Any]:
     """What the article's request names."""
     return {"resource_ids": ["user-01", "emea", "engineering"], "credit_currency": TOKENS}
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Threads take turns every few bytecodes, not every five milliseconds: races show."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)

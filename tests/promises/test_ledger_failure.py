@@ -147,6 +147,33 @@ def test_a_lock_that_is_gone_in_time_is_only_a_wait(warm: UsageControl, face: Fa
 
 
 @closed
+def test_a_hold_does_not_end_while_its_settle_waits(
+    ledger_path: str, clock: ManualClock, policy: str
+) -> None:
+    with UsageControl(ledger_path, clock=clock, on_ledger_failure=policy) as control:
+        control.apply(flat({"a": 100}))
+        reservation = control.reserve(**ASK, amount=100, ttl_seconds=60)
+        other = sqlite3.connect(ledger_path, isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+
+        def late() -> object:
+            time.sleep(0.1)  # the settle waits for the ledger by now
+            clock.advance(seconds=61)
+            return control.reserve(**ASK, amount=100)
+
+        def let_go() -> None:
+            time.sleep(0.5)
+            other.execute("ROLLBACK")
+
+        receipt: Any
+        receipt, answer, _ = at_once([lambda: reservation.settle(100), late, let_go])
+        other.close()
+        assert (receipt.charged, receipt.expired, receipt.overage) == (100, False, 0)
+        assert isinstance(answer, AccessDenied)
+        assert numbers(control, "a") == {"a": (100, 0, 0)}
+
+
+@closed
 def test_a_clock_that_stands_still_does_not_make_a_wait_endless(
     ledger_path: str, clock: ManualClock, locked: Lock, policy: str
 ) -> None:

@@ -1,7 +1,9 @@
 """Exactness under threads: never over, and nothing that fits is refused."""
 
 import random
+import sys
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from stiggctl import AccessDenied, UsageControl
 
 from .saying import TOKENS, at_once, event_ids, flat, numbers
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 THREADS = 64
 LEVELS = 5
@@ -147,6 +151,36 @@ def test_exactly_one_of_two_that_fit_only_one_by_one(control: UsageControl) -> N
         ask: dict[str, Any] = {"resource_ids": [f"a{round_}"], "credit_currency": TOKENS}
         answers = at_once([lambda ask=ask: control.reserve(**ask, amount=6)] * 2)
         assert sum(isinstance(answer, AccessDenied) for answer in answers) == 1
+
+
+def step_by_step(frame: object, event: str, given: object) -> None:
+    """As a profile function: lets another thread go on at every call and every return."""
+    time.sleep(0)
+
+
+def test_of_threads_that_race_for_one_unit_in_memory_exactly_one_has_it(control: UsageControl) -> None:
+    names = [f"a{place}" for place in range(20)]
+    control.apply(flat(dict.fromkeys(names, 1)))
+    for name in names:  # drawn now: what follows needs no ledger
+        control.reserve(resource_ids=[name], credit_currency=TOKENS, amount=1).release()
+    together = threading.Barrier(3)
+
+    def work() -> list[str]:
+        had = []
+        for name in names:
+            together.wait()
+            sys.setprofile(step_by_step)
+            try:
+                control.reserve(resource_ids=[name], credit_currency=TOKENS, amount=1)
+            except AccessDenied:
+                continue
+            finally:
+                sys.setprofile(None)
+            had.append(name)
+        return had
+
+    told: Any = at_once([work] * 3)
+    assert sorted(name for had in told for name in had) == sorted(names)
 
 
 def test_the_last_credits_go_to_someone(control: UsageControl) -> None:

@@ -14,6 +14,8 @@ from stiggctl.testing import ManualClock
 
 from .saying import TOKENS, at_once, event_ids, flat, numbers
 
+pytestmark = pytest.mark.usefixtures("impatient")
+
 ASK: dict[str, Any] = {"resource_ids": ["a"], "credit_currency": TOKENS}
 
 

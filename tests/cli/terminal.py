@@ -1,0 +1,59 @@
+"""A terminal of a chosen width, and what can be seen on it in the end."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from typing import NamedTuple
+
+from stiggctl.cli.letters import width_of
+
+from .conftest import ROOT, unpainted
+
+
+class Line(NamedTuple):
+    """One line as it stands in the end."""
+
+    text: str
+    columns: int
+
+
+def on_a_terminal(columns: int, *words: str, **environment: str) -> str:
+    """What a verb writes to a terminal of that width; it must end well."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "stiggctl.cli", *words],
+        env={**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm", "PYTHONUTF8": "1", **environment},
+        stdout=theirs,
+        stderr=theirs,
+        stdin=theirs,
+    )
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            part = os.read(ours, 65_536)
+        except OSError:  # so a terminal says on Linux that nobody writes any more
+            break
+        if not part:
+            break
+        written += part
+    os.close(ours)
+    assert running.wait(timeout=60) == 0
+    return written.decode()
+
+
+def shown(written: str) -> list[Line]:
+    """The lines, each as it was written over last."""
+    lines = []
+    for line in written.replace("\r\n", "\n").split("\n"):
+        for state in line.split("\r"):
+            text = unpainted(state.removesuffix("\x1b[K"))
+            assert "\x1b" not in text
+            lines.append(Line(text, width_of(text)))
+    return lines
