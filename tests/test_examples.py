@@ -11,10 +11,10 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
-def run(script: str | Path, directory: Path) -> str:
+def run(script: str | Path, directory: Path, *how: str) -> str:
     """What a script prints, run from another directory; it must end well and say nothing on stderr."""
     ran = subprocess.run(
-        [sys.executable, "-X", "dev", script] if isinstance(script, Path) else [sys.executable, "-c", script],
+        [sys.executable, "-W", "default::ResourceWarning", *how, script],
         cwd=directory,
         env={"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
@@ -50,4 +50,4 @@ def test_readmes_block_prints_what_stands_below_it(tmp_path: Path) -> None:
     (shown,) = re.findall(r"```python\n(.*?)```.*?```text\n(.*?)```", readme, re.DOTALL)
     block, promised = shown
     assert len(block.splitlines()) < 15
-    assert run(block, tmp_path) == promised
+    assert run(block, tmp_path, "-c") == promised

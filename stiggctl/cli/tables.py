@@ -106,9 +106,9 @@ _FORMS: tuple[tuple[tuple[int, ...], bool, bool], ...] = (
 def trees(roots: Sequence[TreeNode], screen: Screen) -> list[str]:
     """Trees of one currency, one below the other in the same columns, with headings and a legend."""
     rows = [row for root in roots for row in _rows(root, blocks=screen.blocks)]
-    form = _form(rows, screen.columns)
-    currency = cut(printable(roots[0].credit_currency), form.name, ellipsis=screen.ellipsis)
-    headings = [padded(currency, form.name)]
+    currency = printable(roots[0].credit_currency)
+    form = _form(rows, currency, screen.columns)
+    headings = [padded(cut(currency, form.name, ellipsis=screen.ellipsis), form.name)]
     headings += [_NUMBERS[at].rjust(width) for at, width in form.numbers.items()]
     lines = [screen.paint(_GAP.join(headings).rstrip(), dim=True)]
     lines += [_line(row, form, screen) for row in rows]
@@ -149,11 +149,11 @@ def _numbers(node: TreeNode) -> tuple[str, ...]:
     return tuple("" if amount is None else f"{amount:,}" for amount in amounts)
 
 
-def _form(rows: Sequence[_Row], columns: int | None) -> _Form:
+def _form(rows: Sequence[_Row], heading: str, columns: int | None) -> _Form:
     """The first form whose names are not cut too short (TB1)."""
     widths = [max(len(row.numbers[at]) for row in rows) for at in range(len(_NUMBERS))]
     widths = [max(width, len(word)) for width, word in zip(widths, _NUMBERS, strict=True)]
-    natural = max(width_of(row.guides + row.name + row.mark) for row in rows)
+    natural = max(map(width_of, [heading, *(row.guides + row.name + row.mark for row in rows)]))
     numbers, has_bar, has_percent = _FORMS[0]
     if columns is None:
         return _Form(natural, dict(enumerate(widths)), _BAR_MAX, has_percent)

@@ -58,8 +58,8 @@ def fits(sight: Sight) -> bool:
     tail, seen, own, _, units, _ = sight
     if units == 0:
         return not _passed(sight)
-    for spare in seen[: tail.hard]:
-        if spare < units:
+    for at in tail.hard_ones:
+        if seen[at] < units:
             return False
     if len(own) > HEADER:
         for at in own[0].spares:
@@ -95,20 +95,20 @@ def gather(
     stripe: Stripe, first: str, rest: tuple[str, ...], wants: Wants, now_us: int
 ) -> tuple[Sight, ...] | None:
     """The numbers of a request's path; None where it is not compiled. The caller has the lock."""
-    numbers = stripe.numbers
-    sights = []
+    numbers, version = stripe.numbers, stripe.version
+    sights: tuple[Sight, ...] = ()
     try:
         for strand, units in wants:
             place = strand.leaves[first]
             branch: Branch = numbers[place]  # type: ignore[assignment]  # the header is no number
             tail = branch.tails[rest]
-            if branch.version != stripe.version or now_us >= tail.valid_until_us:
+            if branch.version != version or now_us >= tail.valid_until_us:
                 return None
-            width = HEADER if first in tail.ids else branch.width
-            sights.append((tail, tail.gather(numbers), numbers[place : place + width], first, units, place))
+            end = place + (HEADER if first in tail.ids else branch.width)
+            sights += ((tail, tail.gather(numbers), numbers[place:end], first, units, place),)
     except KeyError:
         return None
-    return tuple(sights)
+    return sights
 
 
 def look(

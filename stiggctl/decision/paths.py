@@ -99,6 +99,7 @@ class Tail:
         "gather",
         "hard",
         "hard_cells",
+        "hard_ones",
         "ids",
         "labels",
         "members",
@@ -126,6 +127,7 @@ class Tail:
         places = [at for at, _, _ in found]
         self.labels = tuple(label for _, _, label in found)
         self.hard = sum(label.hard for label in self.labels)
+        self.hard_ones = range(self.hard)
         self.places = tuple(places)
         self.cells = tuple(cell for _, cell, _ in found)
         self.hard_cells = self.cells[: self.hard]

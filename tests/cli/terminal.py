@@ -15,7 +15,7 @@ from .conftest import ROOT, unpainted
 
 
 class Line(NamedTuple):
-    """One line as it stands in the end."""
+    """One line as it stood for a while."""
 
     text: str
     columns: int
@@ -48,12 +48,14 @@ def on_a_terminal(columns: int, *words: str, **environment: str) -> str:
     return written.decode()
 
 
-def shown(written: str) -> list[Line]:
-    """The lines, each as it was written over last."""
-    lines = []
-    for line in written.replace("\r\n", "\n").split("\n"):
-        for state in line.split("\r"):
-            text = unpainted(state.removesuffix("\x1b[K"))
-            assert "\x1b" not in text
-            lines.append(Line(text, width_of(text)))
-    return lines
+def shown(written: str) -> list[list[Line]]:
+    """The lines, each with all that was written over in it, the last at the end."""
+    return [
+        [_line(state) for state in line.split("\r")] for line in written.replace("\r\n", "\n").split("\n")
+    ]
+
+
+def _line(state: str) -> Line:
+    text = unpainted(state.removesuffix("\x1b[K"))
+    assert "\x1b" not in text
+    return Line(text, width_of(text))

@@ -1,6 +1,8 @@
 """The command as a whole: what its exit codes say, and where it says what."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -11,7 +13,7 @@ from stiggctl.cli import main
 from stiggctl.cli.answering import in_words, one_line, verified
 from stiggctl.ledger.records import Difference
 
-from .conftest import Run, RunReally
+from .conftest import OURS, ROOT, Run, RunReally
 
 
 def test_help_names_every_verb_and_exit_code(run: Run) -> None:
@@ -92,13 +94,10 @@ def test_names_that_the_output_cannot_write_are_no_error(run_really: RunReally) 
     assert "`-user-" in done.stdout  # and its lines are drawn with what it has
 
 
-def test_who_reads_half_of_it_gets_no_traceback(run_really: RunReally, tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
+def test_who_reads_half_of_it_gets_no_traceback() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "stiggctl.cli", "demo", "--seconds", "0.1"],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
@@ -110,15 +109,9 @@ def test_who_reads_half_of_it_gets_no_traceback(run_really: RunReally, tmp_path:
         assert "Traceback" not in running.stderr.read()
 
 
-def test_a_remedy_in_words_says_what_to_do(opened, tmp_path: Path) -> None:  # noqa: F811
+def test_a_remedy_in_words_says_what_to_do(opened) -> None:
     control: UsageControl = opened(":memory:")
-    control.apply(
-        {
-            "resourceTypes": [{"id": "user"}],
-            "resources": [{"id": "ana", "resourceTypeId": "user", "customerId": "ours"}],
-            "allocations": [{"resourceId": "ana", "creditCurrency": "ai-tokens", "limit": 100}],
-        }
-    )
+    control.apply(OURS)
     ask = {"resource_ids": ["ana"], "credit_currency": "ai-tokens"}
     held = control.reserve(**ask, amount=90)
     assert in_words(control.check(**ask, requested_usage=20).remedy) == "ask for at most 10"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from stiggctl import Difference, UsageControl
-from stiggctl.cli import demo as demos
 from stiggctl.cli.acme import TOKENS
+from stiggctl.cli.demo import _limits_in_words
 
 from .conftest import OURS, ROOT, Run
 from .terminal import on_a_terminal, shown
@@ -147,9 +147,9 @@ def test_a_hard_limit_that_was_passed_would_be_told(opened) -> None:
     control: UsageControl = opened(":memory:")
     control.apply(OURS)
     control.report(customer_id="ours", resource_ids=["ana"], credit_currency=TOKENS, amount=101)
-    assert demos._limits_in_words([control.tree("ana", TOKENS)]) == "passed: ana"
+    assert _limits_in_words([control.tree("ana", TOKENS)]) == "passed: ana"
     control.set_allocation(resource_id="ana", credit_currency=TOKENS, limit=100, enforcement_type="SOFT")
-    assert demos._limits_in_words([control.tree("ana", TOKENS)]) == (
+    assert _limits_in_words([control.tree("ana", TOKENS)]) == (
         "no HARD limit was passed; ana is SOFT and 1 over"
     )
 
@@ -160,13 +160,14 @@ def test_on_a_terminal_it_fits_whatever_its_width_is(columns: int) -> None:
     written = on_a_terminal(columns, "demo", "--seconds", "0.3")
     assert "\x1b[" in written
     for line in shown(written):
-        assert line.columns <= columns, line
+        for state in line:
+            assert state.columns <= columns, state
 
 
 def test_on_a_terminal_one_line_tells_how_far_it_is_and_goes_in_the_end() -> None:
     written = on_a_terminal(100, "demo", "--seconds", "0.6")
     assert len(re.findall(r"\r[█▒░]{16}  org-acme  0\.\d s  [\d,]+ calls, ", written)) > 3
-    assert not [line for line in shown(written) if " s  " in line.text]
+    assert not [line for line in shown(written) if " s  " in line[-1].text]
 
 
 def test_no_colour_where_none_is_wanted() -> None:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from stiggctl import UsageControl
+from stiggctl import LedgerUnavailable, UsageControl
 from stiggctl.cli import examining
 
 from .conftest import OURS, ROOT, Run
 
 HOLDING = """
 import sys, time
-from stiggctl import UsageControl
+from stiggctl import LedgerUnavailable, UsageControl
 control = UsageControl(sys.argv[1])
 reservation = control.reserve(resource_ids=["ana"], credit_currency="ai-tokens", amount=40)
 print("holds", flush=True)
@@ -128,8 +128,6 @@ def test_who_has_it_is_named_and_what_it_held_is_told_after_its_death(run: Run, 
 def test_a_process_that_cannot_be_looked_at_is_neither_alive_nor_dead(
     run: Run, ours: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stiggctl import LedgerUnavailable
-
     def refused(*_: object) -> bool:
         raise LedgerUnavailable(
             location="x", reason="its files are out of reach", remedy="let this user read them"

@@ -13,7 +13,7 @@ from stiggctl.cli.letters import cut, padded, printable, width_of, wrapped
         ("", 0),
         ("user-01", 7),
         ("渡辺", 4),
-        ("ｆｕｌｌ", 8),
+        ("\N{FULLWIDTH LATIN CAPITAL LETTER A}", 2),
         ("한국", 4),
         ("e\N{COMBINING ACUTE ACCENT}", 1),
         ("😀", 2),

@@ -91,10 +91,10 @@ FAMILY = node(
 )
 
 
-def test_a_tree_reads_as_one(self: None = None) -> None:
+def test_a_tree_reads_as_one() -> None:
     assert lines([FAMILY]) == [
         "ai-tokens   used  held   left   limit",
-        "org        4,200   100  5,700  10,000  ██████████▒░░░░░░░░░░░░░    43%",
+        "org        4,200   100  5,700  10,000  █████████▒░░░░░░░░░░░░░░    43%",
         "├ a            1     0",
         "│ └ b          0     0    100     100  ░░░░░░░░░░░░░░░░░░░░░░░░     0%",
         "└ c           95     0      5     100  ██████████████████████░░    95%",
@@ -104,10 +104,10 @@ def test_a_tree_reads_as_one(self: None = None) -> None:
 
 def test_without_blocks_it_is_drawn_with_letters() -> None:
     assert lines([FAMILY], blocks=False, columns=60)[1:5] == [
-        "org      4,200   100  5,700  10,000  ######=.........    43%",
-        "|-a          1     0",
-        "| `-b        0     0    100     100  ................     0%",
-        "`-c         95     0      5     100  ##############..    95%",
+        "org        4,200   100  5,700  10,000  #####=........    43%",
+        "|-a            1     0",
+        "| `-b          0     0    100     100  ..............     0%",
+        "`-c           95     0      5     100  #############.    95%",
     ]
 
 

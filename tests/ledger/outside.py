@@ -6,7 +6,9 @@ import textwrap
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent.parent
-_HEAD = "import os, sys\nsys.path.insert(0, sys.argv[1])\nfrom pathlib import Path\nPATH = Path(sys.argv[2])\n"
+_HEAD = (
+    "import os, sys\nsys.path.insert(0, sys.argv[1])\nfrom pathlib import Path\nPATH = Path(sys.argv[2])\n"
+)
 
 
 def start(path: Path, code: str) -> "subprocess.Popen[str]":

@@ -25,7 +25,10 @@ def line(at_us: int, subject: str, **differs: Any) -> AuditLine:
 
 
 def test_audit_lines_are_read_as_they_were_written_oldest_first(world: World) -> None:
-    first = [line(5, "one"), line(3, "two", customer_id=None, actor=None, reason=None, before="{}", after=None)]
+    first = [
+        line(5, "one"),
+        line(3, "two", customer_id=None, actor=None, reason=None, before="{}", after=None),
+    ]
     world.change(audit=first)
     world.change(audit=[line(9, "three")])
     with world.ledger.reader() as reader:
@@ -42,7 +45,9 @@ def test_audit_lines_are_read_as_they_were_written_oldest_first(world: World) ->
         ({"customer_id": "acme", "since_us": 5, "until_us": 9}, ["one"]),
     ],
 )
-def test_the_audit_is_read_by_customer_and_time(world: World, asked: dict[str, Any], subjects: list[str]) -> None:
+def test_the_audit_is_read_by_customer_and_time(
+    world: World, asked: dict[str, Any], subjects: list[str]
+) -> None:
     world.change(audit=[line(5, "one"), line(3, "two", customer_id=None), line(9, "three")])
     with world.ledger.reader() as reader:
         assert [found.subject for found in reader.audit(**asked)] == subjects

@@ -55,7 +55,9 @@ def test_an_allocation_added_later_counts_what_came_before_it(world: World) -> N
         ],
     )
     with world.ledger.reader() as reader:
-        keys = {(row.resource_id, row.currency): CellKey(row.id, row.resource, 0) for row in reader.allocations()}
+        keys = {
+            (row.resource_id, row.currency): CellKey(row.id, row.resource, 0) for row in reader.allocations()
+        }
     opened = world.ledger.open_cells(list(keys.values()), world.version, world.me)
     assert opened[keys["free", world.tokens]].used == 9
     assert opened[keys["free", world.usd]].used == 1_000

@@ -155,7 +155,8 @@ def test_threads_that_send_one_key_book_it_once(world: World) -> None:
 
 @given(
     st.lists(
-        st.tuples(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), st.integers(0, 5)), max_size=40
+        st.tuples(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), st.integers(0, 5)),
+        max_size=40,
     )
 )
 def test_any_text_is_a_key(entries: list[tuple[str, int]]) -> None:
@@ -185,12 +186,15 @@ def _part(world: World, currency: int, amount: int, *cells: int, rate: int | Non
 def test_one_event_costs_in_several_currencies(world: World) -> None:
     world.change(customers_touched={"acme"}, allocations=[allocation("a", 3, currency_id="usd")])
     with world.ledger.reader() as reader:
-        [key] = [
-            (row.id, row.resource, 0) for row in reader.allocations() if row.currency == world.usd
-        ]
+        [key] = [(row.id, row.resource, 0) for row in reader.allocations() if row.currency == world.usd]
     [usd] = world.ledger.open_cells([key], world.version, world.me).values()
-    parts = (_part(world, world.tokens, 7, world.ids["a"], rate=4), _part(world, world.usd, 5, usd.id, rate=9))
-    [answer, after] = world.exchange(world.booking("k", 0, ["a"], parts=parts), world.booking("l", 1)).bookings
+    parts = (
+        _part(world, world.tokens, 7, world.ids["a"], rate=4),
+        _part(world, world.usd, 5, usd.id, rate=9),
+    )
+    [answer, after] = world.exchange(
+        world.booking("k", 0, ["a"], parts=parts), world.booking("l", 1)
+    ).bookings
     assert [[cell.overage_units for cell in part] for part in answer.cells] == [[0], [2]]
     assert after.event_id == answer.event_id + 2
     assert event(world, "k").parts == (

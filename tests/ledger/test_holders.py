@@ -14,9 +14,7 @@ from .world import NOW_US, World, holder
 def test_a_process_enlists_where_nobody_else_lives(ledger) -> None:
     me = holder("me", pid=17, host="here", boot="b", lock_inode=3, ttl_max_ms=5)
     id_ = ledger.enlist(me)
-    row = HolderRow(
-        id=id_, name="me", host="here", boot="b", pid=17, lock_inode=3, state=0, ttl_max_ms=5
-    )
+    row = HolderRow(id=id_, name="me", host="here", boot="b", pid=17, lock_inode=3, state=0, ttl_max_ms=5)
     assert ledger.enlist(holder("you")) == [row]
     with ledger.reader() as reader:
         assert reader.holders() == [row]

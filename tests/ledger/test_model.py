@@ -39,7 +39,11 @@ def test_a_new_ledger_has_an_id_and_counts_its_changes(ledger) -> None:
         first = reader.state()
     assert len(first.id) == 36
     assert (first.schema_version, first.model_version, first.change) == (1, 1, 1)
-    change = ModelChange(expected_change=1, at_us=NOW_US, customers=[CustomerWrite(customer_id="c", name=None, archived_at_us=None)])
+    change = ModelChange(
+        expected_change=1,
+        at_us=NOW_US,
+        customers=[CustomerWrite(customer_id="c", name=None, archived_at_us=None)],
+    )
     assert ledger.change_model(change, None) == first._replace(change=2)
     with pytest.raises(Stale):
         ledger.change_model(change, None)
@@ -86,7 +90,10 @@ def test_what_names_something_that_is_not_there_is_refused_whole(world: World) -
         {"resources": [resource("x"), resource("y", type_id="nothing")]},
         {"resources": [resource("x"), resource("y", customer_id="nobody")]},
         {"resources": [resource("x")], "allocations": [allocation("nowhere", 1)]},
-        {"resources": [resource("x")], "allocations": [allocation("a", 1, currency_id="none", allocation_id="x")]},
+        {
+            "resources": [resource("x")],
+            "allocations": [allocation("a", 1, currency_id="none", allocation_id="x")],
+        },
     ):
         with pytest.raises(LedgerError, match="nothing was changed"):
             world.change(**writes)
@@ -109,7 +116,11 @@ def test_definitions_are_read_as_they_were_written(world: World) -> None:
         assert reader.customers([]) == []
         [acme] = reader.customers(["acme"])
         assert acme == CustomerRow(
-            id=world.customer, customer_id="acme", name="Acme", model_version=acme.model_version, archived_at_us=None
+            id=world.customer,
+            customer_id="acme",
+            name="Acme",
+            model_version=acme.model_version,
+            archived_at_us=None,
         )
         [type_] = reader.types()
         assert type_ == TypeRow(
@@ -131,11 +142,17 @@ def test_definitions_are_replaced_by_their_keys(world: World) -> None:
                thing(customer_id="acme", name="Acme's")],
     )  # fmt: skip
     with world.ledger.reader() as reader:
-        assert reader.currencies()[1] == CurrencyRow(id=world.usd, currency_id="usd", name="Dollars", decimals=2)
+        assert reader.currencies()[1] == CurrencyRow(
+            id=world.usd, currency_id="usd", name="Dollars", decimals=2
+        )
         [acme] = reader.customers()
         assert (acme.id, acme.name, acme.archived_at_us) == (world.customer, None, 7)
         for_all, acmes = reader.types()
-        assert (for_all.name, for_all.attribution_keys, for_all.properties) == ("Thing", ("ключ",), '{"p": 1}')
+        assert (for_all.name, for_all.attribution_keys, for_all.properties) == (
+            "Thing",
+            ("ключ",),
+            '{"p": 1}',
+        )
         assert (acmes.customer_id, acmes.name) == ("acme", "Acme's")
     world.change(types_removed=[acmes.id])
     with world.ledger.reader() as reader:
@@ -171,7 +188,12 @@ def test_a_resource_is_read_as_it_was_written(world: World) -> None:
     world.change(
         resources=[
             resource(
-                "x", "a", name="X", properties='{"tier": "gold"}', archived_at_us=5, suspension='{"reason": "r"}'
+                "x",
+                "a",
+                name="X",
+                properties='{"tier": "gold"}',
+                archived_at_us=5,
+                suspension='{"reason": "r"}',
             )
         ]
     )
@@ -197,14 +219,19 @@ def test_a_resource_is_replaced_whole_and_keeps_its_row(world: World) -> None:
     world.change(resources=[resource("a", None, name="now a root")])
     with world.ledger.reader() as reader:
         [row] = reader.resources(world.customer, ["a"])
-    assert (row.id, row.parent, row.parent_resource_id, row.name) == (world.rows["a"], None, None, "now a root")
+    assert (row.id, row.parent, row.parent_resource_id, row.name) == (
+        world.rows["a"],
+        None,
+        None,
+        "now a root",
+    )
 
 
 @pytest.fixture
 def forest(world: World) -> World:
     """A second customer with the same ids, and a child that is older than its parent.
 
-        r - s - t      u - v(moved below w) - …      of other: a
+    r - s - t      u - v(moved below w) - …      of other: a
     """
     world.change(
         customers=[CustomerWrite(customer_id="other", name=None, archived_at_us=None)],
@@ -278,7 +305,9 @@ def test_ids_of_any_script_are_found(world: World) -> None:
 
 
 def test_allocations_are_read_as_they_were_written(world: World) -> None:
-    world.change(allocations=[allocation("a", 5, allocation_id="named", enforcement="SOFT", currency_id="usd")])
+    world.change(
+        allocations=[allocation("a", 5, allocation_id="named", enforcement="SOFT", currency_id="usd")]
+    )
     with world.ledger.reader() as reader:
         [row] = [row for row in reader.allocations() if row.allocation_id == "named"]
         assert row == AllocationRow(
@@ -342,7 +371,9 @@ def test_an_allocation_that_is_removed_takes_its_cell_and_shares_with_it(world: 
 
 @pytest.mark.parametrize("where", [{"resource_id": "b"}, {"currency_id": "usd"}])
 def test_a_named_allocation_that_turns_elsewhere_counts_anew(world: World, where: dict[str, str]) -> None:
-    world.change(allocations=[allocation("a", 40, allocation_id="moving"), allocation("free", 40, allocation_id="n")])
+    world.change(
+        allocations=[allocation("a", 40, allocation_id="moving"), allocation("free", 40, allocation_id="n")]
+    )
     world.exchange(world.booking("k", 5, ["a"]))
     with world.ledger.reader() as reader:
         moving, staying = [row for row in reader.allocations() if row.allocation_id]
@@ -400,7 +431,12 @@ def test_a_rate_that_changes_is_a_new_row_and_the_old_one_is_retired(world: Worl
     with world.ledger.reader() as reader:
         first = reader.rates()
         assert first[0] == RateRow(
-            id=first[0].id, customer_id=None, event_name="mail", currency=world.tokens, credits="5", terms=terms
+            id=first[0].id,
+            customer_id=None,
+            event_name="mail",
+            currency=world.tokens,
+            credits="5",
+            terms=terms,
         )
         assert [row.credits for row in reader.rates("mail")] == ["5", "6", "7"]
         assert reader.rates("nothing") == []
@@ -432,7 +468,11 @@ def test_a_hundred_thousand_resources_are_written_in_seconds(ledger) -> None:
     started = time.process_time()
     ledger.change_model(change, None)
     again = time.process_time()
-    change.expected_change, change.resources, change.allocations = 2, change.resources[:9], change.allocations[:9]
+    change.expected_change, change.resources, change.allocations = (
+        2,
+        change.resources[:9],
+        change.allocations[:9],
+    )
     ledger.change_model(change, None)
     ended = time.process_time()
     assert again - started < 20  # 3 s here; with a look at all of them for each it was minutes

@@ -25,7 +25,11 @@ from .world import World
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    return {str(found.relative_to(directory)): found.read_bytes() for found in directory.rglob("*") if found.is_file()}
+    return {
+        str(found.relative_to(directory)): found.read_bytes()
+        for found in directory.rglob("*")
+        if found.is_file()
+    }
 
 
 @pytest.fixture
@@ -65,7 +69,9 @@ def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
         assert reader.state().change == 1
 
 
-@pytest.mark.parametrize("name", ["with space.db", "who?.db", "50%20.db", "a#b.db", "ключ.db", "it's \"x\".db", "-.db"])
+@pytest.mark.parametrize(
+    "name", ["with space.db", "who?.db", "50%20.db", "a#b.db", "ключ.db", 'it\'s "x".db', "-.db"]
+)
 def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     with closing(open_ledger(tmp_path / name)) as ledger, ledger.reader() as reader:
         reader.state()
@@ -255,7 +261,9 @@ def test_a_strangers_database_that_is_in_use_is_refused_and_left_as_it_was(path:
         assert stranger.execute("SELECT x FROM theirs").fetchall() == [("precious",)]
 
 
-@pytest.mark.parametrize("text", [b"not a database at all, but long enough to look at" * 9, b"short", b"\0" * 4096])
+@pytest.mark.parametrize(
+    "text", [b"not a database at all, but long enough to look at" * 9, b"short", b"\0" * 4096]
+)
 def test_what_is_no_database_is_refused_and_left_as_it_was(path: Path, text: bytes) -> None:
     path.write_bytes(text)
     for create in (True, False):
@@ -374,7 +382,9 @@ MOUNTS = r"""
         ("/mnt/odd/usage.db", "ext4"),
     ],
 )
-def test_the_longest_and_last_mount_says_which_file_system_it_is(tmp_path: Path, place: str, kind: str) -> None:
+def test_the_longest_and_last_mount_says_which_file_system_it_is(
+    tmp_path: Path, place: str, kind: str
+) -> None:
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTS)
     assert file_system(Path(place), mounts) == kind
@@ -385,11 +395,17 @@ def test_where_the_system_does_not_tell_nothing_is_refused(path: Path) -> None:
     open_ledger(path, mounts=path.with_name("no such file")).close()
 
 
-@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "lustre", "fuse.sshfs"])
-def test_a_network_file_system_is_refused_before_anything_is_made(path: Path, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "lustre", "fuse.sshfs"]
+)
+def test_a_network_file_system_is_refused_before_anything_is_made(
+    path: Path, tmp_path: Path, kind: str
+) -> None:
     """P1."""
     mounts = tmp_path / "mountinfo"
-    mounts.write_text(f"1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / {path.parent} rw - {kind} server:/x rw\n")
+    mounts.write_text(
+        f"1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / {path.parent} rw - {kind} server:/x rw\n"
+    )
     with pytest.raises(LedgerError, match="use a local disk or PostgreSQL"):
         open_ledger(path, mounts=mounts)
     assert not path.exists()
@@ -456,6 +472,11 @@ def test_a_closed_ledger_says_that_it_is_closed(path: Path) -> None:
     ledger = open_ledger(path)
     world = World(ledger)
     ledger.close()
-    for use in (lambda: world.exchange(), lambda: ledger.reader().__enter__(), ledger.checkpoint, world.enlist):
+    for use in (
+        lambda: world.exchange(),
+        lambda: ledger.reader().__enter__(),
+        ledger.checkpoint,
+        world.enlist,
+    ):
         with pytest.raises(LedgerUnavailable, match="closed"):
             use()

@@ -281,7 +281,8 @@ asks = st.tuples(
     st.dictionaries(st.sampled_from(CELLS), amounts),
 )
 deaths = st.tuples(
-    st.just("die"), st.dictionaries(st.sampled_from(CELLS), st.lists(st.tuples(amounts, st.integers(1, 6)), max_size=3))
+    st.just("die"),
+    st.dictionaries(st.sampled_from(CELLS), st.lists(st.tuples(amounts, st.integers(1, 6)), max_size=3)),
 )
 steps = st.lists(st.lists(st.one_of(bookings, gives, asks, deaths), max_size=6), max_size=8)
 

@@ -38,8 +38,8 @@ def kept(path: Path) -> Iterator[World]:
 def _interrupted_at(line: int, work: Callable[[], Any]) -> bool:
     """Do it, and raise KeyboardInterrupt before that line of the ledger's code; whether it came so far.
 
-    Not between a `with` and what it lets go: no signal is looked at there (CPython checks at calls
-    and at the ends of loops), and nothing could be done about it.
+    Not between a `with` and what it lets go, nor at a bare `try:`: no signal is looked at there
+    (CPython checks after calls and at the ends of loops), and nothing could be done about it.
     """
     left = line
 
@@ -47,7 +47,7 @@ def _interrupted_at(line: int, work: Callable[[], Any]) -> bool:
         nonlocal left
         if "/ledger/sqlite/" not in frame.f_code.co_filename:
             return None
-        if event == "line" and not _source(frame).startswith("with "):
+        if event == "line" and not _source(frame).startswith(("with ", "try:")):
             left -= 1
             if left == 0:
                 sys.settrace(None)
@@ -75,7 +75,10 @@ def test_an_interrupt_at_any_line_leaves_all_of_an_exchange_or_nothing(world: Wo
     while True:
         line += 1
         keys = [f"{line} one", f"{line} two"]
-        bookings = [world.booking(keys[0], 1), world.booking(keys[1], 2, ["free"] * (line % 2) + ["a", "root"])]
+        bookings = [
+            world.booking(keys[0], 1),
+            world.booking(keys[1], 2, ["free"] * (line % 2) + ["a", "root"]),
+        ]
         came = _interrupted_at(line, lambda: world.exchange(*bookings))  # noqa: B023 - run at once
         with world.ledger.reader() as reader:
             found = {event.key for event in reader.events() if event.key in keys}
@@ -95,7 +98,9 @@ def test_an_interrupt_at_any_line_leaves_all_of_an_exchange_or_nothing(world: Wo
     "work",
     [
         lambda world: world.ledger.bury(world.me, {world.ids["a"]: [Orphan(7, NOW_US + 9)]}, NOW_US),
-        lambda world: world.change(resources=[resource("x")], allocations=[allocation("x", 3), allocation("a", 4)]),
+        lambda world: world.change(
+            resources=[resource("x")], allocations=[allocation("x", 3), allocation("a", 4)]
+        ),
         lambda world: world.exchange(world.booking("k", 1), world.booking("k", 2), asks=[world.ask(3)]),
         lambda world: world.ledger.open_cells([world.keys["new"]], world.version, world.me),
         lambda world: list(world.ledger.reader().__enter__().events()),
@@ -158,7 +163,9 @@ def _die_at(world: World, step: int) -> None:
         return connection
 
     world.ledger._connections.connect = connect
-    world.exchange(world.booking(f"{step} one", 1), world.booking(f"{step} two", 2), asks=[world.ask(0, request=1)])
+    world.exchange(
+        world.booking(f"{step} one", 1), world.booking(f"{step} two", 2), asks=[world.ask(0, request=1)]
+    )
     os._exit(0)
 
 
@@ -329,7 +336,10 @@ def test_what_another_connection_commits_is_seen_by_the_next_exchange(kept: Worl
             reply = one.exchange(one.booking(f"{n} one", 1, spend=1))
             assert reply.cells[one.ids["a"]].used == 2 * n + 1
             reply = two.exchange(two.booking(f"{n} two", 1, spend=1))
-            assert (reply.cells[two.ids["a"]].used, reply.cells[two.ids["a"]].granted) == (2 * n + 2, 98 - 2 * n)
+            assert (reply.cells[two.ids["a"]].used, reply.cells[two.ids["a"]].granted) == (
+                2 * n + 2,
+                98 - 2 * n,
+            )
         kept.change(allocations=[allocation("a", 150)])
         other.version = kept.version
         assert other.exchange(asks=[other.ask(0, ["a"])]).cells[other.ids["a"]].limit_units == 150
@@ -427,7 +437,9 @@ def test_usage_and_configuration_share_no_table(world: World) -> None:
     assert written & _USAGE <= {"cells", "shares", "sqlite_sequence"}
     written.clear()
     world.reread()
-    world.exchange(world.booking("k", 1), world.booking("k", 1), asks=[world.ask(5)], gives=[world.give("b", 0)])
+    world.exchange(
+        world.booking("k", 1), world.booking("k", 1), asks=[world.ask(5)], gives=[world.give("b", 0)]
+    )
     world.ledger.bury(world.me, {world.ids["a"]: [Orphan(1, NOW_US + 1)]}, NOW_US)
     world.enlist()
     assert "events" in written

@@ -25,7 +25,9 @@ def busy(world: World) -> World:
     world.exchange(world.booking("k", 30, spend=20), world.booking("l", 5, ["b", "root"]))
     world.ledger.bury(world.me, {world.ids["a"]: [Orphan(30, NOW_US + 10)]}, NOW_US)
     world.me = world.enlist()
-    world.exchange(world.booking("back", -30), world.booking("soft", 99, ["soft"]), asks=[world.ask(5, ["b"])])
+    world.exchange(
+        world.booking("back", -30), world.booking("soft", 99, ["soft"]), asks=[world.ask(5, ["b"])]
+    )
     return world
 
 

@@ -1,7 +1,7 @@
 """A small world for a ledger: one customer, some resources with limits, one holder.
 
-    root (limit 1,000)
-      a (100)   b (50)        and apart from them: soft (10, SOFT), free (no limit)
+root (limit 1,000)
+  a (100)   b (50)        and apart from them: soft (10, SOFT), free (no limit)
 """
 
 import itertools
@@ -161,9 +161,7 @@ class World:
             "namespace": KEYS_OF_USERS,
             "key": key,
             "members": tuple(sorted(self.rows[name] for name in on)),
-            "parts": (
-                Part(currency=currency or self.tokens, amount_units=amount, rate=None, spends=spends),
-            ),
+            "parts": (Part(currency=currency or self.tokens, amount_units=amount, rate=None, spends=spends),),
             "event_name": "chat",
             "dimensions": '{"model": "gpt-5"}',
             "occurred_at_us": NOW_US - 1,

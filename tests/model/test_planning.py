@@ -100,7 +100,7 @@ def test_a_model_is_created_once(desk: Desk) -> None:  # MP2
     assert first.created == (
         "credit currency usd",
         "credit currency tokens",
-        "customer c of c",
+        "customer c",
         "resource type org",
         "resource type team",
         "resource type user",
@@ -184,7 +184,7 @@ def test_what_is_left_out_is_the_default(written: Desk) -> None:  # MP3
             "allocations": [{"resourceId": "growth", "creditCurrency": "usd", "limit": "0.02"}],
         }
     )
-    assert applied.changed == ("customer c of c", "resource growth of c", "allocation of usd on growth of c")
+    assert applied.changed == ("customer c", "resource growth of c", "allocation of usd on growth of c")
     model = written.export()
     assert model.customers[0].name is None
     growth = next(one for one in model.resources if one.id == "growth")
@@ -569,7 +569,7 @@ def test_what_is_archived_is_restored_by_its_name(written: Desk) -> None:
     assert written.resource("user-01").archived_at_us is not None
     written.do("archive_customer", customer_id="c")
     applied = written.apply({"resources": [entry("resources", 0)]})
-    assert applied.changed == ("customer c of c", "resource user-01 of c")
+    assert applied.changed == ("customer c", "resource user-01 of c")
     assert written.resource("user-01").archived_at_us is None
     with written.ledger.reader() as reader:
         (customer,) = reader.customers(["c"])
@@ -597,13 +597,13 @@ def test_what_is_archived_or_below_it_is_not_exported_and_not_touched(written: D
 
 
 def test_an_archived_customer_is_not_exported(written: Desk) -> None:
-    assert written.do("archive_customer", customer_id="c").archived == ("customer c of c",)
+    assert written.do("archive_customer", customer_id="c").archived == ("customer c",)
     assert not written.do("archive_customer", customer_id="c")
     model = written.export()
     assert (model.customers, model.resources, model.allocations) == ((), (), ())
     assert [one.customer_id for one in model.rates] == [None]
     assert not written.apply(model, prune=True)
-    assert written.do("restore_customer", customer_id="c").changed == ("customer c of c",)
+    assert written.do("restore_customer", customer_id="c").changed == ("customer c",)
     assert not written.do("restore_customer", customer_id="c")
     assert len(written.export().resources) == 4
     with pytest.raises(CustomerNotFound):

@@ -45,7 +45,7 @@ def _mark_customer(
         write = CustomerWrite(customer_id=customer_id, name=row.name, archived_at_us=archived_at_us)
         writing.change.customers.append(write)
         before, after = entries.customer_entry(row), entries.customer_entry(write)
-        writing.tell(name, customer_id, before, after, outcome=outcome)
+        writing.tell(name, customer_id, before, after, outcome=outcome, shown=name)
         writing.touch(customer_id)
     return writing.change, writing.applied()
 

@@ -100,7 +100,7 @@ class Plan:
             write = CustomerWrite(customer_id=customer_id, name=name, archived_at_us=archived)
             self.writing.change.customers.append(write)
             before = None if row is None else entries.customer_entry(row)
-            self.writing.tell(subject, customer_id, before, entries.customer_entry(write))
+            self.writing.tell(subject, customer_id, before, entries.customer_entry(write), shown=subject)
             if row is None or row.archived_at_us != archived:
                 self.writing.touch(customer_id)
 

@@ -47,10 +47,14 @@ class Writing:
         after: str | None,
         *,
         outcome: Outcome | None = None,
+        shown: str | None = None,
     ) -> None:
-        """One audit line, and one name in what was applied: created where nothing was before."""
+        """One audit line, and one name in what was applied: created where nothing was before.
+
+        The name is followed by whose it is, but where `shown` is given.
+        """
         found = outcome or ("created" if before is None else "changed")
-        self._names[found].append(of_customer(name, customer_id))
+        self._names[found].append(shown or of_customer(name, customer_id))
         self.change.audit.append(
             AuditLine(
                 at_us=self._stamp.at_us,

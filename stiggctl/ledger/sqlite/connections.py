@@ -64,7 +64,10 @@ class Connections:
         self._synchronous = synchronous
         self._patience_seconds = patience_seconds
         self._lock = Lock()  # of the writing connection; taken before that of `_lending`
-        self._writing: sqlite3.Connection | None = None  # under `_lock`; opened when first needed
+        # Both under `_lock`; opened when first needed. One cursor for all: what an error's
+        # traceback keeps of a second one would keep the connection open after it was closed.
+        self._writing: sqlite3.Connection | None = None
+        self._cursor: sqlite3.Cursor | None = None
         self._broken: LedgerCorrupt | None = None  # under `_lock`; once set, nothing is written
         self._lending = Lending(lambda: self.connect("ro"), patience_seconds)
         self._identity: tuple[int, int] | None = None  # of the file, once it was found to be a ledger
@@ -149,18 +152,32 @@ class Connections:
     def adopt(self, connection: sqlite3.Connection) -> None:
         """Write through this one: schema.py made the file, or brought it up to date, with it."""
         with self._lock:
-            self._writing = connection
+            self._write_through(connection)
+
+    def _write_through(self, connection: sqlite3.Connection) -> sqlite3.Cursor:
+        self._writing = connection
+        self._cursor = cursor = connection.cursor()
+        return cursor
+
+    def _stop_writing(self) -> None:
+        """Close the writing connection: an open transaction is undone with it. Under `_lock`."""
+        writing, self._writing = self._writing, None
+        cursor, self._cursor = self._cursor, None
+        self.failures += 1  # what comes next is another connection (C3)
+        if cursor is not None:
+            cursor.close()
+        if writing is not None:
+            writing.close()
 
     def _begin(self) -> sqlite3.Cursor:
         self._refuse_if_closed()
         if self._broken is not None:
             raise copy.copy(self._broken)  # a new one: each raising adds to its traceback
-        if self._writing is None:
-            self._writing = self.connect("rw")
-        writing = self._writing
-        if writing.in_transaction:  # torn by an interrupt (C2)
+        if self._writing is not None and self._writing.in_transaction:  # torn by an interrupt (C2)
             self._roll_back()
-        cursor = writing.cursor()
+        cursor = self._cursor
+        if cursor is None:  # or an interrupt came between the connection and its cursor
+            cursor = self._write_through(self._writing or self.connect("rw"))
         try:
             cursor.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
@@ -176,9 +193,8 @@ class Connections:
             try:
                 writing.execute("ROLLBACK")
             except sqlite3.Error:
-                # What cannot even be rolled back is left: closing it undoes the transaction.
-                self._writing = None
-                writing.close()
+                # What cannot even be rolled back is left.
+                self._stop_writing()
 
     # ---------------------------------------------------------------- reading
 
@@ -241,12 +257,10 @@ class Connections:
 
     def _close_idle(self) -> None:
         """Close what nobody uses, the writing connection last. Under both locks."""
-        writing, self._writing = self._writing, None
-        self.failures += 1  # what comes next is another connection (C3)
+        wrote = self._writing is not None
         readers = self._lending.close_idle()
-        if writing is not None:
-            writing.close()
-        elif readers and self.log_bytes() == 0:
+        self._stop_writing()
+        if readers and not wrote and self.log_bytes() == 0:
             # Who only reads cannot remove the empty log and index that SQLite made for it; who
             # may not write either leaves them, as does one whose file is not there any more.
             with (
@@ -279,5 +293,5 @@ class Connections:
         self._lock = Lock()
         self._lending.after_fork_in_child(quiet=quiet)
         if not quiet:
-            forks.abandon(self._writing)
-            self._writing, self._unusable = None, True
+            forks.abandon(self._writing, self._cursor)
+            self._writing, self._cursor, self._unusable = None, None, True
