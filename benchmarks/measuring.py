@@ -115,7 +115,9 @@ def as_text(title: str, other: str, lines: Sequence[Line]) -> str:
 
 def as_json(parts: Mapping[str, Sequence[Line]]) -> str:
     """All lines as one JSON object, by part."""
-    return json.dumps({name: [_line_as_dict(line) for line in lines] for name, lines in parts.items()}, indent=2)
+    return json.dumps(
+        {name: [_line_as_dict(line) for line in lines] for name, lines in parts.items()}, indent=2
+    )
 
 
 def _line_as_dict(line: Line) -> dict[str, Any]:

@@ -10,14 +10,15 @@ Not here: prices (rates.py), what is booked and where (holder/).
 """
 
 import json
+import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeGuard
 
-from stiggctl.amounts import Amount, plain
+from stiggctl.amounts import AMOUNT_MAX, Amount, plain
 from stiggctl.errors import InvalidRequest, InvalidTimestamp, nearest
 from stiggctl.windows import to_text, to_us
 
@@ -37,6 +38,10 @@ COVERED = ("event_name", "dimensions", "timestamp", "credit_currency", "amount",
 
 _WHOLE = 16
 _EACH = 4
+_EACHES = struct.Struct(f">{len(COVERED)}I")
+
+# json.dumps makes an encoder for each call that asks for anything but its defaults.
+_json_text = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Report:
@@ -125,8 +130,8 @@ def read_event(event: object) -> dict[str, Any]:
 
 def read_id(value: object, where: str) -> str:
     """An id as given: 1 to 255 characters of any script, no NUL, no lone surrogate."""
-    if type(value) is str and 0 < len(value) <= ID_LENGTH_MAX and value.isascii() and "\0" not in value:
-        return value  # nearly all are; the rest is looked at closely
+    if _is_plain_id(value):
+        return value
     if not isinstance(value, str):
         raise InvalidRequest(where=where, value=value, expected="an id as text")
     if not 1 <= len(value) <= ID_LENGTH_MAX:
@@ -137,15 +142,24 @@ def read_id(value: object, where: str) -> str:
     return value
 
 
+def _is_plain_id(value: object) -> TypeGuard[str]:
+    """Whether it is an id as nearly all are; any other is looked at closely."""
+    return type(value) is str and 0 < len(value) <= ID_LENGTH_MAX and value.isascii() and "\0" not in value
+
+
 def _optional_id(value: object, where: str) -> str | None:
     return None if value is None else read_id(value, where)
 
 
 def read_ids(resource_ids: object, *, may_be_empty: bool = False) -> tuple[str, ...]:
     """Resource ids as given, in their order; a lone text is refused, for it is a sequence too."""
-    if isinstance(resource_ids, str | bytes | Mapping) or not isinstance(resource_ids, Iterable):
+    if type(resource_ids) is not list and (
+        isinstance(resource_ids, str | bytes | Mapping) or not isinstance(resource_ids, Iterable)
+    ):
         raise InvalidRequest(where="resource_ids", value=resource_ids, expected='a list of ids: ["user-01"]')
-    ids = tuple(read_id(one, f"resource_ids[{at}]") for at, one in enumerate(resource_ids))
+    ids = tuple(resource_ids)
+    if not all(map(_is_plain_id, ids)):
+        ids = tuple([read_id(one, f"resource_ids[{at}]") for at, one in enumerate(ids)])
     if not ids and not may_be_empty:
         raise InvalidRequest(where="resource_ids", value=[], expected="at least one id")
     return ids
@@ -155,7 +169,7 @@ def read_dimensions(dimensions: object) -> dict[str, DimensionValue]:
     """Dimensions, checked; bounds are DIMENSIONS_MAX and DIMENSIONS_BYTES_MAX."""
     if dimensions is None:
         return {}
-    if not isinstance(dimensions, Mapping):
+    if type(dimensions) is not dict and not isinstance(dimensions, Mapping):
         raise InvalidRequest(where="dimensions", value=dimensions, expected="a mapping of names to values")
     if len(dimensions) > DIMENSIONS_MAX:
         expected = f"at most {DIMENSIONS_MAX} dimensions"
@@ -164,7 +178,11 @@ def read_dimensions(dimensions: object) -> dict[str, DimensionValue]:
     size = 0
     for key, value in dimensions.items():
         name = read_id(key, "dimensions")
-        text = canonical_text(value, f"dimensions[{name!r}]")
+        text = (
+            value
+            if type(value) is str and _is_clean(value)
+            else canonical_text(value, f"dimensions[{name!r}]")
+        )
         read[name] = value
         size += len(name.encode()) + len(text.encode())
     if size > DIMENSIONS_BYTES_MAX:
@@ -232,17 +250,20 @@ def fingerprint(
     resource_ids: Sequence[str] | None,
 ) -> bytes:
     """One hash over all that was given, and a short one of each argument, to say which differs."""
-    given = (
-        event_name,
-        sorted((key, canonical_text(value, key)) for key, value in dimensions.items()) or None,
-        timestamp,
-        sorted({name for name in (*amounts, credit_currency) if name is not None}) or None,
-        sorted((str(name), _canonical_amount(value)) for name, value in amounts.items()) or None,
-        None if resource_ids is None else sorted(set(resource_ids)),
-    )
-    texts = [b"" if one is None else json.dumps(one).encode() for one in given]
-    whole = blake2b(b"\0".join(texts), digest_size=_WHOLE).digest()
-    return whole + b"".join(zlib.crc32(text).to_bytes(_EACH) for text in texts)
+    currencies = {name for name in (*amounts, credit_currency) if name is not None}
+    # An argument is its items, each of which has no NUL and is not empty, with a NUL between two;
+    # between two arguments there are two. So what differs cannot read the same.
+    given = [
+        event_name or "",
+        "\0".join([f"{key}\0={canonical_text(value, key)}" for key, value in sorted(dimensions.items())]),
+        timestamp or "",
+        "\0".join(sorted(currencies)),
+        "\0".join(sorted([f"{name}\0{_canonical_amount(value)}" for name, value in amounts.items()])),
+        "" if resource_ids is None else "\0".join(["=", *sorted(set(resource_ids))]),
+    ]
+    texts = [one.encode() for one in given]
+    whole = blake2b(b"\0\0".join(texts), digest_size=_WHOLE).digest()
+    return whole + _EACHES.pack(*map(zlib.crc32, texts))
 
 
 def differences(first: bytes, second: bytes) -> tuple[str, ...]:
@@ -260,6 +281,10 @@ def differences(first: bytes, second: bytes) -> tuple[str, ...]:
 
 def _canonical_amount(value: object) -> str:
     """5, "5" and Decimal("5.0") are one amount. What is no amount is refused elsewhere."""
+    if type(value) is int and 0 <= value <= AMOUNT_MAX:  # nearly all are, and most have few digits
+        text = str(value)
+        kept = text.rstrip("0")
+        return f"0:{kept}e{len(text) - len(kept) if kept else 0}"
     try:
         number = Decimal(value) if isinstance(value, str | int) else value
     except ArithmeticError:
@@ -289,15 +314,12 @@ def dimensions_json(dimensions: Mapping[str, DimensionValue]) -> str:
     """Dimensions as the ledger keeps them: a JSON object, numbers as exact numbers."""
     if not dimensions:
         return "{}"
-    parts = [
-        f"{json.dumps(key, ensure_ascii=False)}:{_json_value(value)}"
-        for key, value in sorted(dimensions.items())
-    ]
+    parts = [f"{_json_text(key)}:{_json_value(value)}" for key, value in sorted(dimensions.items())]
     return "{" + ",".join(parts) + "}"
 
 
 def _json_value(value: DimensionValue) -> str:
-    return plain(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
+    return plain(value) if isinstance(value, Decimal) else _json_text(value)
 
 
 def dimensions_of(text: str) -> dict[str, DimensionValue]:

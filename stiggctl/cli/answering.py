@@ -17,7 +17,7 @@ from typing import Any, Self, TextIO
 import click
 
 from stiggctl import Difference, Remedy, RemedyKind
-from stiggctl.cli.letters import printable, wrapped
+from stiggctl.cli.letters import number, printable, wrapped
 
 
 class Exit(IntEnum):
@@ -110,15 +110,16 @@ def one_line(text: str) -> str:
 def in_words(remedy: Remedy) -> str:
     """What would help, as advice."""
     at = "" if remedy.retry_at is None else f", at the latest at {remedy.retry_at:%Y-%m-%d %H:%M:%S %Z}"
+    amount = "" if remedy.amount is None else number(remedy.amount)
     match remedy.kind:
         case RemedyKind.SHRINK:
-            return f"ask for at most {remedy.amount:,}"
+            return f"ask for at most {amount}"
         case RemedyKind.RETRY:
             return f"ask again: it would fit once what is held is settled{at}"
         case RemedyKind.WAIT:
             return f"ask again later{at}"
         case RemedyKind.RAISE_LIMIT:
-            return f"only a limit that is higher by {remedy.amount:,} would admit it"
+            return f"only a limit that is higher by {amount} would admit it"
 
 
 def verified(differences: Sequence[Difference]) -> str:

@@ -16,7 +16,7 @@ from stiggctl import Difference, LedgerError, TreeNode, UsageControl
 from stiggctl.cli.acme import LONG_CALL, LONG_CALL_HELD, LONG_CALL_USED, ROOTS, TOKENS, model
 from stiggctl.cli.answering import Exit, Screen, as_json_option, in_words, say, say_fact, say_json, verified
 from stiggctl.cli.burst import THREADS, Tally, burst
-from stiggctl.cli.letters import cut
+from stiggctl.cli.letters import cut, number
 from stiggctl.cli.tables import bar, trees
 
 _MEMORY = ":memory:"
@@ -157,14 +157,16 @@ def _progress(screen: Screen, control: UsageControl, customer_id: str) -> Iterat
             return
         told = passed
         top = control.check(resource_ids=[ROOTS[0]], credit_currency=TOKENS, customer_id=customer_id).binding
-        assert top is not None  # org-acme has a limit
+        if top is None:
+            return  # the ledger does not answer, and a call is about to say so
         counts = f"{tally.decisions:,} calls, {tally.admitted:,} admitted, {tally.denied:,} denied"
         if screen.live:
             drawn = bar(top.used, top.held, top.limit, _BAR, blocks=screen.blocks)
             line = cut(f"{drawn}  {top.resource_id}  {passed:.1f} s  {counts}", (screen.columns or 80) - 1)
             click.echo(f"\r{line}\x1b[K", nl=False)
         else:
-            say(f"  {passed:.1f} s: {counts}; {top.resource_id} has {top.remaining:,} of {top.limit:,} left")
+            left = f"{number(top.remaining)} of {number(top.limit)} left"
+            say(f"  {passed:.1f} s: {counts}; {top.resource_id} has {left}")
 
     try:
         yield tell
@@ -209,5 +211,5 @@ def _limits_in_words(roots: list[TreeNode]) -> str:
     told = f"passed: {', '.join(hard)}" if hard else "no HARD limit was passed"
     for limit in passed:
         if limit.enforcement_type == "SOFT":
-            told += f"; {limit.resource_id} is SOFT and {limit.used + limit.held - limit.limit:,} over"
+            told += f"; {limit.resource_id} is SOFT and {number(limit.used + limit.held - limit.limit)} over"
     return told

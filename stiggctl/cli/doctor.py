@@ -51,7 +51,7 @@ def _as_dict(examined: Examined) -> dict[str, Any]:
         },
         "ledgerId": examined.ledger_id,
         "schemaVersion": examined.schema_version,
-        "modelChanges": examined.model_changes,
+        "modelChange": examined.model_change,
         "holders": [
             {"pid": holder.pid, "host": holder.host, "state": holder.state, "holdsUntil": holder.holds_until}
             for holder in examined.holders
@@ -70,9 +70,8 @@ def _say(screen: Screen, examined: Examined) -> None:
         _say_file(screen, examined.file)
     if examined.ledger_id is not None:
         say_fact(screen, "ledger id", examined.ledger_id)
-        say_fact(
-            screen, "schema", f"{examined.schema_version}, and change {examined.model_changes} of its model"
-        )
+        at = f"version {examined.schema_version}; the model is at change {examined.model_change}"
+        say_fact(screen, "schema", at)
     if not examined.holders and examined.differences is not None:
         say_fact(screen, "processes", "none has it")
     for holder in examined.holders:

@@ -67,7 +67,7 @@ class Examined:
     file: FileFacts | None = None  #: None: there is none
     ledger_id: str | None = None
     schema_version: int | None = None
-    model_changes: int | None = None
+    model_change: int | None = None
     holders: list[HolderFacts] = field(default_factory=list)
     differences: list[Difference] | None = None
     refused: LedgerError | None = None
@@ -145,7 +145,7 @@ def _read(reader: Reader, examined: Examined, directory: Path) -> None:
     state = reader.state()
     examined.ledger_id = state.id
     examined.schema_version = state.schema_version
-    examined.model_changes = state.change
+    examined.model_change = state.change
     now_us = SystemClock().now_us()
     examined.holders = [_holder(row, directory, now_us) for row in reader.holders()]
     examined.differences = reader.differences()

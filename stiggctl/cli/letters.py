@@ -1,12 +1,13 @@
 """Letters: how wide text is on a terminal, and how it is made to fit.
 
-Here: widths, cutting, breaking, and escaping what cannot be seen. Not here: columns (tables.py).
+Here: widths, cutting, breaking, escaping what cannot be seen, numbers. Not here: columns (tables.py).
 Names are of any script: a Chinese letter takes two columns, an accent none, an emoji of several
 signs two.
 """
 
 import unicodedata
 from collections.abc import Iterator
+from decimal import Decimal
 
 _JOINER = "\N{ZERO WIDTH JOINER}"
 _AS_EMOJI = "\N{VARIATION SELECTOR-16}"
@@ -82,6 +83,15 @@ def printable(text: str) -> str:
         sign if sign.isprintable() or sign == _JOINER else sign.encode("unicode_escape").decode()
         for sign in text
     )
+
+
+def number(amount: int | Decimal) -> str:
+    """An amount with its thousands apart, and no exponent.
+
+    >>> number(12_000), number(Decimal("1E-9")), number(Decimal("1234.5"))
+    ('12,000', '0.000000001', '1,234.5')
+    """
+    return f"{amount:,f}" if isinstance(amount, Decimal) else f"{amount:,}"
 
 
 def wrapped(text: str, columns: int | None) -> list[str]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from stiggctl import TreeNode
 from stiggctl.cli.answering import Screen
-from stiggctl.cli.letters import cut, padded, printable, width_of
+from stiggctl.cli.letters import cut, number, padded, printable, width_of
 
 # Two spaces: with one, numbers of two columns are read as one; three cost a terminal of 60 a bar.
 _GAP = "  "
@@ -146,7 +146,7 @@ def _mark(node: TreeNode) -> str:
 
 def _numbers(node: TreeNode) -> tuple[str, ...]:
     amounts = (node.used, node.held, node.remaining, node.limit)
-    return tuple("" if amount is None else f"{amount:,}" for amount in amounts)
+    return tuple("" if amount is None else number(amount) for amount in amounts)
 
 
 def _form(rows: Sequence[_Row], heading: str, columns: int | None) -> _Form:

@@ -49,7 +49,11 @@ def open_holder(location: str | os.PathLike[str], options: Options, *, create: b
         holder = None if path is None else _holders.get(path)
         if holder is None:
             ledger = open_ledger(location, durability=options.durability, create=create)
-            holder = Holder(ledger, text, ledger.path.with_name(f"{ledger.path.name}-holders"), options)
+            try:
+                holder = Holder(ledger, text, ledger.path.with_name(f"{ledger.path.name}-holders"), options)
+            except BaseException:
+                ledger.close()
+                raise
             if path is not None:
                 _holders[path] = holder
         elif holder.options != options:
@@ -69,6 +73,8 @@ def open_holder(location: str | os.PathLike[str], options: Options, *, create: b
 def release_holder(holder: Holder) -> None:
     """One control less; the last closes it."""
     with _lock:
+        if holder not in _controls:
+            return  # it stayed behind in a fork: the parent's goes on
         _controls[holder] -= 1
         if _controls[holder]:
             return
@@ -86,6 +92,18 @@ def _file_of(text: str) -> Path | None:
         return Path(text).resolve()
     except (OSError, RuntimeError, ValueError):
         return None  # opening it will say what is wrong with it
+
+
+def _after_fork_in_child() -> None:
+    """A child opens its own: its parent's holder is not the child's, and a lock may be held for ever."""
+    global _lock  # noqa: PLW0603 - the one of the parent is of no use here
+    _lock = Lock()
+    _holders.clear()
+    _controls.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 @atexit.register

@@ -75,6 +75,7 @@ class Reading:
             held=held,
             used_without_limit=used,
             depth=len(lineage) - 1,
+            now_us=holder.clock.now_us(),
         )
 
     def events(

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from stiggctl.amounts import AMOUNT_MAX, Amount, to_units
 from stiggctl.answers import AccessDeniedReason, Decision, Receipt
 from stiggctl.control.reservation import Reservation, Told
-from stiggctl.decision.cells import NEVER, Stripe
+from stiggctl.decision.cells import Stripe
 from stiggctl.decision.decide import Wants, take
 from stiggctl.decision.reservations import release
-from stiggctl.errors import AccessDenied, InvalidRequest, LedgerUnavailable
+from stiggctl.errors import AccessDenied, ControlClosed, InvalidRequest, LedgerUnavailable
 from stiggctl.events import (
     dimensions_json,
     fingerprint,
@@ -22,7 +22,7 @@ from stiggctl.events import (
     read_ids,
 )
 from stiggctl.holder import Holder, Kept
-from stiggctl.holder.asking import Answer, Asked, Hoped
+from stiggctl.holder.asking import Answer, Asked, Hoped, read_minimum
 from stiggctl.holder.orders import Charge, Order
 from stiggctl.holder.ways import Way
 from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS
@@ -126,8 +126,10 @@ class Request:
         self._holder = holder
         self._minimum = minimum
         self._began_us = holder.clock.now_us()
-        #: a consume holds only until its booking is done
-        self._ends_us = NEVER if ttl_seconds is None else self._began_us + ttl_seconds * 1_000_000
+        #: a consume holds until its booking is done; where it never comes to that (it was
+        #: interrupted before), as long as a reservation
+        ttl = holder.options.reservation_ttl_seconds if ttl_seconds is None else ttl_seconds
+        self._ends_us = self._began_us + ttl * 1_000_000
         self._number = 0
 
     # ---------------------------------------------------------------- the decision
@@ -139,6 +141,9 @@ class Request:
         if wanted is None or not self._ttl_is_promised():
             return None
         stripe, wants = wanted
+        if self._minimum is not None:
+            strand, units = wants[0]
+            read_minimum(self._minimum, strand.decimals, units)
         ids = holder.ids
         self._number = ids.next_number()
         taken = take(stripe, asked.ids[0], asked.ids[1:], wants, self._began_us, self._number, self._ends_us)
@@ -149,11 +154,15 @@ class Request:
         return Answer(decision, taken.hold, taken.sights, stripe, asked.ids)
 
     def waiting(self) -> Answer:
-        """The answer of the ledger, or of what it drew."""
+        """The answer of the ledger, or of what it drew; where it is out of reach, of the policy."""
         holder = self._holder
-        if not self._ttl_is_promised():
-            holder.promise_ttl(self._ttl_seconds())
-        holder.become_holder()  # before the number is drawn: ids carry the holder's name
+        try:
+            if not self._ttl_is_promised():
+                holder.promise_ttl(self._ttl_seconds())
+            holder.become_holder()  # before the number is drawn: ids carry the holder's name
+        except LedgerUnavailable as trouble:
+            self._number = holder.ids.next_number()
+            return holder.asking.without_ledger(self.asked, trouble, self._began_us)
         self._number = holder.ids.next_number()
         hoped = Hoped(self._number, self._ends_us, self._minimum)
         return holder.asking.take(self.asked, hoped, self._began_us)
@@ -162,7 +171,7 @@ class Request:
         return (self._ends_us - self._began_us) // 1_000_000
 
     def _ttl_is_promised(self) -> bool:
-        return self._ends_us == NEVER or self._ttl_seconds() * 1000 <= self._holder.ttl_max_ms
+        return self._ttl_seconds() * 1000 <= self._holder.ttl_max_ms
 
     def undo(self, answer: Answer) -> None:
         """Nobody waits for it any more: let go what it holds."""
@@ -185,7 +194,7 @@ class Request:
             )  # fmt: skip
             try:
                 holder.keeping.keep(kept, self._number, answer.sights)
-            except LedgerUnavailable:
+            except (LedgerUnavailable, ControlClosed):
                 self.undo(answer)
                 raise
         ids = answer.ids or self.told.ids

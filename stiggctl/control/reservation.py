@@ -17,7 +17,9 @@ from stiggctl.decision.decide import grow
 from stiggctl.decision.reservations import begin_settle, release
 from stiggctl.errors import (
     AccessDenied,
+    ControlClosed,
     InvalidRequest,
+    LedgerUnavailable,
     ReservationNotFound,
 )
 from stiggctl.events import DimensionValue, Report, dimensions_json, fingerprint
@@ -168,7 +170,13 @@ class Reservation:
         order = self._settling(used)
         if order is None:
             order = await self._holder.aside.do(lambda: self._settling_unheld(used))
-        await asyncio.shield(self._holder.exchange.submit(order))
+        booked = self._holder.exchange.submit(order)
+        try:
+            await asyncio.shield(booked)
+        except asyncio.CancelledError:
+            # It is booked all the same; then nothing stays on the page.
+            booked.add_done_callback(lambda _: None if order.receipt is None else self._settled(order))
+            raise
         return self._settled(order)
 
     def _settling(self, used: dict[str, int]) -> Order | None:
@@ -181,9 +189,7 @@ class Reservation:
         if stripe is None:
             return None
         charges = [Charge(sight[0].strand, used[sight[0].credit_currency], None) for sight in self._sights]
-        hold = begin_settle(stripe, self._number, holder.clock.now_us())
-        holder.keeping.sweep(stripe)
-        return self._told_order(
+        order = self._told_order(
             Order(
                 self._way(stripe),
                 charges,
@@ -193,11 +199,17 @@ class Reservation:
                 occurred_at_us=self._began_us,
                 event_name=told.event_name,
                 dimensions=dimensions_json(told.dimensions),
-                hold=None if hold is None else self._number,
-                hold_ends_us=self._ends_us,
-                flags=EXPIRED if hold is None else 0,
+                settles=True,
             )
         )
+        # Last, so that nothing comes between this and the queue, where it is seen to in any case.
+        hold = begin_settle(stripe, self._number, holder.clock.now_us())
+        if hold is None:
+            order.flags = EXPIRED
+            holder.keeping.sweep(stripe)
+        else:
+            order.hold = self._number
+        return order
 
     def _settling_unheld(self, used: dict[str, int]) -> Order:
         """The order of what was admitted without the ledger: plain usage, at its instant."""
@@ -288,7 +300,7 @@ class Reservation:
         Raises:
             AccessDenied: the rest does not fit; what was held still is.
             ReservationNotFound: it has ended.
-            InvalidAmount, InvalidRequest: nothing changed.
+            InvalidAmount, InvalidRequest, LedgerUnavailable: nothing changed.
         """
         more = self._more(amount, amounts)
         if not self._extend_at_once(more):
@@ -342,7 +354,12 @@ class Reservation:
         stripe = self._stripe
         assert stripe is not None  # it was extended
         grown = [(*sight[:4], more.get(sight[0].credit_currency, 0), sight[5]) for sight in self._sights]
-        self._holder.keeping.keep_more(self._number, grown)
+        try:
+            self._holder.keeping.keep_more(self._number, grown)
+        except (LedgerUnavailable, ControlClosed):
+            less = {name: -amount for name, amount in more.items() if amount}
+            grow(stripe, self._number, less, self._holder.clock.now_us())
+            raise
         with stripe.lock:  # of two that extend at once, the later look is the later word
             hold = stripe.holds.get(self._number)
             if hold is not None:

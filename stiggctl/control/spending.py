@@ -317,16 +317,20 @@ class Spending:
             idempotency_key,
         )
         holder, key = self._holder, request.told.idempotency_key
-        if key is None or self._holder.under_way.enter(key):
-            order = request.order_at_once()
-            if order is not None:
-                booked = holder.exchange.submit(order)
+        if key is None or holder.under_way.enter(key):
+            booked: asyncio.Future[None] | None = None
+            try:
+                order = request.order_at_once()
+                if order is not None:
+                    booked = holder.exchange.submit(order)
+            finally:
+                if key is not None and booked is None:
+                    holder.under_way.leave(key)
+            if order is not None and booked is not None:
                 if key is not None:
-                    booked.add_done_callback(lambda _: self._holder.under_way.leave(key))
+                    booked.add_done_callback(lambda _: holder.under_way.leave(key))
                 await asyncio.shield(booked)
                 return receipt_of_order(order)
-            if key is not None:
-                self._holder.under_way.leave(key)
 
         def waiting() -> Receipt:
             with self._holder.under_way.alone(key):

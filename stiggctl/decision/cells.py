@@ -11,8 +11,9 @@ resources named first by requests are found by one dict get; what stands at thei
     branch, resource row, (spare, used, allotted, limit, cell) for each own limit, HARD first
 
 Holds for every HARD cell whenever its stripe's lock is free:
-  C1  spare >= 0, and spare = granted − Σ of the holds on it, where `granted` is this
-      process's share in the ledger (`allotted` is granted + what others are known to hold).
+  C1  spare >= 0, and spare = granted − Σ of the holds on it − what bookings under way have set
+      apart, where `granted` is this process's share in the ledger (`allotted` is granted +
+      what others are known to hold).
   C2  granted never exceeds the ledger's number: it grows only after the ledger has written
       it, and falls before the ledger hears of it. Ledger first, memory second.
   C3  `used` is the ledger's, as of the last contact.
@@ -51,6 +52,15 @@ class CellNumbers(NamedTuple):
     orphans: tuple[tuple[int, int], ...]  #: (units, until_us) of what dead processes held
 
 
+class NumbersOfCell(NamedTuple):
+    """A cell as the ledger's reply has it."""
+
+    used: int
+    granted: int
+    limit: int
+    orphans: tuple[tuple[int, int], ...]
+
+
 class Stripe:
     """The cells of one customer, all its currencies, and their one lock.
 
@@ -58,6 +68,7 @@ class Stripe:
     """
 
     __slots__ = (
+        "apart",
         "customer_id",
         "customer_row",
         "ended",
@@ -67,7 +78,9 @@ class Stripe:
         "next_end_us",
         "numbers",
         "orphans",
+        "settling",
         "strands",
+        "torn",
         "unused",
         "version",
     )
@@ -80,7 +93,10 @@ class Stripe:
         self.numbers: list[int] = []
         self.strands: dict[str, Strand] = {}  #: by currency id
         self.holds: dict[int, Hold] = {}  #: what is held, by reservation number
+        self.settling: dict[int, int] = {}  #: number -> settles of it that are under way
+        self.apart: dict[int, int] = {}  #: place -> what bookings under way have set apart there
         self.next_end_us = NEVER  #: no hold, of this process or a dead one, ends before this
+        self.torn = False  #: an interrupt ended a change half way (mending.py)
         #: place -> (units, until_us) of dead processes' holds: they are in `allotted`
         self.orphans: dict[int, tuple[tuple[int, int], ...]] = {}
         self.unused: dict[int, list[int]] = {}  #: records that were left, by width
@@ -102,6 +118,11 @@ class Stripe:
         """Make every compiled path of this customer stale: its model changed."""
         with self.lock:
             self.version += 1
+
+    def tear(self) -> None:
+        """Mark that a change may have been ended half way; the caller has the lock (mending.py)."""
+        self.torn = True
+        self.next_end_us = -NEVER  # whoever decides next looks closely: `expire`
 
 
 class Strand:
@@ -132,14 +153,18 @@ def lay_record(
     numbers = strand.stripe.numbers
     place = strand.leaves.get(resource_id)
     known = {} if place is None else _cells_at(numbers, place)
-    if place is None or list(known) != [one.cell for one in cells]:
-        place = _move_record(strand, resource_id, place, known, cells)
-    numbers[place] = branch  # type: ignore[call-overload]  # the header is no number
-    numbers[place + 1] = resource_row
-    for at, one in zip(range(place + HEADER, place + branch.width, WIDTH), cells, strict=True):
-        if one.hard and numbers[at + LIMIT] != one.limit:
-            give_back(strand.stripe, at, numbers[at + SPARE])
-        numbers[at + LIMIT] = one.limit
+    try:
+        if place is None or list(known) != [one.cell for one in cells]:
+            place = _move_record(strand, resource_id, branch, place, known, cells)
+        numbers[place] = branch  # type: ignore[call-overload]  # the header is no number
+        numbers[place + 1] = resource_row
+        for at, one in zip(range(place + HEADER, place + branch.width, WIDTH), cells, strict=True):
+            if one.hard and numbers[at + LIMIT] != one.limit:
+                give_back(strand.stripe, at, numbers[at + SPARE])
+            numbers[at + LIMIT] = one.limit
+    except BaseException:
+        strand.stripe.tear()
+        raise
 
 
 def give_back_above(stripe: Stripe, place: int) -> None:
@@ -190,11 +215,15 @@ def _cells_at(numbers: list[int], place: int) -> dict[int, int]:
 def _move_record(
     strand: Strand,
     resource_id: str,
+    branch: "Branch",
     old: int | None,
     known: dict[int, int],
     cells: list[CellNumbers],
 ) -> int:
-    """Lay a record anew because its cells are others; what is held moves with them."""
+    """Lay a record anew because its cells are others; what is held moves with them.
+
+    Whole before it is found, and the old one whole until then: an interrupt may come at any step.
+    """
     stripe, numbers = strand.stripe, strand.stripe.numbers
     width = HEADER + WIDTH * len(cells)
     left = stripe.unused.get(width)
@@ -207,6 +236,7 @@ def _move_record(
         if was is not None:
             numbers[at : at + WIDTH] = numbers[was : was + WIDTH]
             moved[was] = at
+            stripe.orphans.pop(at, None)
             continue
         withheld = sum(units for units, _ in one.orphans)
         numbers[at : at + WIDTH] = [
@@ -218,23 +248,24 @@ def _move_record(
         ]
         note_orphans(stripe, at, one.orphans)
     for was, there in moved.items():
-        orphans = stripe.orphans.pop(was, None)
-        if orphans is not None and there is not None:
-            stripe.orphans[there] = orphans
+        if there is not None and was in stripe.orphans:
+            stripe.orphans[there] = stripe.orphans[was]
+    numbers[place] = branch  # type: ignore[call-overload]  # the header is no number
+    strand.leaves[resource_id] = place
     if any(moved):
         for number, hold in stripe.holds.items():
             stripe.holds[number] = hold.moved(moved)
+    for was in moved:
+        stripe.orphans.pop(was, None)
     if old is not None:
-        branch: Branch = numbers[old]  # type: ignore[assignment]
-        stripe.unused.setdefault(branch.width, []).append(old)
-    strand.leaves[resource_id] = place
+        stripe.unused.setdefault(HEADER + WIDTH * len(known), []).append(old)
     return place
 
 
-def find_cells(stripe: Stripe, cells: set[int]) -> dict[int, int]:
-    """cell -> place, looked for in every record (only after a failure). The caller has the lock."""
+def all_cells(stripe: Stripe) -> dict[int, int]:
+    """cell -> place, of every record (only after a failure or an interrupt). The caller has the lock."""
     found: dict[int, int] = {}
     for strand in stripe.strands.values():
         for place in strand.leaves.values():
-            found.update((cell, at) for cell, at in _cells_at(stripe.numbers, place).items() if cell in cells)
+            found.update(_cells_at(stripe.numbers, place))
     return found

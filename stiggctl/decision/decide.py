@@ -28,25 +28,17 @@ from stiggctl.decision.cells import (
     SPARE,
     USED,
     WIDTH,
+    NumbersOfCell,
     Strand,
     Stripe,
     give_back_above,
     note_orphans,
 )
 from stiggctl.decision.paths import Branch, Tail
-from stiggctl.decision.reservations import Held, Hold, expire
+from stiggctl.decision.reservations import Held, Hold, close_hold, expire
 
 #: What is asked for, by currency.
 Wants = Sequence[tuple[Strand, int]]
-
-
-class NumbersOfCell(NamedTuple):
-    """A cell as the ledger's reply has it."""
-
-    used: int
-    granted: int
-    limit: int
-    orphans: tuple[tuple[int, int], ...]
 
 
 def fits(sight: Sight) -> bool:
@@ -155,7 +147,13 @@ def take(
     None where the path is not compiled.
     """
     with stripe.lock:
-        return take_locked(stripe, first, rest, wants, now_us, number, ends_us, minimum)
+        try:
+            return take_locked(stripe, first, rest, wants, now_us, number, ends_us, minimum)
+        except TypeError:  # an id that is no text: nothing was changed
+            raise
+        except BaseException:
+            stripe.tear()
+            raise
 
 
 def take_locked(
@@ -219,7 +217,11 @@ def grow(stripe: Stripe, number: int, units: Mapping[str, int], now_us: int) -> 
     None where it has ended; False where the rest does not fit, and nothing changed.
     """
     with stripe.lock:
-        return grow_locked(stripe, number, units, now_us)
+        try:
+            return grow_locked(stripe, number, units, now_us)
+        except BaseException:
+            stripe.tear()
+            raise
 
 
 def grow_locked(stripe: Stripe, number: int, units: Mapping[str, int], now_us: int) -> bool | None:
@@ -274,11 +276,11 @@ def set_apart(
     """For a booking of `units`: what each place may pay from this process's share.
 
     `held` is what its reservation holds at each place; where that is less than what is
-    booked, spare is set apart beside it (a report is a settle of an empty reservation).
-    Returns the spend of each place; what was set apart is spend − held where that is positive.
+    booked, spare is set apart beside it (a report is a settle of an empty reservation), and
+    noted in `Stripe.apart` until the outcome is known. Returns the spend of each place.
     The caller has the lock.
     """
-    numbers = stripe.numbers
+    numbers, apart = stripe.numbers, stripe.apart
     spends = []
     for at, place in enumerate(places):
         if at >= hard:
@@ -287,18 +289,30 @@ def set_apart(
         holds = held.get(place, 0)
         spend = max(0, min(units, holds + numbers[place]))
         if spend > holds:
+            apart[place] = apart.get(place, 0) + spend - holds
             numbers[place] -= spend - holds
         spends.append(spend)
     return spends
 
 
-def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], falls: dict[int, int]) -> None:
-    """Take over what the ledger says of the cells at those places, and let holds fall.
+def put_apart_back(stripe: Stripe) -> None:
+    """Nothing of it was sent: what was set apart is spare again. The caller has the lock."""
+    for place, units in stripe.apart.items():
+        stripe.numbers[place] += units
+    stripe.apart.clear()
 
-    `falls`: place -> units that are no longer held there: the settled holds and what was set
-    apart. What is above a limit is given back at once. The caller has the lock.
+
+def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequence[Hold] = ()) -> None:
+    """Take over what the ledger says of the cells at those places, after an exchange.
+
+    What bookings set apart falls, and so do the holds that they settled. What is above a limit
+    is given back at once. The caller has the lock.
     """
-    numbers = stripe.numbers
+    numbers, falls = stripe.numbers, dict(stripe.apart)
+    for hold in settled:
+        for places, units, _, _ in hold.held:
+            for place in places:
+                falls[place] = falls.get(place, 0) + units
     for place, told in cells.items():
         withheld_before = sum(units for units, _ in stripe.orphans.get(place, ()))
         granted_before = numbers[place + ALLOTTED] - withheld_before
@@ -314,6 +328,9 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], falls: dict[int,
             give_back_above(stripe, place)
     for place, units in falls.items():
         numbers[place + SPARE] += units
+    for hold in settled:
+        close_hold(stripe, hold.number)
+    stripe.apart.clear()
 
 
 def seen(stripe: Stripe, sights: tuple[Sight, ...]) -> Taken:

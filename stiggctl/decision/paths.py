@@ -182,7 +182,7 @@ class Tail:
             (hold.ends_us, amount)
             for hold in circumstances.holds
             for places, amount, _, _ in hold.held
-            if place in places
+            if place in places and hold.ends_us != NEVER  # what is being booked never comes back
         ]
         frees += [(until_us, amount) for amount, until_us in circumstances.orphans.get(place, ())]
         return RawLimit(
@@ -225,8 +225,9 @@ def compile_path(
         refusals.append(
             Refusal(
                 AccessDeniedReason.NO_ALLOCATION,
-                f"{first.resource_id} and what is above and beside it",
-                f"have no allocation in {strand.credit_currency}, and default_access is deny",
+                f"customer {strand.stripe.customer_id}",
+                f"has no allocation in {strand.credit_currency} on what was asked for or above it, "
+                "and default_access is deny",
             )
         )
     if len(branch.tails) >= TAILS_MAX:
@@ -274,10 +275,10 @@ def _union(named: Iterable[Node]) -> list[Node]:
 
 
 def _foremost(refusals: Iterable[Refusal | None]) -> Refusal | None:
-    """The refusal that is told of several."""
+    """The refusal that is told of several: of one reason that which lasts longest."""
     return min(
         (refusal for refusal in refusals if refusal is not None),
-        key=lambda refusal: NOT_LIMITS.index(refusal.reason),
+        key=lambda refusal: (NOT_LIMITS.index(refusal.reason), -_until(refusal)),
         default=None,
     )
 

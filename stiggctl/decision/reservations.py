@@ -6,7 +6,7 @@ that application code has (control/reservation.py), the page that mirrors it (ho
   R1  A reservation is open exactly as long as its number stands in `Stripe.holds`.
   R2  A hold is replaced, never changed: who has looked at one keeps what it saw.
   R3  A hold ends at `ends_us`: the clock reading that allowed it plus its ttl, never later.
-      While its settle is under way it does not end (`ends_us` is NEVER).
+      While a settle of it is under way (`Stripe.settling`) it does not end.
 """
 
 from collections.abc import Mapping
@@ -22,6 +22,7 @@ from stiggctl.decision.cells import (
     end_orphans,
     give_back_above,
 )
+from stiggctl.decision.mending import mend
 
 #: In one currency: the places that hold it (HARD ones first), how much, how many are HARD.
 Held = tuple[tuple[int, ...], int, int, Strand]
@@ -37,10 +38,6 @@ class Hold:
         self.began_us = began_us  #: the clock reading that admitted it
         self.ends_us = ends_us
         self.held = held
-
-    def until(self, ends_us: int) -> Self:
-        """The same, with another end."""
-        return type(self)(self.number, self.began_us, ends_us, self.held)
 
     def moved(self, moved: Mapping[int, int | None]) -> Self:
         """The same, where the cells lie now; cells that are gone no longer hold anything."""
@@ -60,12 +57,6 @@ class Hold:
         return total
 
 
-def add_hold(stripe: Stripe, hold: Hold) -> None:
-    """Open it; the caller has the lock and has taken the numbers."""
-    stripe.holds[hold.number] = hold
-    stripe.next_end_us = min(stripe.next_end_us, hold.ends_us)
-
-
 def put_back(stripe: Stripe, hold: Hold) -> None:
     """Let what it held be spare again; the caller has the lock and has taken it out of `holds`.
 
@@ -82,11 +73,18 @@ def put_back(stripe: Stripe, hold: Hold) -> None:
 
 
 def release(stripe: Stripe, number: int) -> Hold | None:
-    """End it; None where it is not open."""
+    """End it; None where it is not open, or a settle of it is under way: that sets the rest free."""
     with stripe.lock:
-        hold = stripe.holds.pop(number, None)
-        if hold is not None:
-            put_back(stripe, hold)
+        if number in stripe.settling:
+            return None
+        try:
+            mend(stripe)
+            hold = stripe.holds.pop(number, None)
+            if hold is not None:
+                put_back(stripe, hold)
+        except BaseException:
+            stripe.tear()
+            raise
         return hold
 
 
@@ -97,16 +95,24 @@ def begin_settle(stripe: Stripe, number: int, now_us: int) -> Hold | None:
             expire(stripe, now_us)
         hold = stripe.holds.get(number)
         if hold is not None:
-            stripe.holds[number] = hold.until(NEVER)
+            stripe.settling[number] = stripe.settling.get(number, 0) + 1
         return hold
 
 
-def resume_hold(stripe: Stripe, number: int, ends_us: int) -> None:
-    """A settle was not taken: let it end at its own time again."""
+def end_settle(stripe: Stripe, number: int) -> None:
+    """A settle came to nothing: where no other is under way, it ends at its own time again."""
     with stripe.lock:
-        hold = stripe.holds.get(number)
-        if hold is not None:
-            add_hold(stripe, hold.until(ends_us))
+        others = stripe.settling.pop(number, 0) - 1
+        if others > 0:
+            stripe.settling[number] = others
+        elif number in stripe.holds:
+            stripe.next_end_us = min(stripe.next_end_us, stripe.holds[number].ends_us)
+
+
+def close_hold(stripe: Stripe, number: int) -> None:
+    """What it held is in the ledger: it is open no more. The caller has the lock, and the numbers."""
+    stripe.holds.pop(number, None)
+    stripe.settling.pop(number, None)
 
 
 def expire(stripe: Stripe, now_us: int) -> None:
@@ -117,11 +123,17 @@ def expire(stripe: Stripe, now_us: int) -> None:
     """
     if now_us < stripe.next_end_us:
         return
-    over = [hold for hold in stripe.holds.values() if hold.ends_us <= now_us]
-    for hold in over:
-        del stripe.holds[hold.number]
-        put_back(stripe, hold)
-        stripe.ended.append(hold.number)
-    stripe.next_end_us = min((hold.ends_us for hold in stripe.holds.values()), default=NEVER)
-    if stripe.orphans:
-        end_orphans(stripe, now_us)
+    try:
+        mend(stripe)
+        ending = [hold for hold in stripe.holds.values() if hold.number not in stripe.settling]
+        for hold in ending:
+            if hold.ends_us <= now_us:
+                del stripe.holds[hold.number]
+                put_back(stripe, hold)
+                stripe.ended.append(hold.number)
+        stripe.next_end_us = min((hold.ends_us for hold in ending if hold.ends_us > now_us), default=NEVER)
+        if stripe.orphans:
+            end_orphans(stripe, now_us)
+    except BaseException:
+        stripe.tear()
+        raise

@@ -13,12 +13,13 @@ Not here: the half that never waits (decision/decide.py, called by the face firs
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from stiggctl.amounts import Amount, to_units
+from stiggctl.amounts import Amount, plain, to_amount, to_units
 from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, NoLimits, Refusal, Sight
 from stiggctl.decision.cells import Stripe
 from stiggctl.decision.decide import Taken, Wants, fits, look, seen, take
 from stiggctl.decision.reservations import Hold
-from stiggctl.errors import LedgerUnavailable
+from stiggctl.errors import InvalidAmount, LedgerUnavailable
+from stiggctl.holder.known import Known
 from stiggctl.holder.meant import Meant, find_meant
 from stiggctl.holder.trees import peek
 from stiggctl.holder.ways import Way
@@ -58,6 +59,15 @@ class Answer(NamedTuple):
     ids: tuple[str, ...] = ()  #: those of the request that are known, in its order
 
 
+def read_minimum(minimum: Amount, decimals: int, units: int) -> int:
+    """The least that would do, in units; raises InvalidAmount where it is more than is asked for."""
+    least = to_units(minimum, decimals, "minimum")
+    if least > units:
+        expected = f"at most the amount, {plain(to_amount(units, decimals))}"
+        raise InvalidAmount(where="minimum", value=minimum, expected=expected)
+    return least
+
+
 class _Target(NamedTuple):
     """A request as cells: where, and how much in which."""
 
@@ -81,8 +91,8 @@ class Asking:
     def look(self, asked: Asked, now_us: int) -> Decision:
         """Whether it would be admitted now; changes no number of any limit."""
         holder = self._holder
-        units = self._units(asked)
         try:
+            units = self._units(asked, holder.known)
             if not holder.is_holder:
                 return self._peek(asked, units, now_us)
             meant = self._meant(asked)
@@ -91,7 +101,7 @@ class Asking:
             target = self._target(meant, units)
             return self._look_at(target, now_us)
         except LedgerUnavailable as trouble:
-            return self._without_ledger(trouble, units, now_us)
+            return self._without_ledger(trouble, asked, now_us)
 
     def _look_at(self, target: _Target, now_us: int) -> Decision:
         holder, stripe = self._holder, target.stripe
@@ -137,8 +147,8 @@ class Asking:
 
     def take(self, asked: Asked, hoped: Hoped, now_us: int) -> Answer:
         """Hold it in every limit, or say why not."""
-        units = self._units(asked)
         try:
+            units = self._units(asked, self._holder.known)
             self._holder.become_holder()
             meant = self._meant(asked)
             if meant.refusal is not None or not meant.ids:
@@ -148,8 +158,12 @@ class Asking:
             minimum = self._minimum(hoped, target)
             return self._take_at(target, hoped, minimum, now_us)
         except LedgerUnavailable as trouble:
-            decision = self._without_ledger(trouble, units, now_us)
-            return Answer(decision, sights=decision.sights)
+            return self.without_ledger(asked, trouble, now_us)
+
+    def without_ledger(self, asked: Asked, trouble: LedgerUnavailable, now_us: int) -> Answer:
+        """What the policy says to a reserve or consume; raises what no policy decides."""
+        decision = self._without_ledger(trouble, asked, now_us)
+        return Answer(decision, sights=decision.sights)
 
     def _take_at(self, target: _Target, hoped: Hoped, minimum: int | None, now_us: int) -> Answer:
         holder, stripe = self._holder, target.stripe
@@ -181,9 +195,8 @@ class Asking:
 
     # ---------------------------------------------------------------- whom, how much
 
-    def _units(self, asked: Asked) -> list[tuple[str, int]]:
+    def _units(self, asked: Asked, known: Known) -> list[tuple[str, int]]:
         """(currency id, units) of each amount; raises CurrencyNotFound or InvalidAmount."""
-        known = self._holder.known
         several = len(asked.amounts) > 1
         units = []
         for name, amount in asked.amounts:
@@ -195,8 +208,8 @@ class Asking:
     def _minimum(self, hoped: Hoped, target: _Target) -> int | None:
         if hoped.minimum is None:
             return None
-        ((strand, _),) = target.wants
-        return to_units(hoped.minimum, strand.decimals, "minimum")
+        ((strand, units),) = target.wants
+        return read_minimum(hoped.minimum, strand.decimals, units)
 
     def _meant(self, asked: Asked) -> Meant:
         holder = self._holder
@@ -250,17 +263,16 @@ class Asking:
         )
 
     def _blank(self, units: Sequence[tuple[str, int]]) -> tuple[Sight, ...]:
-        known = self._holder.known
+        known = self._holder.last_known
         return tuple(NoLimits(name, known.currency(name).decimals).sight(number) for name, number in units)
 
-    def _without_ledger(
-        self, trouble: LedgerUnavailable, units: Sequence[tuple[str, int]], now_us: int
-    ) -> Decision:
+    def _without_ledger(self, trouble: LedgerUnavailable, asked: Asked, now_us: int) -> Decision:
         """What the policy says where the ledger cannot be reached (Q3)."""
         holder = self._holder
         if not trouble.unreachable:
             raise trouble
         holder.report_trouble(trouble)
+        units = self._units(asked, holder.last_known)
         if holder.options.on_ledger_failure == "fail_open":
             circumstances = Circumstances(policy="fail_open")
             return Decision(None, self._blank(units), now_us, holder.ids, circumstances)

@@ -62,16 +62,15 @@ class Bookings:
         stripe = holder.stripes.get(customer_id)
         if stripe is None or None in report.amounts:
             return None
-        costs = self._costs(report, known, customer_id)
-        strands = [stripe.strands.get(name) for name, _, _ in costs]
         named = self._named(report, known, customer_id)
-        ids = tuple(dict.fromkeys(one for _, one in named))
+        ids = tuple(dict.fromkeys([one for _, one in named]))
         charges: list[Charge] = []
-        for strand, (_, units, rate) in zip(strands, costs, strict=True):
-            if strand is None:
+        for name, units, rate in self._costs(report, known, customer_id):
+            strand = stripe.strands.get(name)
+            types = None if strand is None else types_of(strand, ids)
+            if strand is None or types is None:
                 return None
-            types = types_of(strand, ids)
-            if types is None or not _of_type(named, dict(zip(ids, types, strict=True))):
+            if report.resource_ids is None and not _are_of_type(named, dict(zip(ids, types, strict=True))):
                 return None
             charges.append(Charge(strand, units, rate))
         return self._order(report, stripe, charges, ids, (), now_us)
@@ -286,6 +285,6 @@ class Bookings:
         return [(name, units, rate) for name, (units, rate) in sorted(priced.items())]
 
 
-def _of_type(named: Sequence[tuple[str | None, str]], types: dict[str, str]) -> bool:
+def _are_of_type(named: Sequence[tuple[str | None, str]], types: dict[str, str]) -> bool:
     """Whether each resource is of the type that its dimension names."""
-    return all(wanted is None or types[one] == wanted for wanted, one in named)
+    return all(types[one] == wanted for wanted, one in named)

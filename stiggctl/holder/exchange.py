@@ -1,19 +1,24 @@
 """The exchange: bookings and draws of many threads, one transaction at a time.
 
-Here: the queue, its leader, and what an exchange does to memory before and after.
-Not here: what an order or a wish is (orders.py), how rows are written (ledger/).
+Here: the queue, its leader, and what follows where an exchange fails or is interrupted.
+Not here: how a batch is made and taken over (rounds.py), what an order or a wish is (orders.py,
+wishes.py), how rows are written (ledger/).
 
 One thread at a time leads: it takes what is queued, commits it in one exchange, tells each
 its outcome, and hands the lead to the first that is still waiting. So while one commit is
 under way the next batch gathers, and nobody waits for more than two. Each waiter sleeps on
 a lock of its own; a condition variable would wake all to serve one.
 
+An interrupt (Ctrl-C, a soft time limit) may end a thread between any two steps, also while it
+leads or is about to. So whose the lead is, and what is still to be served, stands where others
+find it, and each step may be done twice: a thread goes on in the place of one that was interrupted.
+
   X1  Ledger first, memory second: holds fall, numbers change and receipts are made only
       after the commit.
   X2  Each entry is told exactly one outcome: a result, or the error that says what became
       of it. The leader's exception is its batch's.
   X3  After a failed exchange nobody knows whether it was committed: what it set apart stays
-      so, until a read of the keys has told (`_read_back`), before anything else is written.
+      so, until a read has told (`_read_back`), before anything else is written.
   X4  Lock order: leader, then stripe. Nothing is read or written under a stripe's lock.
 """
 
@@ -21,19 +26,18 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
-from stiggctl.decision.cells import Stripe
-from stiggctl.decision.decide import install
 from stiggctl.errors import LedgerError, LedgerUnavailable, StiggctlError
+from stiggctl.holder.doubts import Doubts
 from stiggctl.holder.orders import Order
 from stiggctl.holder.rounds import Round
-from stiggctl.holder.waiting import Entry, tell
+from stiggctl.holder.waiting import Entry, Sleeper, Wake, tell
 from stiggctl.holder.wishes import Wish
 from stiggctl.ledger import Stale
-from stiggctl.ledger.records import Known, Refused
 
 if TYPE_CHECKING:
     from stiggctl.holder.holder import Holder
@@ -46,59 +50,40 @@ STOP_SECONDS_MAX = 10
 #: How often one exchange is made ready anew because the model changed meanwhile.
 STALE_MAX = 8
 
+_LEAD = "lead"
+
 
 class Exchange:
     """Serves the orders and wishes of one holder."""
 
     def __init__(self, holder: "Holder") -> None:
         self._holder = holder
-        self._queue: deque[Entry] = deque()  # appended by anyone, popped by the leader
-        self._leader = Lock()  # who has it leads; it is handed on, not only released
-        self._alone: deque[Lock] = deque()  # who waits for a moment without exchanges; first to lead
-        #: orders whose outcome nobody knows (X3); the leader's
-        self._unsure: list[Order] = []
-        #: cells of which memory may be behind the ledger (X3); the leader's
-        self._recheck: dict[Stripe, set[int]] = {}
+        #: appended by anyone; the leader takes off what is done, and only once that was told
+        self._queue: deque[Entry] = deque()
+        self._alone: deque[Sleeper] = deque()  # who waits for a moment without exchanges; first to lead
+        #: whose the lead is, if anybody's: a dict, for `setdefault` takes it and says whose it is in
+        #: one step; between two an interrupt could leave a lead that nobody knows to have
+        self._leads: dict[str, Sleeper] = {}
+        self._doubts = Doubts(holder)  #: X3; the leader's
         self._committer = _Committer(self)
 
     # ---------------------------------------------------------------- waiting
 
     def run(self, work: Order | Wish) -> None:
         """Serve it, waiting; raises what became of it."""
-        entry = Entry(work)
-        self._run(entry)
+        entry = Entry(work, Wake())
+        self._run([entry])
         if entry.error is not None:
             raise entry.error
-
-    def _run(self, entry: Entry) -> None:
-        """Queue it, and wait until it is done; lead when it is this thread's turn."""
-        self._queue.append(entry)
-        leads = self._leader.acquire(blocking=False)
-        try:
-            while not entry.done:
-                if not leads:
-                    # Woken because it is done, or because the lead was handed over.
-                    entry.wake.sleep()
-                    leads = not entry.done
-                if leads:
-                    leads = False
-                    self.lead()
-        except BaseException:
-            # Ctrl-C, or an error of the leader's own. While it is queued somebody has to
-            # take the lead when it is handed to it: a thread waits in its place.
-            if not entry.done:
-                Thread(target=self._see_through, args=(entry,), daemon=True).start()
-            raise
 
     def run_all(self, works: Sequence[Order]) -> list[StiggctlError | None]:
         """Serve many, waiting; the error of each that came to nothing."""
         if not works:
             return []
-        last = Entry(works[-1])
-        entries = [*(Entry(work, follows=last) for work in works[:-1]), last]
-        self._queue.extend(entries[:-1])
-        self._run(entries[-1])
-        # The queue is first in, first out: with the last all are done.
+        wake = Wake()
+        last = Entry(works[-1], wake)
+        entries = [*(Entry(work, wake, follows=True) for work in works[:-1]), last]
+        self._run(entries)
         errors: list[StiggctlError | None] = []
         for entry in entries:
             if entry.error is not None and not isinstance(entry.error, StiggctlError):
@@ -106,41 +91,86 @@ class Exchange:
             errors.append(entry.error)
         return errors
 
-    def _see_through(self, entry: Entry) -> None:
-        """Wait for an entry whose own thread was interrupted."""
+    def _run(self, entries: list[Entry]) -> None:
+        """Queue them, and wait until all are done; lead when it is this thread's turn.
+
+        The queue is first in, first out: with the last all are done.
+        """
+        last = entries[-1]
+        try:
+            self._queue.extend(entries)
+            self._see_to(last)
+        except BaseException:
+            # Ctrl-C, or an error of the leader's own. Others count on this thread to lead when it
+            # is its turn, or it was interrupted while it did: another goes on in its place.
+            Thread(target=self._go_on_for, args=(entries,), daemon=True).start()
+            raise
+
+    def _see_to(self, entry: Entry) -> None:
+        wake = entry.wake
+        assert isinstance(wake, Wake)
         while not entry.done:
-            entry.wake.sleep()
-            if not entry.done:
-                self.lead()
+            if self._take_lead(wake):
+                self.lead(wake)
+            else:
+                wake.sleep()
+
+    def _go_on_for(self, entries: list[Entry]) -> None:
+        """In the place of an interrupted thread: see to its entries, and to its lead."""
+        entry = entries[-1]
+        if entry.done or entry in tuple(self._queue):
+            self._see_to(entry)
+        else:  # interrupted before they were queued
+            for one in entries:
+                if isinstance(one.work, Order):
+                    one.work.let_go()
+        # It may have been interrupted while it handed the lead on: before that, or before it woke
+        # whom it gave it to, or before it looked whether somebody came meanwhile.
+        if self._take_lead(entry.wake):
+            self.lead(entry.wake)
+        else:
+            self._wake_leader()
 
     def submit(self, work: Order | Wish) -> "asyncio.Future[None]":
         """Queue it for the committer thread; the future is done when it is. Never waits."""
-        entry = Entry(work, loop=asyncio.get_running_loop())
+        committer = self._committer
+        entry = Entry(work, committer, loop=asyncio.get_running_loop())
         assert entry.future is not None
-        self._queue.append(entry)
-        if self._leader.acquire(blocking=False):
-            self._committer.lead()
+        try:
+            self._queue.append(entry)
+            if _LEAD not in self._leads and self._take_lead(committer):
+                committer.up()
+        except BaseException:
+            committer.up()
+            raise
         return entry.future
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """While inside, no exchange is under way; and none is in doubt (X3)."""
-        turn = Lock()
-        turn.acquire()
-        self._alone.append(turn)
-        if self._leader.acquire(blocking=False):
-            self._alone.remove(turn)
-        else:
-            turn.acquire()  # the lead is handed over with it, and the turn is out of the queue
+    def alone(self, *, in_doubt: bool = False) -> Iterator[None]:
+        """While inside, no exchange is under way; and none is in doubt (X3), unless that is said."""
+        wake = Wake()
         try:
-            self._read_back()
+            self._alone.append(wake)
+            while not self._take_lead(wake):
+                wake.sleep()
+            if not in_doubt:
+                self._doubts.clear()
             yield
         finally:
-            self.hand_on()
+            self._end_alone(wake)
+
+    def _end_alone(self, wake: Wake) -> None:
+        try:
+            with contextlib.suppress(ValueError):  # interrupted before it came to wait
+                self._alone.remove(wake)
+            self._hand_on(wake)
+        except BaseException:
+            Thread(target=self._hand_on, args=(wake,), daemon=True).start()
+            raise
 
     def clear_doubts(self) -> None:
         """Learn what became of a failed exchange, if there was one (X3)."""
-        if self._unsure:
+        if self._doubts:
             with self.alone():
                 pass
 
@@ -150,26 +180,76 @@ class Exchange:
 
     # ---------------------------------------------------------------- leading
 
-    def lead(self) -> None:
+    def _take_lead(self, sleeper: Sleeper) -> bool:
+        """Whether it leads: it does from now on, or the lead was handed to it."""
+        return self._leads.setdefault(_LEAD, sleeper) is sleeper
+
+    def has_lead(self, sleeper: Sleeper) -> bool:
+        """Whether the lead is its."""
+        return self._leads.get(_LEAD) is sleeper
+
+    def lead(self, sleeper: Sleeper) -> None:
         """Serve one batch, and hand the lead on. The caller has the lead."""
         trouble: LedgerError | None = None
         try:
             trouble = self._serve_some()
         finally:
-            self.hand_on()
+            self._hand_on(sleeper)
         if trouble is not None:
             self._holder.report_trouble(trouble)  # not while leading: a hook may report usage
 
-    def finish(self) -> None:
-        """Serve all that is queued. The caller has the lead (`alone`)."""
-        while self._queue:
-            self._serve_some()
+    def finish(self) -> LedgerError | None:
+        """Serve all that is queued, and clear the doubts; what kept it from that, if anything did.
+
+        The caller has the lead (`alone`).
+        """
+        trouble: LedgerError | None = None
+        while self._next_entry() is not None:
+            trouble = self._serve_some() or trouble
+        try:
+            self._doubts.clear()
+        except LedgerError as error:
+            trouble = error
+        return trouble
+
+    def _hand_on(self, sleeper: Sleeper) -> None:
+        """Give the lead to the first that waits, or let it go."""
+        while self.has_lead(sleeper):
+            following = self._next()
+            if following is not None:
+                self._leads[_LEAD] = following
+                following.up()
+                return
+            del self._leads[_LEAD]
+            # Who queued after the look and before the lead was free could not take it.
+            if self._next() is None or not self._take_lead(sleeper):
+                return
+
+    def _wake_leader(self) -> None:
+        leader = self._leads.get(_LEAD)
+        if leader is not None:
+            leader.up()
+
+    def _next(self) -> Sleeper | None:
+        """Whose turn it is to lead."""
+        for wake in tuple(self._alone):
+            return wake
+        entry = self._next_entry()
+        return None if entry is None else entry.wake
+
+    def _next_entry(self) -> Entry | None:
+        """The first that is to be served; before it there may be some that are done (an interrupt)."""
+        return next((entry for entry in tuple(self._queue) if not entry.done), None)
 
     def _serve_some(self) -> LedgerError | None:
-        """Serve what is queued; what the ledger failed with, to be told."""
+        """Serve what is queued; what the ledger failed with, to be told.
+
+        Entries stay in the queue until they were told. Where an interrupt ends this, they are
+        served again, under the same keys, once the keys have told what was committed (X3).
+        """
         trouble: LedgerError | None = None
-        queue = self._queue
-        entries = [queue.popleft() for _ in range(min(len(queue), BATCH_MAX))]
+        batch = list(islice(self._queue, BATCH_MAX))
+        entries = [entry for entry in batch if not entry.done]
         try:
             if entries:
                 self._serve(entries)
@@ -179,43 +259,21 @@ class Exchange:
                     entry.error = error
             if isinstance(error, LedgerError):
                 trouble = error
-        except BaseException:
-            # Only this thread was interrupted: what the others wanted is served after all,
-            # under the same keys, once the keys have told what was committed (X3).
-            queue.extendleft(reversed(entries))
-            raise
         self._let_go(entries)
-        tell(entries)
+        tell(batch)
+        for _ in batch:
+            self._queue.popleft()
         return trouble
 
     def _let_go(self, entries: list[Entry]) -> None:
         """What came to nothing no longer holds anything; what is in doubt does, until X3 tells."""
-        doubtful = {id(order) for order in self._unsure}
         for entry in entries:
             if entry.error is None or not isinstance(entry.work, Order):
                 continue
-            if id(entry.work) in doubtful:
+            if self._doubts.concern(entry.work):
                 entry.work.given_up = True
             else:
                 entry.work.let_go()
-
-    def hand_on(self) -> None:
-        """Give the lead to the first that waits, or let it go."""
-        while True:
-            if self._alone:
-                self._alone.popleft().release()
-                return
-            if self._queue:
-                following = self._queue[0]
-                if following.loop is None:
-                    following.wake.up()
-                else:
-                    self._committer.lead()
-                return
-            self._leader.release()
-            # Who queued after the look and before the release could not lead.
-            if not (self._queue or self._alone) or not self._leader.acquire(blocking=False):
-                return
 
     # ---------------------------------------------------------------- one exchange
 
@@ -223,52 +281,35 @@ class Exchange:
         holder = self._holder
         holder.become_holder()
         holder.ledger.still_there()
-        self._read_back()
+        self._doubts.clear()
         for _ in range(STALE_MAX):
-            round_ = Round(entries, holder, self._recheck)
+            known = holder.known
+            round_ = Round(holder, known.change)
             try:
-                reply = holder.ledger.exchange(round_.batch)
+                reply = holder.send(round_.make_ready(entries))
+                round_.apply(reply, known.currency_of_row)
             except Stale:
                 # A model change of this process waits for the leader: it was another's.
                 round_.withdraw()
-                holder.reread_model()
-                continue
-            except BaseException:
-                self._doubt(round_)
+                holder.model_changed(None)
+            except BaseException as error:
+                self._doubt(round_, error)
                 raise
-            self._recheck = {}
-            round_.apply(reply, holder.known.currency_of_row)
-            return
+            else:
+                return
         raise LedgerUnavailable(
             location=holder.location,
             reason=f"its model changed {STALE_MAX} times while this was under way",
             remedy="try again",
         )
 
-    def _doubt(self, round_: Round) -> None:
-        """Remember what may have been committed, and which numbers may be behind."""
-        self._unsure += [order for _, order in round_.orders]
-        for stripe, cells in round_.cells_by_stripe().items():
-            self._recheck.setdefault(stripe, set()).update(cells)
-
-    def _read_back(self) -> None:
-        """Learn which orders of a failed exchange are in the ledger; let the rest go."""
-        if not self._unsure:
-            return
-        with self._holder.ledger.reader() as reader:
-            found = [
-                (order, reader.event_by_key(order.stripe.customer_row, order.namespace, order.key))
-                for order in self._unsure
-            ]
-        for order, event in found:
-            order.sent = True
-            outcome = Refused(cell=0, used=0) if event is None else Known(event=event)
-            with order.stripe.lock:
-                install(order.stripe, {}, order.falls(outcome))
-            order.legs = ()
-            if order.given_up:
-                order.let_go()
-        self._unsure = []
+    def _doubt(self, round_: Round, error: BaseException) -> None:
+        """Nobody knows whether it was committed; nor, after an interrupt, where that came."""
+        self._doubts.note(round_)
+        if not isinstance(error, StiggctlError):
+            for stripe in list(self._holder.stripes.values()):
+                with stripe.lock:
+                    stripe.tear()
 
 
 class _Committer:
@@ -276,12 +317,12 @@ class _Committer:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._calls: SimpleQueue[bool] = SimpleQueue()  # True: the lead is handed over; False: stop
+        self._calls: SimpleQueue[bool] = SimpleQueue()  # True: look whether the lead is here; False: stop
         self._starting = Lock()
         self._thread: Thread | None = None
 
-    def lead(self) -> None:
-        """Lead in my stead; the caller's lead goes over."""
+    def up(self) -> None:
+        """Lead, if the lead was handed here."""
         self._calls.put(True)
         if self._thread is None:
             with self._starting:
@@ -297,4 +338,5 @@ class _Committer:
 
     def _body(self) -> None:
         while self._calls.get():
-            self._exchange.lead()
+            if self._exchange.has_lead(self):
+                self._exchange.lead(self)

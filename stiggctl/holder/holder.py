@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 from stiggctl.answers import Decision
 from stiggctl.decision.cells import Strand, Stripe
@@ -35,11 +36,14 @@ from stiggctl.holder.options import Options
 from stiggctl.holder.others import Others
 from stiggctl.holder.trees import Trees
 from stiggctl.holder.under_way import UnderWay
-from stiggctl.ledger import Ledger, Reader, Stale
-from stiggctl.ledger.records import CustomerRow, ModelChange, Orphan
+from stiggctl.ledger import Fenced, Ledger, Reader, Stale
+from stiggctl.ledger.records import Batch, CustomerRow, ModelChange, Orphan, Reply
+
+T = TypeVar("T")
 
 #: How often a change of the model is planned anew because another came first.
 CHANGES_MAX = 16
+_BURIED = "its lock file was taken away, so that another process took this one for dead"
 
 
 class Holder:
@@ -59,7 +63,9 @@ class Holder:
         self.strands: dict[tuple[str | None, str | None], Strand] = {}
         self._stripes_lock = Lock()
         self._enlisting = Lock()
-        self._known: Known | None = None
+        self._changes = 0  #: of the model, that this process knows of
+        with ledger.reader() as reader:
+            self._known = (0, Known(reader))  #: how many of them were known when it was read
         self._presence: Presence | None = None
         self.others = Others(ledger, location, directory, options.clock)
         self.keeping = Keeping(location)
@@ -67,6 +73,7 @@ class Holder:
         self.ttl_max_ms = options.reservation_ttl_seconds * 1000
         self._closed = False
         self._forked = False
+        self._buried = False
         self.on_trouble: list[Callable[[LedgerError], None]] = []
         self.under_way = UnderWay()
         self.trees = Trees(self)
@@ -82,29 +89,28 @@ class Holder:
     def known(self) -> Known:
         """The small part of the model, as of now."""
         self.require_open()
-        known = self._known
-        if known is not None and self.is_holder:
+        as_of, known = self._known
+        if self.is_holder and as_of == self._changes:
             return known  # every change of the model goes through this process
+        as_of = self._changes
         with self.ledger.reader() as reader:
-            if known is None or reader.state().change != known.change:
-                known = self._known = Known(reader)
+            if reader.state().change != known.change:
+                known = Known(reader)
+        self._known = as_of, known
         return known
 
-    def reread_model(self) -> None:
-        """The model changed: every path is stale, and so is what is known."""
-        with self.ledger.reader() as reader:
-            self._known = Known(reader)
-        for stripe in list(self.stripes.values()):
-            stripe.restamp()
-        self.strands = {}
+    @property
+    def last_known(self) -> Known:
+        """The small part of the model as of the last contact, where the ledger is out of reach."""
+        return self._known[1]
 
     def model_changed(self, customer_ids: Iterable[str] | None) -> None:
-        """A change of this process is in the ledger; None: it concerns all customers.
+        """The model is another, or may be; None: of all customers.
 
-        Called by who leads the exchange, so no batch is under way.
+        Called by who leads the exchange, so no batch is under way. It asks nobody, so that it
+        cannot fail: what is known is read again when it is next needed.
         """
-        with self.ledger.reader() as reader:
-            self._known = Known(reader)
+        self._changes += 1
         touched = self.stripes if customer_ids is None else customer_ids
         for customer_id in list(touched):
             stripe = self.stripes.get(customer_id)
@@ -133,6 +139,9 @@ class Holder:
                     outcome = self.ledger.change_model(change, self.row or None)
                 except Stale:
                     continue
+                except BaseException:
+                    self.model_changed(None)  # it may have been written all the same
+                    raise
                 if isinstance(outcome, list):
                     continue  # another process came just now
                 self.model_changed(None if change.for_all else change.customers_touched)
@@ -155,14 +164,16 @@ class Holder:
 
     def strand_of(self, stripe: Stripe, credit_currency: str) -> Strand:
         """The strand of a currency that exists, to be found by the half that never waits."""
-        known = self.known
+        # The strands first: a change of the model puts new ones in their place after it has put
+        # a new `known`, so what is found by an old one is never written among the new ones.
+        strands, known = self.strands, self.known
         currency = known.currency(credit_currency)
         strand = stripe.strand(credit_currency, currency.id, currency.decimals)
         if self.is_holder:
-            self.strands[stripe.customer_id, credit_currency] = strand
+            strands[stripe.customer_id, credit_currency] = strand
             only = known.only_customer
             if only is not None and only.customer_id == stripe.customer_id:
-                self.strands[None, credit_currency] = strand
+                strands[None, credit_currency] = strand
         return strand
 
     # ---------------------------------------------------------------- being a holder
@@ -177,13 +188,29 @@ class Holder:
         if self._closed:
             raise ControlClosed(location=self.location)
         if self._forked:
-            raise LedgerUnavailable(
-                location=self.location,
-                reason="this process was forked from the one that has the ledger open",
-                remedy="open the control after the fork, in one process only; "
+            raise self._lost(
+                "this process was forked from the one that has the ledger open",
+                "open the control after the fork, in one process only; "
                 "several processes on one ledger are not in this version",
-                unreachable=False,
             )
+        if self._buried:
+            raise self._lost(_BURIED, "close the control and open it again")
+
+    def _lost(self, reason: str, remedy: str) -> LedgerUnavailable:
+        """Not out of reach for a while, but not this process's any more."""
+        return LedgerUnavailable(location=self.location, reason=reason, remedy=remedy, unreachable=False)
+
+    def send(self, batch: Batch) -> Reply:
+        """The one write of usage; raises Stale. By who leads the exchange."""
+        return self._unless_buried(lambda: self.ledger.exchange(batch))
+
+    def _unless_buried(self, write: Callable[[], T]) -> T:
+        try:
+            return write()
+        except Fenced as error:
+            self._buried = True
+            self.strands = {}  # what it has to spare is another's now
+            raise self._lost(_BURIED, "close the control and open it again") from error
 
     def become_holder(self) -> None:
         """Enlist, if this process has not; bury the dead.
@@ -210,7 +237,7 @@ class Holder:
             self._presence = presence
             self.keeping.use(presence.page)
             self.ids = Ids(presence.name)
-            self._known = known
+            self._known = self._changes, known
             self.row = row
             self.keeper.start()
 
@@ -218,7 +245,7 @@ class Holder:
         """Before a longer ttl than any so far is used, the ledger must know it."""
         if ttl_seconds * 1000 > self.ttl_max_ms:
             self.become_holder()
-            self.ledger.raise_ttl(self.row, ttl_seconds * 1000)
+            self._unless_buried(lambda: self.ledger.raise_ttl(self.row, ttl_seconds * 1000))
             self.ttl_max_ms = max(self.ttl_max_ms, ttl_seconds * 1000)
 
     # ---------------------------------------------------------------- trouble, end
@@ -243,14 +270,16 @@ class Holder:
         if self._forked:
             self._closed = True
             return
-        with self.exchange.alone():
-            self.exchange.finish()
+        with self.exchange.alone(in_doubt=True):
+            trouble = self.exchange.finish()
             self._closed = True
             self.strands = {}
             # From here on no path is current, so nothing more is held: what was is what is left.
-            for stripe in self.stripes.values():
+            for stripe in list(self.stripes.values()):
                 stripe.restamp()
-            left = self.keeping.left_behind(self.stripes.values())
+            left = self.keeping.left_behind(list(self.stripes.values()))
+        if trouble is not None:
+            self.report_trouble(trouble)
         self.exchange.close()
         self.keeper.stop()
         self._leave(left)

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from stiggctl.amounts import to_amount
 from stiggctl.answers import OpenReservation, Sight
-from stiggctl.decision.cells import CELL, NEVER, Stripe
+from stiggctl.decision.cells import CELL, Stripe
 from stiggctl.decision.decide import hard_cells
 from stiggctl.decision.reservations import expire
-from stiggctl.errors import LedgerUnavailable
+from stiggctl.errors import ControlClosed, LedgerUnavailable
 from stiggctl.events import DimensionValue
 from stiggctl.holder.page import Page
 from stiggctl.ledger.records import Orphan
@@ -44,6 +44,7 @@ class Keeping:
         self._lock = Lock()  # guards the one below, and that a slot is cleared once
         self._kept: dict[int, Kept] = {}  # by reservation number
         self._page: Page | None = None
+        self._left = False  # set once, when this process lets go
 
     def use(self, page: Page | None) -> None:
         """Mirror to this page from now on; None: to none."""
@@ -52,16 +53,22 @@ class Keeping:
     def keep(self, kept: Kept, number: int, sights: Iterable[Sight]) -> None:
         """Remember a reservation and write it to the page (KP1).
 
-        Raises LedgerUnavailable where there is no room for it; then nothing is remembered.
+        Raises LedgerUnavailable where there is no room for it, and ControlClosed where this process
+        has let go; then nothing is remembered.
         """
         slots = self._mirror(number, kept.ends_us, sights)
         with self._lock:
             self._kept[number] = kept._replace(slots=slots)
+        if self._left:
+            self.drop([number])
+            raise ControlClosed(location=self._location)
         if number not in kept.stripe.holds:  # it ended before it was kept, after a long pause
             self.drop([number])
 
     def keep_more(self, number: int, sights: Iterable[Sight]) -> None:
-        """It was extended: what it holds more, to the page."""
+        """It was extended: what it holds more, to the page. Raises as `keep` does."""
+        if self._left:
+            raise ControlClosed(location=self._location)
         kept = self._kept.get(number)
         if kept is None:
             return
@@ -142,22 +149,21 @@ class Keeping:
     def left_behind(self, stripes: Iterable[Stripe]) -> dict[int, list[Orphan]]:
         """cell -> what this process leaves held when it lets go, by end, the earliest first.
 
-        From memory, not from the page: a hold whose caller is about to be told may not stand
-        there yet. One whose settle comes too late is left until its own end; what was only held
-        until its booking is done is not left: that booking is refused.
+        One whose settle comes too late is left until its own end. What was only held until its
+        booking is done is not left: that booking is refused. Nor is a hold whose caller was not
+        told yet: he is told that this is closed.
         """
+        self._left = True  # first: who keeps one now either is seen here, or sees it
         ends: dict[int, dict[int, int]] = {}
         for stripe in stripes:
             with stripe.lock:
                 for number, hold in stripe.holds.items():
-                    kept = self._kept.get(number)
-                    end_us = hold.ends_us if kept is None else kept.ends_us
-                    if end_us == NEVER:
+                    if number not in self._kept:
                         continue
                     for places, units, hard, _ in hold.held:
                         for place in places[:hard]:
                             of_cell = ends.setdefault(stripe.numbers[place + CELL], {})
-                            of_cell[end_us] = of_cell.get(end_us, 0) + units
+                            of_cell[hold.ends_us] = of_cell.get(hold.ends_us, 0) + units
         return {
             cell: [Orphan(units, until_us) for until_us, units in sorted(of_cell.items()) if units]
             for cell, of_cell in ends.items()

@@ -15,7 +15,7 @@ from stiggctl.amounts import COUNTER_MAX, to_amount
 from stiggctl.answers import RawLimit, Receipt
 from stiggctl.decision.cells import CELL, Strand, Stripe
 from stiggctl.decision.decide import places_of, set_apart
-from stiggctl.decision.reservations import release, resume_hold
+from stiggctl.decision.reservations import Hold, end_settle, release
 from stiggctl.errors import IdempotencyConflict, InvalidAmount
 from stiggctl.events import differences
 from stiggctl.holder.receipts import (
@@ -60,7 +60,6 @@ class Leg(NamedTuple):
     places: tuple[int, ...]
     cells: tuple[int, ...]
     spends: tuple[int, ...]
-    apart: tuple[int, ...]  #: what was set apart at each place, beside what is held there
 
 
 class Order:
@@ -74,7 +73,6 @@ class Order:
         "flags",
         "given_up",
         "hold",
-        "hold_ends_us",
         "key",
         "legs",
         "namespace",
@@ -83,6 +81,7 @@ class Order:
         "reservation",
         "reverses",
         "sent",
+        "settles",
         "unattributed",
         "way",
     )
@@ -101,7 +100,7 @@ class Order:
         unattributed: str | None = None,
         reservation: str | None = None,
         hold: int | None = None,
-        hold_ends_us: int | None = None,
+        settles: bool = False,
         reverses: int | None = None,
         flags: int = 0,
     ) -> None:
@@ -115,9 +114,8 @@ class Order:
         self.dimensions = dimensions
         self.unattributed = unattributed
         self.reservation = reservation
-        self.hold = hold  #: the number of the reservation that it settles
-        #: when that ends if this comes to nothing; None: then, for it was made for this
-        self.hold_ends_us = hold_ends_us
+        self.hold = hold  #: the number of what is held for it
+        self.settles = settles  #: that was reserved before, and stays held if this comes to nothing
         self.reverses = reverses
         self.flags = flags
         self.legs: tuple[Leg, ...] = ()
@@ -133,17 +131,18 @@ class Order:
     def let_go(self) -> None:
         """It came to nothing: its hold ends at its own time, or now, if it was made for this."""
         if self.hold is not None:
-            if self.hold_ends_us is None:
+            end_settle(self.stripe, self.hold)
+            if not self.settles:
                 release(self.stripe, self.hold)
-            else:
-                resume_hold(self.stripe, self.hold, self.hold_ends_us)
 
     # ---------------------------------------------------------------- making ready
 
     def make_ready(self, sights: "Sequence[Sight]") -> Booking:
         """Set apart what it spends, and write the booking. The caller has the stripe's lock."""
         numbers = self.stripe.numbers
-        hold = None if self.hold is None else self.stripe.holds.get(self.hold)
+        hold = self._open_hold()
+        if hold is not None and not self.settles:
+            self.stripe.settling[hold.number] = 1  # from here on it does not end by itself
         legs = []
         members: set[int] = set()
         for charge, sight in zip(self.charges, sights, strict=True):
@@ -155,9 +154,8 @@ class Order:
                 if strand is charge.strand:
                     held.update(dict.fromkeys(held_places, units))
             spends = set_apart(self.stripe, places, hard, charge.units, held)
-            apart = tuple(max(0, spend - held.get(at, 0)) for at, spend in zip(places, spends, strict=True))
             cells = tuple([numbers[at + CELL] for at in places])
-            legs.append(Leg(charge, sight, places, cells, tuple(spends), apart))
+            legs.append(Leg(charge, sight, places, cells, tuple(spends)))
             members.update(tail.members)
             if own:
                 members.add(own[1])
@@ -204,27 +202,19 @@ class Order:
 
     # ---------------------------------------------------------------- its outcome
 
-    def falls(self, outcome: Booked | Known | Refused) -> dict[int, int]:
-        """Place -> what is no longer held there. The caller has the stripe's lock.
+    def _open_hold(self) -> Hold | None:
+        return None if self.hold is None else self.stripe.holds.get(self.hold)
 
-        What was set apart falls in any case: it is spent, or it was not needed. The hold falls
-        where the event is in the ledger, now or before; it stays where the event was refused,
-        or is another one than its key names.
+    def settled(self, outcome: Booked | Known | Refused) -> Hold | None:
+        """What is no longer held, now that this is known. The caller has the stripe's lock.
+
+        Its hold falls where the event is in the ledger, now or before; it stays where the event
+        was refused, or is another one than its key names.
         """
-        falls: dict[int, int] = {}
-        for leg in self.legs:
-            for place, units in zip(leg.places, leg.apart, strict=True):
-                if units:
-                    falls[place] = falls.get(place, 0) + units
         over = isinstance(outcome, Booked) or (
             isinstance(outcome, Known) and outcome.event.fingerprint == self.fingerprint
         )
-        if over and self.hold is not None:
-            hold = self.stripe.holds.pop(self.hold, None)
-            for places, units, _, _ in () if hold is None else hold.held:
-                for place in places:
-                    falls[place] = falls.get(place, 0) + units
-        return falls
+        return self._open_hold() if over else None
 
     def answer(self, outcome: Booked | Known | Refused, currencies: dict[int, tuple[str, int]]) -> None:
         """Make the receipt; or raise what the outcome means. The caller has the stripe's lock."""

@@ -4,16 +4,17 @@ Here: which entry each part of a batch is of, and what a reply does to each stri
 the queue and its leader, what follows where an exchange fails (exchange.py).
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from stiggctl.decision.cells import Stripe, find_cells
-from stiggctl.decision.decide import NumbersOfCell, cells_of, install
+from stiggctl.decision.cells import NumbersOfCell, Stripe
+from stiggctl.decision.decide import cells_of, install, put_apart_back
+from stiggctl.decision.reservations import Hold
 from stiggctl.errors import StiggctlError
 from stiggctl.holder.orders import Order
 from stiggctl.holder.waiting import Entry
 from stiggctl.holder.wishes import Wish
-from stiggctl.ledger.records import Ask, Batch, Booking, Give, Refused, Reply
+from stiggctl.ledger.records import Ask, Batch, Booking, CellRow, Give, Reply
 
 if TYPE_CHECKING:
     from stiggctl.holder.holder import Holder
@@ -22,60 +23,64 @@ if TYPE_CHECKING:
 class Round:
     """One attempt to serve entries: the batch, and which entry each part of it is of."""
 
-    def __init__(self, entries: list[Entry], holder: "Holder", recheck: dict[Stripe, set[int]]) -> None:
+    def __init__(self, holder: "Holder", change: int) -> None:
         self.orders: list[tuple[Entry, Order]] = []
         self.wishes: list[tuple[Entry, Wish]] = []
+        self._holder = holder
         self._trees = holder.trees
-        self._recheck = recheck
-        bookings: list[Booking] = []
-        asks: list[Ask] = []
+        self._bookings: list[Booking] = []
+        self._asks: list[Ask] = []
+        self._gives: dict[Stripe, dict[int, int]] = {}
+        self._change = change
+
+    def make_ready(self, entries: list[Entry]) -> Batch:
+        """What to send for them. One of which that cannot be said gets its error, and is left out."""
         promised: dict[Stripe, dict[int, int]] = {}
-        change = holder.known.change
         for entry in entries:
             try:
+                entry.error = None  # of a round that was withdrawn
                 work = entry.work
                 if isinstance(work, Order):
-                    bookings.append(holder.trees.make_ready(work))
+                    self._bookings.append(self._trees.make_ready(work))
                     self.orders.append((entry, work))
                 else:
-                    asks.append(holder.trees.wish_ready(work, promised.setdefault(work.stripe, {})))
+                    self._asks.append(self._trees.wish_ready(work, promised.setdefault(work.stripe, {})))
                     self.wishes.append((entry, work))
             except StiggctlError as error:
                 entry.error = error  # it alone: a resource that is gone, say
-        self._gives = _drain_gives(holder.stripes.values())
-        gives = [Give(cell, units) for of in self._gives.values() for cell, units in of.items()]
-        gives += [Give(cell, 0) for cells in recheck.values() for cell in cells]
-        self.batch = Batch(
-            holder=holder.row,
-            change=change,
-            now_us=holder.clock.now_us(),
-            bookings=bookings,
-            gives=gives,
-            asks=asks,
+        self._drain_gives()
+        return Batch(
+            holder=self._holder.row,
+            change=self._change,
+            now_us=self._holder.clock.now_us(),
+            bookings=self._bookings,
+            gives=[Give(cell, units) for of in self._gives.values() for cell, units in of.items()],
+            asks=self._asks,
         )
+
+    def _drain_gives(self) -> None:
+        """What has left spare since the last exchange."""
+        for stripe in list(self._holder.stripes.values()):
+            if stripe.gives:
+                with stripe.lock:
+                    self._gives[stripe], stripe.gives = stripe.gives, {}
 
     def withdraw(self) -> None:
         """Nothing was sent: what was set apart is spare again, what was to be given still is."""
         for _, order in self.orders:
-            with order.stripe.lock:
-                install(order.stripe, {}, order.falls(Refused(cell=0, used=0)))
             order.legs = ()
+            with order.stripe.lock:
+                put_apart_back(order.stripe)
         for stripe, gives in self._gives.items():
             with stripe.lock:
                 for cell, units in gives.items():
                     stripe.gives[cell] = stripe.gives.get(cell, 0) + units
 
-    def cells_by_stripe(self) -> dict[Stripe, set[int]]:
+    def cells(self) -> set[int]:
         """Every cell that the batch names."""
-        named: dict[Stripe, set[int]] = {stripe: set(gives) for stripe, gives in self._gives.items()}
-        for stripe, cells in self._recheck.items():
-            named.setdefault(stripe, set()).update(cells)
-        for _, order in self.orders:
-            for leg in order.legs:
-                named.setdefault(order.stripe, set()).update(leg.cells)
-        for at, (_, wish) in enumerate(self.wishes):
-            asked = [cell.cell for cell, _, _ in self.batch.asks[at].cells]
-            named.setdefault(wish.stripe, set()).update(asked)
+        named = {cell for gives in self._gives.values() for cell in gives}
+        named.update(spend.cell for booking in self._bookings for part in booking.parts for spend in part.spends)
+        named.update(asked.cell for ask in self._asks for asked, _, _ in ask.cells)
         return named
 
     def apply(self, reply: Reply, currencies: dict[int, tuple[str, int]]) -> None:
@@ -85,8 +90,6 @@ class Round:
             stripes.setdefault(order.stripe, ([], []))[0].append(at)
         for at, (_, wish) in enumerate(self.wishes):
             stripes.setdefault(wish.stripe, ([], []))[1].append(at)
-        for stripe in self._recheck:
-            stripes.setdefault(stripe, ([], []))
         for stripe, (orders, wishes) in stripes.items():
             with stripe.lock:
                 self._install(stripe, orders, wishes, reply)
@@ -99,40 +102,35 @@ class Round:
                 for at in wishes:
                     wish = self.wishes[at][1]
                     sights = self._trees.sights(wish.way, wish.wants, wish.now_us)
-                    if sights is not None:  # else the model changed: it is asked again
+                    # Without its path the model changed: it is asked again. And once is enough, also
+                    # where an interrupt made this a second round.
+                    if sights is not None and wish.taken is None:
                         wish.fulfil(sights)
 
     def _install(self, stripe: Stripe, orders: list[int], wishes: list[int], reply: Reply) -> None:
         """The numbers of one stripe. The caller has its lock."""
-        falls: dict[int, int] = {}
+        settled: dict[int, Hold] = {}  # by number: two may settle one
         places: dict[int, int] = {}  # cell -> place
         for at in orders:
             order = self.orders[at][1]
             for leg in order.legs:
                 places.update(zip(leg.cells, leg.places, strict=True))
-            for place, units in order.falls(reply.bookings[at]).items():
-                falls[place] = falls.get(place, 0) + units
+            hold = order.settled(reply.bookings[at])
+            if hold is not None:
+                settled[hold.number] = hold
         for at in wishes:
             wish = self.wishes[at][1]
             for sight in self._trees.sights(wish.way, wish.wants, wish.now_us) or ():
                 places.update(cells_of(stripe, sight))
-        if stripe in self._recheck:
-            places.update(find_cells(stripe, self._recheck[stripe]))
-        told = {
-            place: NumbersOfCell(
-                row.used, row.granted, row.limit_units, tuple((o.units, o.until_us) for o in row.orphans)
-            )
-            for cell, place in places.items()
-            if (row := reply.cells.get(cell)) is not None
-        }
-        install(stripe, told, falls)
+        install(stripe, told_of(places, reply.cells), list(settled.values()))
 
 
-def _drain_gives(stripes: Iterable[Stripe]) -> dict[Stripe, dict[int, int]]:
-    """What has left spare since the last exchange."""
-    drained = {}
-    for stripe in list(stripes):
-        if stripe.gives:
-            with stripe.lock:
-                drained[stripe], stripe.gives = stripe.gives, {}
-    return drained
+def told_of(places: Mapping[int, int], rows: Mapping[int, CellRow]) -> dict[int, NumbersOfCell]:
+    """Place -> what the ledger says of the cell there, as far as it has that still."""
+    return {
+        place: NumbersOfCell(
+            row.used, row.granted, row.limit_units, tuple((o.units, o.until_us) for o in row.orphans)
+        )
+        for cell, place in places.items()
+        if (row := rows.get(cell)) is not None
+    }

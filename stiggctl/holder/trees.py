@@ -113,6 +113,7 @@ class Trees:
         model changed meanwhile: the caller looks, and loads again.
         """
         version = stripe.version
+        self._holder.require_open()  # after the look at the version: close() marks, then restamps
         found = self._read(stripe, strands, ids)
         if found is None:
             return
@@ -201,6 +202,7 @@ class Trees:
             self.load(stripe, strands, way.ids)
             return
         version, members = stripe.version, sorted(way.members or ())
+        self._holder.require_open()  # as in `load`
         found = self._read(stripe, strands, members)
         if found is None:
             return

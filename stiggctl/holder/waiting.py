@@ -1,41 +1,31 @@
 """Waiting: who waits for an order or a wish, and how each is woken.
 
 Here: an entry of the queue, for a thread or an event loop. Not here: who serves it (exchange.py).
+
+  W1  To be woken means nothing: who wakes looks whether there is a reason. So anybody may wake
+      anybody, twice, late, or to make sure.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from threading import Lock
+from typing import Protocol
 
 from stiggctl.holder.orders import Order
 from stiggctl.holder.wishes import Wish
 
 
-class Entry:
-    """One order or wish in the queue, and who waits for it."""
+class Sleeper(Protocol):
+    """Who can be woken, to see that something is done, or to lead."""
 
-    __slots__ = ("done", "error", "follows", "future", "loop", "wake", "work")
-
-    def __init__(
-        self,
-        work: Order | Wish,
-        *,
-        loop: asyncio.AbstractEventLoop | None = None,
-        follows: "Entry | None" = None,
-    ) -> None:
-        self.work = work
-        self.done = False
-        self.error: BaseException | None = None
-        self.loop = loop
-        self.future: asyncio.Future[None] | None = None if loop is None else loop.create_future()
-        #: of entries that one thread queues together only the last is waited for: the others
-        #: follow it, and share what its thread sleeps on, to be woken to lead for them
-        self.follows = follows is not None
-        self.wake: _Wake = _Wake() if follows is None else follows.wake
+    def up(self) -> None:
+        """Wake it."""
+        ...
 
 
-class _Wake:
-    """A lock to sleep on that may be released more than once."""
+class Wake:
+    """What one thread sleeps on."""
 
     __slots__ = ("_lock",)
 
@@ -48,12 +38,36 @@ class _Wake:
         self._lock.acquire()
 
     def up(self) -> None:
-        """Wake the sleeper. Only the lead-holder calls this, so two calls never race."""
+        """Wake the sleeper, or keep it from falling asleep."""
         if self._lock.locked():
-            self._lock.release()
+            with contextlib.suppress(RuntimeError):  # somebody else did, just now
+                self._lock.release()
 
 
-def tell(entries: list[Entry]) -> None:
+class Entry:
+    """One order or wish in the queue, and who waits for it."""
+
+    __slots__ = ("done", "error", "follows", "future", "loop", "wake", "work")
+
+    def __init__(
+        self,
+        work: Order | Wish,
+        wake: Sleeper,
+        *,
+        loop: asyncio.AbstractEventLoop | None = None,
+        follows: bool = False,
+    ) -> None:
+        self.work = work
+        self.wake = wake  #: who leads when it comes to this entry
+        self.done = False
+        self.error: BaseException | None = None
+        self.loop = loop
+        self.future: asyncio.Future[None] | None = None if loop is None else loop.create_future()
+        #: of entries that one thread queues together only the last is waited for
+        self.follows = follows
+
+
+def tell(entries: Sequence[Entry]) -> None:
     """Wake everyone whose outcome is known; those of an event loop in one call each loop."""
     loops: dict[asyncio.AbstractEventLoop, list[Entry]] = {}
     for entry in entries:

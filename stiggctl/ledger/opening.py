@@ -4,9 +4,9 @@ Here: which kind of ledger a location names, where one may lie, and ":memory:". 
 whether the file is one of ours, and of this version (sqlite/schema.py).
 
 What always holds:
-  P1  What cannot be kept safely is refused before anything is made: on a network file system
+  OP1  What cannot be kept safely is refused before anything is made: on a network file system
       neither the write-ahead log nor file locks can be relied on.
-  P2  ":memory:" is a file in a private directory, with the same code paths as any other; it goes
+  OP2  ":memory:" is a file in a private directory, with the same code paths as any other; it goes
       when the ledger is closed, and at the end of the process that made it, but not of its forks.
 """
 
@@ -28,9 +28,10 @@ MOUNTS = Path("/proc/self/mountinfo")
 #: What a report that returned survives -> how SQLite waits for the disk.
 _SYNCHRONOUS: dict[str, Synchronous] = {"process": "NORMAL", "power": "FULL"}
 _REMOTE = {
-    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
-    "openafs", "orangefs", "pvfs2", "smb2", "smb3", "smbfs", "virtiofs", "fuse.ceph", "fuse.cephfs", "fuse.davfs2",
-    "fuse.gcsfuse", "fuse.glusterfs", "fuse.gvfsd-fuse", "fuse.juicefs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs",
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "glusterfs", "gpfs", "lustre", "ncpfs",
+    "nfs", "nfs4", "openafs", "orangefs", "pvfs2", "smb2", "smb3", "smbfs", "virtiofs", "fuse.ceph",
+    "fuse.cephfs", "fuse.davfs2", "fuse.gcsfuse", "fuse.glusterfs", "fuse.gvfsd-fuse",
+    "fuse.juicefs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 Here: a node as its limits count it. Not here: how rows are read, where what is held stands.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -65,10 +66,11 @@ def build_tree(
     held: Mapping[int, int],
     used_without_limit: Mapping[int, int],
     depth: int,
+    now_us: int,
 ) -> TreeNode:
     """The tree of `rows` (the root first, parents before children).
 
-    `held`: cell -> units that living processes hold; `used_without_limit`: resource row ->
+    `now_us`: what ended by then counts no more; `held`: cell -> units that living processes hold; `used_without_limit`: resource row ->
     units, of those that have no limit; `depth`: of the root.
     """
     limits: dict[int, list[RawLimit]] = {}
@@ -78,7 +80,7 @@ def build_tree(
         depths[row.id] = depth if row is rows[0] else depths[row.parent or 0] + 1
     for one in allocations:
         cell, row = cells[CellKey(one.id, one.resource, 0)], named[one.resource]
-        orphaned = sum(orphan.units for orphan in cell.orphans)
+        orphaned = sum(orphan.units for orphan in cell.orphans if orphan.until_us > now_us)
         limits.setdefault(row.id, []).append(
             RawLimit(
                 depth=depths[row.id],
@@ -99,7 +101,7 @@ def build_tree(
         below = tuple(
             sorted(children.pop(row.id, ()), key=lambda node: (node.resource_type_id, node.resource_id))
         )
-        node = _node(row, limits.get(row.id, []), currency, used_without_limit.get(row.id, 0), below)
+        node = _node(row, limits.get(row.id, []), currency, used_without_limit.get(row.id, 0), below, now_us)
         if row is rows[0]:
             return node
         children.setdefault(row.parent or 0, []).append(node)
@@ -107,7 +109,12 @@ def build_tree(
 
 
 def _node(
-    row: ResourceRow, limits: list[RawLimit], currency: CurrencyRow, used: int, children: tuple[TreeNode, ...]
+    row: ResourceRow,
+    limits: list[RawLimit],
+    currency: CurrencyRow,
+    used: int,
+    children: tuple[TreeNode, ...],
+    now_us: int,
 ) -> TreeNode:
     tightest = min(limits, key=lambda one: (not one.hard, one.room), default=None)
     states = tuple(LimitState(one) for one in sorted(limits, key=lambda one: one[:5]))
@@ -125,9 +132,17 @@ def _node(
         utilisation=_utilisation(taken, tightest.limit) if tightest is not None and tightest.limit else None,
         limits=states,
         archived=row.archived_at_us is not None,
-        suspended=row.suspension is not None,
+        suspended=_is_suspended(row, now_us),
         children=children,
     )
+
+
+def _is_suspended(row: ResourceRow, now_us: int) -> bool:
+    """Whether a suspension of it itself is in force."""
+    if row.suspension is None:
+        return False
+    until_us = json.loads(row.suspension).get("until_us")
+    return until_us is None or until_us > now_us
 
 
 def _utilisation(taken: int, limit: int) -> Decimal:

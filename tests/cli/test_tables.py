@@ -134,6 +134,11 @@ def test_wide_names_keep_the_columns_straight() -> None:
     assert len(places) == 1
 
 
+def test_small_money_has_no_exponent() -> None:
+    (_, row, _) = lines([node("a", used=Decimal("1E-9"), limit=Decimal(1000))])
+    assert row.split()[1] == "0.000000001"
+
+
 def test_a_name_that_would_break_the_screen_is_escaped() -> None:
     (_, row, _) = lines([node("evil\n\x1b[2Jid")])
     assert row.startswith(r"evil\n\x1b[2Jid  ")

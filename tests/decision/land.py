@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from stiggctl.answers import Refusal, Sight
-from stiggctl.decision.cells import ALLOTTED, CELL, LIMIT, SPARE, USED, CellNumbers, find_cells
-from stiggctl.decision.cells import Strand, Stripe
-from stiggctl.decision.decide import NumbersOfCell, Taken, install, look, take
+from stiggctl.decision.cells import ALLOTTED, CELL, LIMIT, SPARE, USED, CellNumbers, NumbersOfCell, Strand, Stripe, all_cells
+from stiggctl.decision.decide import Taken, install, look, take
 from stiggctl.decision.paths import Node, compile_path
 from stiggctl.decision.reservations import Hold
 
@@ -160,7 +159,8 @@ class Land:
     def places(self, cells: Iterable[int] | None = None) -> dict[int, int]:
         """cell -> place, of those that are in memory."""
         with self.stripe.lock:
-            return find_cells(self.stripe, set(self.cells if cells is None else cells))
+            wanted = set(self.cells if cells is None else cells)
+            return {cell: at for cell, at in all_cells(self.stripe).items() if cell in wanted}
 
     def seen(self, cell: Cell) -> tuple[int, int, int, int]:
         """(spare, used, allotted, limit) as memory has them."""
@@ -175,12 +175,12 @@ class Land:
             units for hold in self.stripe.holds.values() for places, units, _, _ in hold.held if at in places
         )
 
-    def tell(self, *cells: Cell, falls: dict[int, int] | None = None) -> None:
-        """What the ledger has of them, taken over."""
+    def tell(self, *cells: Cell, settled: Sequence[Hold] = ()) -> None:
+        """What the ledger has of them, taken over; what was set apart and settled falls."""
         places = self.places(cell.cell for cell in cells)
         told = {places[cell.cell]: cell.told() for cell in cells if cell.cell in places}
         with self.stripe.lock:
-            install(self.stripe, told, dict(falls or {}))
+            install(self.stripe, told, settled)
 
     def tell_gives(self) -> None:
         """The ledger hears of what was given back."""

@@ -14,7 +14,7 @@ from .land import Land
 
 
 def test_spare_is_what_is_granted_less_what_is_held() -> None:
-    """C1"""
+    """C1."""
     land = Land()
     org, ann = land.limit("org", 100), land.limit("ann", 50)
     first, second = land.hold(["ann"], 20), land.hold(["ann"], 30)

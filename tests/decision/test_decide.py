@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from stiggctl.decision.cells import LIMIT, SPARE
-from stiggctl.decision.decide import fits, grow, most, places_of, set_apart, take
+from stiggctl.decision.decide import fits, grow, most, places_of, put_apart_back, set_apart, take
 from stiggctl.decision.reservations import release
 
 from .land import Land
@@ -124,7 +124,7 @@ def test_exactly_what_is_left_fits_and_one_more_does_not() -> None:
 
 
 def test_soft_limits_deny_nothing() -> None:
-    """D2"""
+    """D2."""
     land = Land()
     land.limit("org", 1, hard=False)
     land.limit("ann", 1, hard=False)
@@ -160,7 +160,7 @@ def test_zero_fits_at_the_limit_however_it_is_used_up() -> None:
 
 @given(spares=st.tuples(st.integers(0, 9), st.integers(0, 9)), units=st.integers(1, 12))
 def test_the_most_that_fits_fits_and_one_more_does_not(spares: tuple[int, int], units: int) -> None:
-    """D2"""
+    """D2."""
     land = Land()
     for name, limit in zip(("org", "ann"), spares, strict=True):
         land.limit(name, limit)
@@ -261,7 +261,7 @@ def test_what_is_extended_counts_in_the_cells_of_the_hold_only() -> None:
 
 
 def test_an_extension_in_several_currencies_is_all_or_nothing() -> None:
-    """D1"""
+    """D1."""
     land = Land()
     tokens, money = land.limit("org", 10), land.limit("org", 10, currency="usd")
     hold = land.hold(["org"], {"t": 1, "usd": 1})
@@ -332,8 +332,14 @@ def test_what_falls_is_spare_again_where_the_ledger_told_nothing() -> None:
     land = Land()
     org = land.limit("org", 10)
     settled(land, ["org"], 7)
-    land.tell(falls={land.places()[org.cell]: 7})
+    assert land.seen(org)[SPARE] == 3
+    land.tell()
     assert land.seen(org)[SPARE] == 10
+    settled(land, ["org"], 7)
+    with land.stripe.lock:
+        put_apart_back(land.stripe)
+    assert land.seen(org)[SPARE] == 10
+    assert land.stripe.apart == {}
 
 
 def test_what_was_spent_is_not_spare_again() -> None:
@@ -343,9 +349,9 @@ def test_what_was_spent_is_not_spare_again() -> None:
     hold = land.hold(["org"], 6)
     settled(land, ["org"], 4, held=6)
     org.used, org.granted = 4, 6
-    land.stripe.holds.pop(hold.number)
-    land.tell(org, falls={land.places()[org.cell]: 6})
+    land.tell(org, settled=[hold])
     assert land.seen(org) == (6, 4, 6, 10)
+    assert land.stripe.holds == {}
 
 
 def test_a_draw_is_spare_beside_what_is_held() -> None:

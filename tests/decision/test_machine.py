@@ -10,10 +10,10 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
-from stiggctl.decision.cells import CELL, NEVER, USED, ALLOTTED, LIMIT, SPARE
+from stiggctl.decision.cells import ALLOTTED, CELL, LIMIT, SPARE, USED
 from stiggctl.decision.decide import grow, look, places_of, set_apart
 from stiggctl.decision.paths import tail_of_members
-from stiggctl.decision.reservations import Hold, begin_settle, release, resume_hold
+from stiggctl.decision.reservations import Hold, begin_settle, end_settle, release
 
 from .land import PARENTS, Cell, Land
 
@@ -150,8 +150,8 @@ class Decisions(RuleBasedStateMachine):
     def fail_to_settle(self, number: int) -> None:
         hold = begin_settle(self.land.stripe, number, self.now)
         if hold is not None:
-            assert self.land.stripe.holds[number].ends_us == NEVER
-            resume_hold(self.land.stripe, number, self.open[number][3])
+            assert release(self.land.stripe, number) is None
+            end_settle(self.land.stripe, number)
 
     def book(self, places: tuple[int, ...], hard: int, units: int, number: int | None) -> None:
         """What an exchange does: set apart, commit, take over."""
@@ -163,18 +163,14 @@ class Decisions(RuleBasedStateMachine):
                 held.update(dict.fromkeys(of_hold, amount))
             spends = set_apart(stripe, places, hard, units, held)
             cells = [land.cells[stripe.numbers[at + CELL]] for at in places]
-            falls = dict(held)
-            for at, spend in zip(places, spends, strict=True):
-                falls[at] = falls.get(at, 0) + max(0, spend - held.get(at, 0))
             if number is not None:
-                stripe.holds.pop(number, None)
                 self.open.pop(number, None)
         for cell, spend in zip(cells, spends, strict=True):
             assert 0 <= spend <= max(0, units)
             cell.used += units
             cell.granted -= spend
             assert cell.granted >= 0, "a booking paid with more than this process's share"
-        land.tell(*cells, falls=falls)
+        land.tell(*cells, settled=() if hold is None else (hold,))
 
     # ---------------------------------------------------------------- the ledger
 

@@ -49,7 +49,7 @@ def test_a_path_is_every_limit_of_every_resource_named_and_of_all_above_once(ids
 
 @given(ids=st.lists(st.sampled_from(NAMES), min_size=1, max_size=4), units=st.integers(1, 30))
 def test_each_of_its_cells_is_charged_once(ids: list[str], units: int) -> None:
-    """P2"""
+    """P2."""
     land = world()
     land.hold(ids, units)
     charged = {cell.cell: cell.limit * cell.hard - land.seen(cell)[0] for cell in land.path(ids)}
@@ -61,7 +61,7 @@ def test_each_of_its_cells_is_charged_once(ids: list[str], units: int) -> None:
 
 
 def test_the_order_and_repetition_of_ids_change_nothing() -> None:
-    """P2"""
+    """P2."""
     for ids in permutations(["ann", "emea", "team"]):
         for named in (ids, ids * 2, (*ids, ids[0])):
             land = world()
@@ -114,7 +114,7 @@ def test_users_share_what_they_have_in_common() -> None:
 
 
 def test_others_with_another_parent_or_other_limits_do_not() -> None:
-    """P1"""
+    """P1."""
     land = world()
     land.parents["bob"] = "ops"
     land.limit("paris", 5)
@@ -142,7 +142,7 @@ def test_a_path_of_an_older_model_is_not_found() -> None:
 
 
 def test_a_moved_resource_counts_where_it_stands_now() -> None:
-    """P1"""
+    """P1."""
     land = world()
     land.hold(["ann"], 2)
     land.parents["ann"] = "ops"
@@ -206,7 +206,7 @@ def test_a_refusal_denies_whatever_the_numbers_are(where: str) -> None:
 
 
 def test_of_several_refusals_the_first_in_order_is_told() -> None:
-    """P3"""
+    """P3."""
     land = world()
     land.refusals["ann"] = refusal(AccessDeniedReason.SUSPENDED)
     land.refusals["emea"] = refusal(AccessDeniedReason.RESOURCE_ARCHIVED)

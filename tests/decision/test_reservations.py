@@ -4,7 +4,7 @@ import pytest
 
 from stiggctl.decision.cells import NEVER, SPARE
 from stiggctl.decision.decide import grow
-from stiggctl.decision.reservations import begin_settle, expire, release, resume_hold
+from stiggctl.decision.reservations import begin_settle, close_hold, end_settle, expire, release
 
 from .land import Land
 
@@ -31,7 +31,7 @@ def test_a_reservation_is_open_as_long_as_its_number_stands_in_holds() -> None:
     assert (land.stripe.holds, spare(land)) == ({}, 10)
     assert release(land.stripe, hold.number) is None
     assert begin_settle(land.stripe, hold.number, 0) is None
-    resume_hold(land.stripe, hold.number, 600)
+    end_settle(land.stripe, hold.number)
     with land.stripe.lock:
         expire(land.stripe, 500)
     assert (land.stripe.holds, land.stripe.ended, spare(land)) == ({}, [], 10)
@@ -48,7 +48,7 @@ def test_what_ends_by_itself_is_noted_for_its_page() -> None:
 
 
 def test_a_release_frees_what_was_held_and_nothing_else() -> None:
-    """R1"""
+    """R1."""
     land = Land()
     cells = [land.limit(name, 10) for name in ("org", "team", "ann")] + [land.limit("ann", 5, hard=False)]
     kept = land.hold(["ann"], 2)
@@ -64,19 +64,18 @@ def test_a_release_frees_what_was_held_and_nothing_else() -> None:
 
 
 def test_a_hold_is_replaced_and_never_changed() -> None:
-    """R2: by an extension, by a settle that begins, by a record that moves."""
+    """R2: by an extension, by a record that moves."""
     land = world()
     hold = land.hold(["org"], 4, ends=500)
     facts = (hold.number, hold.began_us, hold.ends_us, hold.held)
     grow(land.stripe, hold.number, {"t": 3}, 0)
-    begin_settle(land.stripe, hold.number, 0)
     land.limit("org", 99)
     land.stripe.restamp()
     land.compile(["org"])
     now = land.stripe.holds[hold.number]
     assert now is not hold
     assert (hold.number, hold.began_us, hold.ends_us, hold.held) == facts
-    assert (now.units(), now.ends_us, now.began_us) == ({"t": 7}, NEVER, hold.began_us)
+    assert (now.units(), now.ends_us, now.began_us) == ({"t": 7}, 500, hold.began_us)
 
 
 # ------------------------------------------------------------------ R3
@@ -84,7 +83,7 @@ def test_a_hold_is_replaced_and_never_changed() -> None:
 
 @pytest.mark.parametrize(("now", "ended"), [(499, False), (500, True), (501, True)])
 def test_a_hold_ends_at_its_end_and_not_before(now: int, *, ended: bool) -> None:
-    """R3"""
+    """R3."""
     land = world()
     hold = land.hold(["org"], 4, ends=500)
     with land.stripe.lock:
@@ -112,9 +111,48 @@ def test_while_its_settle_is_under_way_a_hold_does_not_end() -> None:
     assert begin_settle(land.stripe, hold.number, 499) is hold
     land.look(["org"], now=10_000)
     assert spare(land) == 6
-    resume_hold(land.stripe, hold.number, 500)  # it was not taken
+    end_settle(land.stripe, hold.number)  # it was not taken
     land.look(["org"], now=10_000)
     assert spare(land) == 10
+
+
+def test_of_two_settles_under_way_the_last_to_come_to_nothing_lets_it_end() -> None:
+    """R3: a second one begins before it is known what became of the first."""
+    land = world()
+    hold = land.hold(["org"], 4, ends=500)
+    begin_settle(land.stripe, hold.number, 0)
+    begin_settle(land.stripe, hold.number, 0)
+    end_settle(land.stripe, hold.number)
+    land.look(["org"], now=600)
+    assert spare(land) == 6
+    end_settle(land.stripe, hold.number)
+    land.look(["org"], now=600)
+    assert spare(land) == 10
+    assert land.stripe.settling == {}
+
+
+def test_a_release_beside_a_settle_does_nothing() -> None:
+    """R3: the settle sets the rest free, or it stays held."""
+    land = world()
+    hold = land.hold(["org"], 4, ends=500)
+    begin_settle(land.stripe, hold.number, 0)
+    assert release(land.stripe, hold.number) is None
+    assert spare(land) == 6
+    end_settle(land.stripe, hold.number)
+    assert release(land.stripe, hold.number) is hold
+    assert spare(land) == 10
+
+
+def test_what_is_booked_is_held_no_more() -> None:
+    """R1, R3: also what a second settle of it was under way for."""
+    land = world()
+    hold = land.hold(["org"], 4, ends=500)
+    begin_settle(land.stripe, hold.number, 0)
+    with land.stripe.lock:
+        close_hold(land.stripe, hold.number)
+    assert (land.stripe.holds, land.stripe.settling) == ({}, {})
+    end_settle(land.stripe, hold.number)  # the second one
+    assert land.stripe.settling == {}
 
 
 def test_a_settle_that_begins_too_late_finds_that_it_has_ended() -> None:
@@ -132,13 +170,13 @@ def test_a_settle_that_was_not_taken_ends_at_its_old_end_also_if_that_is_the_fir
     land.hold(["org"], 1, ends=900)
     begin_settle(land.stripe, hold.number, 0)
     land.look(["org"], now=150)  # a sweep that leaves it, and looks again at 900
-    resume_hold(land.stripe, hold.number, 100)
+    end_settle(land.stripe, hold.number)
     land.look(["org"], now=151)
     assert spare(land) == 9
 
 
 def test_an_extension_does_not_move_the_end() -> None:
-    """R3"""
+    """R3."""
     land = world()
     hold = land.hold(["org"], 4, ends=500)
     grow(land.stripe, hold.number, {"t": 2}, 499)

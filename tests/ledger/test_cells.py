@@ -142,7 +142,7 @@ def test_threads_that_open_one_cell_get_the_same(world: World) -> None:
 
 
 def test_a_cell_whose_allocation_is_gone_is_gone_for_good(world: World) -> None:
-    """W2: its id is nobody else's, or a late settle would be booked on another's limit."""
+    """MC2: its id is nobody else's, or a late settle would be booked on another's limit."""
     last = max(world.ids.values())
     gone = next(name for name, id_ in world.ids.items() if id_ == last)
     world.exchange(asks=[world.ask(5, [gone])])

@@ -73,11 +73,11 @@ def test_each_entry_is_told_what_it_did_in_booking_order(world: World) -> None:
     assert reply.cells[world.ids["a"]].used == 130
 
 
-# ------------------------------------------------------------------ keys (L4)
+# ------------------------------------------------------------------ keys
 
 
 def test_one_key_is_booked_once(world: World) -> None:
-    """Whatever the second says: it is told the first, and changes no number."""
+    """L4, U1: whatever the second says: it is told the first, and changes no number."""
     [first] = world.exchange(world.booking("k", 7)).bookings
     before = world.numbers()
     reply = world.exchange(world.booking("k", 900, ["b"], event_name="other", fingerprint=b"other"))
@@ -247,11 +247,12 @@ def test_many_events_are_booked_in_one_exchange(world: World) -> None:
     world.assert_sound()
 
 
-# ------------------------------------------------------------------ overage (R3)
+# ------------------------------------------------------------------ overage
 
 
 @given(st.lists(st.integers(-30, 60), max_size=20), st.integers(0, 80))
 def test_overages_sum_to_what_a_limit_is_over(amounts: list[int], limit: int) -> None:
+    """RC3."""
     ledger = open_ledger(":memory:")
     world = World(ledger)
     world.change(customers_touched={"acme"}, allocations=[allocation("a", limit)])

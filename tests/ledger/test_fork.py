@@ -1,10 +1,10 @@
-"""Forks: both sides go on, each with connections of its own, and nothing is lost (C4)."""
+"""Forks: both sides go on, each with connections of its own, and nothing is lost (CN4)."""
 
 import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
@@ -29,7 +29,7 @@ def keys(path: Path) -> set[str]:
         return {event.key for event in reader.events()}
 
 
-def _in_child(work) -> int:  # noqa: ANN001 - a function of nothing
+def _in_child(work: Callable[[], object]) -> int:
     child = os.fork()
     if child == 0:
         try:
@@ -119,7 +119,8 @@ def test_forks_under_load_lose_and_double_nothing(kept: World, path: Path) -> No
     for thread in threads:
         thread.start()
     children = [_in_child(lambda n=n: kept.exchange(kept.booking(f"child {n}", 1))) for n in range(15)]
-    assert all([_ended_well(child) for child in children])
+    ended = [_ended_well(child) for child in children]
+    assert all(ended)
     stop.set()
     for thread in threads:
         thread.join()

@@ -43,7 +43,7 @@ def test_a_longer_ttl_is_promised_before_it_is_used(ledger) -> None:
 
 
 def test_what_a_dead_holder_did_not_hold_is_free_at_once(world: World) -> None:
-    """H1."""
+    """HR1."""
     world.exchange(asks=[world.ask(5)])
     world.ledger.bury(world.me, {world.ids["a"]: [Orphan(30, NOW_US + 10)]}, NOW_US)
     cell, root = world.cell("a"), world.cell("root")

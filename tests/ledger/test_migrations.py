@@ -2,7 +2,6 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Barrier, Thread
@@ -42,7 +41,7 @@ def test_a_released_step_is_never_edited() -> None:
 
 
 @pytest.fixture
-def version_2(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def version_2(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A later stiggctl: one step more, which counts how often it is taken."""
     steps, taken = Migrations("stiggctl"), []
     steps(name="version_1")(migrations._step(version_1.STATEMENTS))
@@ -55,7 +54,7 @@ def version_2(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
     monkeypatch.setattr(migrations, "STEPS", steps)
     monkeypatch.setattr(schema, "SCHEMA_VERSION", 2)
-    yield taken
+    return taken
 
 
 @pytest.fixture

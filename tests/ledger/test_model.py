@@ -84,7 +84,7 @@ def test_while_another_process_lives_nothing_is_changed(world: World) -> None:
 
 
 def test_what_names_something_that_is_not_there_is_refused_whole(world: World) -> None:
-    """W1: the planner saw to it; a mistake of ours changes nothing."""
+    """MC1: the planner saw to it; a mistake of ours changes nothing."""
     for writes in (
         {"resources": [resource("x"), resource("y", "nowhere")]},
         {"resources": [resource("x"), resource("y", type_id="nothing")]},
@@ -331,7 +331,7 @@ def test_allocations_are_read_as_they_were_written(world: World) -> None:
 
 
 def test_open_cells_follow_their_limit(world: World) -> None:
-    """W2: in the same transaction; what was granted stays granted."""
+    """MC2: in the same transaction; what was granted stays granted."""
     world.exchange(world.booking("k", 30))
     world.exchange(asks=[world.ask(5)])
     world.change(allocations=[allocation("a", 20), allocation("b", 60)])

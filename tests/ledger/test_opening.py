@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import struct
 import time
 from contextlib import closing
 from pathlib import Path
@@ -130,24 +131,19 @@ def test_processes_that_make_one_ledger_make_one(path: Path) -> None:
     assert len(set(said[0][0].split())) == 8
 
 
-@pytest.mark.parametrize("syscall", range(0, 60, 4))
-def test_who_dies_while_it_makes_a_ledger_leaves_nothing_in_the_way(path: Path, syscall: int) -> None:
-    """F3: killed after so many of SQLite's steps."""
-    with pytest.raises(_Died):
-        _make_and_die(path, syscall)
+@pytest.mark.parametrize("statements", range(0, 60, 4))
+def test_who_dies_while_it_makes_a_ledger_leaves_nothing_in_the_way(path: Path, statements: int) -> None:
+    """F3: after so many of SQLite's statements."""
+    _make_and_die(path, statements)
     with closing(open_ledger(path)) as ledger, ledger.reader() as reader:
         assert reader.state().change == 1
         assert reader.differences() == []
 
 
-class _Died(BaseException):
-    pass
-
-
-def _make_and_die(path: Path, steps: int) -> None:
+def _make_and_die(path: Path, statements: int) -> None:
     child = os.fork()
     if child == 0:
-        left = steps
+        left = statements
 
         def count(statement: str) -> None:
             nonlocal left
@@ -167,14 +163,33 @@ def _make_and_die(path: Path, steps: int) -> None:
         os._exit(9)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 9
-    raise _Died
+
+
+def _as_in_the_middle_of_its_making(path: Path, pages: int) -> None:
+    """Its first pages are written; the journal says that there were none before."""
+    open_ledger(path).close()
+    path.write_bytes(path.read_bytes()[: pages * 2_048])
+    header = struct.pack(">8sIIIII", bytes.fromhex("d9d505f920a163d7"), 0, 0, 0, 512, 2_048)
+    path.with_name("usage.db-journal").write_bytes(header.ljust(512, b"\0"))
+
+
+@pytest.mark.parametrize("pages", [1, 2, 20])
+def test_who_died_while_its_ledger_was_written_leaves_none(path: Path, pages: int) -> None:
+    """F3."""
+    _as_in_the_middle_of_its_making(path, pages)
+    with pytest.raises(LedgerError):
+        open_ledger(path, create=False)
+    with closing(open_ledger(path)) as ledger, ledger.reader() as reader:
+        assert reader.state().change == 1
+        assert reader.differences() == []
+    assert contents(path.parent).keys() == {"usage.db"}
 
 
 # ------------------------------------------------------------------ reading never makes
 
 
 def test_a_reader_of_nothing_makes_nothing(path: Path) -> None:
-    """S2, P1."""
+    """S2, OP1."""
     with pytest.raises(LedgerError, match="there is no ledger"):
         open_ledger(path, create=False)
     assert contents(path.parent) == {}
@@ -372,7 +387,7 @@ MOUNTS = r"""
 @pytest.mark.parametrize(
     ("place", "kind"),
     [
-        ("/home/usage.db", "ext4"),
+        ("/srv/usage.db", "ext4"),
         ("/mnt/share/usage.db", "nfs4"),
         ("/mnt/share/deep/er/usage.db", "nfs4"),
         ("/mnt/share/local/usage.db", "xfs"),
@@ -401,7 +416,7 @@ def test_where_the_system_does_not_tell_nothing_is_refused(path: Path) -> None:
 def test_a_network_file_system_is_refused_before_anything_is_made(
     path: Path, tmp_path: Path, kind: str
 ) -> None:
-    """P1."""
+    """OP1."""
     mounts = tmp_path / "mountinfo"
     mounts.write_text(
         f"1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / {path.parent} rw - {kind} server:/x rw\n"
@@ -415,7 +430,7 @@ def test_a_network_file_system_is_refused_before_anything_is_made(
 
 
 def test_a_ledger_in_memory_goes_with_its_closing(ledger) -> None:
-    """P2."""
+    """OP2."""
     room = ledger.path.parent
     assert ledger.location == ":memory:"
     World(ledger)
@@ -426,13 +441,17 @@ def test_a_ledger_in_memory_goes_with_its_closing(ledger) -> None:
 
 
 def test_two_ledgers_in_memory_are_two() -> None:
-    with closing(open_ledger(":memory:")) as one, closing(open_ledger(":memory:")) as two:
-        with one.reader() as first, two.reader() as second:
-            assert first.state().id != second.state().id
+    with (
+        closing(open_ledger(":memory:")) as one,
+        closing(open_ledger(":memory:")) as two,
+        one.reader() as first,
+        two.reader() as second,
+    ):
+        assert first.state().id != second.state().id
 
 
 def test_a_ledger_in_memory_goes_with_the_process_that_made_it_and_not_with_its_forks(path: Path) -> None:
-    """P2."""
+    """OP2."""
     said = outside.run(
         path,
         """
@@ -473,7 +492,7 @@ def test_a_closed_ledger_says_that_it_is_closed(path: Path) -> None:
     world = World(ledger)
     ledger.close()
     for use in (
-        lambda: world.exchange(),
+        world.exchange,
         lambda: ledger.reader().__enter__(),
         ledger.checkpoint,
         world.enlist,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 from types import FrameType
 from typing import Any
 
@@ -32,7 +32,7 @@ def kept(path: Path) -> Iterator[World]:
         yield World(ledger)
 
 
-# ------------------------------------------------------------------ interrupts (C2)
+# ------------------------------------------------------------------ interrupts
 
 
 def _interrupted_at(line: int, work: Callable[[], Any]) -> bool:
@@ -69,9 +69,9 @@ def _source(frame: FrameType) -> str:
 
 
 def test_an_interrupt_at_any_line_leaves_all_of_an_exchange_or_nothing(world: World) -> None:
-    """And the same keys, sent again, are booked once."""
+    """CN2, CN3: and the same keys, sent again, are booked once."""
     world.exchange(asks=[world.ask(5)])
-    expected_a, expected_free, line = 0, 0, 0
+    expected_a, line = 0, 0
     while True:
         line += 1
         keys = [f"{line} one", f"{line} two"]
@@ -124,6 +124,38 @@ def test_an_interrupt_at_any_line_of_a_verb_leaves_a_sound_ledger_that_works(
         world.ledger.checkpoint()
     assert line > 7
     world.assert_sound()
+
+
+def test_threads_that_read_and_write_together_see_and_leave_what_is_right(kept: World) -> None:
+    """CN1: shared without locks, sqlite3 returns wrong rows."""
+    together, wrong = Barrier(6), []
+
+    def write(name: str) -> None:
+        together.wait()
+        for n in range(40):
+            [answer] = kept.exchange(kept.booking(f"{name} {n}", n)).bookings
+            with kept.ledger.reader() as reader:
+                event = reader.event(answer.event_id)
+                if event is None or (event.key, event.parts[0].amount_units) != (f"{name} {n}", n):
+                    wrong.append(event)
+
+    def read() -> None:
+        together.wait()
+        for _ in range(40):
+            with kept.ledger.reader() as reader:
+                events = sum(event.parts[0].amount_units for event in reader.events())
+                if events != reader.cells([kept.keys["a"]], kept.me)[kept.keys["a"]].used:
+                    wrong.append(events)
+
+    threads = [Thread(target=write, args=(f"thread {n}",)) for n in range(3)]
+    threads += [Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert kept.numbers()["a"][0] == 3 * sum(range(40))
+    kept.assert_sound()
 
 
 # ------------------------------------------------------------------ deaths
@@ -323,10 +355,11 @@ def test_opening_waits_for_nobody_who_writes(kept: World, path: Path) -> None:
         assert reader.state().change == kept.version
 
 
-# ------------------------------------------------------------------ what is remembered (N1)
+# ------------------------------------------------------------------ what is remembered
 
 
 def test_what_another_connection_commits_is_seen_by_the_next_exchange(kept: World, path: Path) -> None:
+    """N1."""
     kept.exchange(asks=[kept.ask(5)])
     with closing(open_ledger(path)) as second:
         other = World.__new__(World)

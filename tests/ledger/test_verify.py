@@ -88,7 +88,8 @@ def test_what_sqlite_finds_wrong_with_the_file_is_told(busy: World) -> None:
     _plant(busy, "PRAGMA writable_schema = 1")
     _plant(
         busy,
-        "UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'audit_customer')"
+        "UPDATE sqlite_schema SET rootpage ="
+        " (SELECT rootpage FROM sqlite_schema WHERE name = 'audit_customer')"
         " WHERE name = 'events_reversal'",
     )
     busy.ledger.checkpoint(everything=True)

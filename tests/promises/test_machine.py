@@ -386,7 +386,7 @@ class AsyncMachine(Machine):
 
 
 Machine.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=settings().max_examples // 2,
     stateful_step_count=40,
     deadline=None,
     print_blob=True,
@@ -394,7 +394,9 @@ Machine.TestCase.settings = settings(
     phases=set(Phase) - {Phase.explain},  # it traces every line, for minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-AsyncMachine.TestCase.settings = settings(Machine.TestCase.settings, max_examples=15)
+AsyncMachine.TestCase.settings = settings(
+    Machine.TestCase.settings, max_examples=settings().max_examples // 6
+)
 
 TestEveryVerb = Machine.TestCase
 TestEveryVerbAsync = AsyncMachine.TestCase

@@ -3,11 +3,11 @@
 Here: the Ledger protocol over the rooms of this package. Not here: where a file may lie, and
 ":memory:" (ledger/opening.py).
 
-    connections   opening, writing; lending, patience, forks      troubles    SQLite's errors in our words
-    schema        making and migrating a file                      statements  the named SQL
-    usage         the exchange, by reckoning over numbers          cells       opening what it touches
-    holders       who writes                                       model       changing what is limited
-    reading       snapshots: model_rows, events, cells             verifying   what should be equal, and is not
+    connections   opening, writing; lending, patience, forks   troubles    SQLite's errors in our words
+    schema        making and migrating a file                  statements  the named SQL
+    usage         the exchange, by reckoning over numbers      cells       opening what it touches
+    holders       who writes                                   model       changing what is limited
+    reading       snapshots: model_rows, events, cells         verifying   what should be equal
 """
 
 from collections.abc import Callable, Sequence

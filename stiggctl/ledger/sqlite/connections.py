@@ -5,14 +5,14 @@ Not here: reading connections (lending.py), how long one waits for a lock (patie
 read or written (usage.py, model.py, reading.py), how a file becomes a ledger (schema.py).
 
 What always holds:
-  C1  A connection is used by one thread at a time: the writing one under `_lock`, a reading
+  CN1  A connection is used by one thread at a time: the writing one under `_lock`, a reading
       one under its own. Shared, sqlite3 returns wrong rows (CPython #118172).
-  C2  A transaction that does not reach its COMMIT is rolled back whole, whatever ended it; one
+  CN2  A transaction that does not reach its COMMIT is rolled back whole, whatever ended it; one
       that an interrupt tore between two steps is rolled back before the next begins.
-  C3  `failures` grows whenever a transaction is not committed, and whenever the writing
+  CN3  `failures` grows whenever a transaction is not committed, and whenever the writing
       connection is another. So what a transaction left in memory can be known to be true
       later: by this number, and by those that SQLite counts (numbers.py).
-  C4  No connection is open in two processes. SQLite keeps its locks per process and in memory:
+  CN4  No connection is open in two processes. SQLite keeps its locks per process and in memory:
       a child that inherits a connection, even untouched, opens its own beside it without locks,
       and loses what it commits when the parent closes (tried). So before a fork the connections
       are closed, and both sides open theirs again when they next need one.
@@ -60,7 +60,7 @@ class Connections:
     ) -> None:
         self.path = path
         self.location = location
-        self.failures = 0  # under `_lock` (C3)
+        self.failures = 0  # under `_lock` (CN3)
         self._synchronous = synchronous
         self._patience_seconds = patience_seconds
         self._lock = Lock()  # of the writing connection; taken before that of `_lending`
@@ -84,7 +84,7 @@ class Connections:
             uri=True,
             timeout=0,  # we wait ourselves: `patiently`
             isolation_level=None,  # we begin and end ourselves: `transact`
-            check_same_thread=False,  # one thread at a time, by our locks (C1)
+            check_same_thread=False,  # one thread at a time, by our locks (CN1)
             cached_statements=_STATEMENTS_KEPT,
         )
         try:
@@ -133,7 +133,7 @@ class Connections:
     # ---------------------------------------------------------------- writing
 
     def transact(self, work: Callable[[sqlite3.Cursor], T]) -> T:
-        """Do `work` in one transaction under the write lock: all of it, or nothing (C2)."""
+        """Do `work` in one transaction under the write lock: all of it, or nothing (CN2)."""
         with self._lock:
             try:
                 cursor = self._begin()
@@ -163,7 +163,7 @@ class Connections:
         """Close the writing connection: an open transaction is undone with it. Under `_lock`."""
         writing, self._writing = self._writing, None
         cursor, self._cursor = self._cursor, None
-        self.failures += 1  # what comes next is another connection (C3)
+        self.failures += 1  # what comes next is another connection (CN3)
         if cursor is not None:
             cursor.close()
         if writing is not None:
@@ -173,7 +173,7 @@ class Connections:
         self._refuse_if_closed()
         if self._broken is not None:
             raise copy.copy(self._broken)  # a new one: each raising adds to its traceback
-        if self._writing is not None and self._writing.in_transaction:  # torn by an interrupt (C2)
+        if self._writing is not None and self._writing.in_transaction:  # torn by an interrupt (CN2)
             self._roll_back()
         cursor = self._cursor
         if cursor is None:  # or an interrupt came between the connection and its cursor
@@ -272,7 +272,7 @@ class Connections:
     # ---------------------------------------------------------------- forking
 
     def before_fork(self) -> list[Lock]:
-        """Let no thread be inside SQLite, and close what is idle (C4); the locks that are held now.
+        """Let no thread be inside SQLite, and close what is idle (CN4); the locks that are held now.
 
         Readers in use keep their snapshot in the parent. An empty list: somebody was inside for
         too long.

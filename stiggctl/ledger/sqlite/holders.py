@@ -4,7 +4,7 @@ Here: enlist, bury, raise_ttl, as transactions. Not here: who is alive (holder/l
 looks at its lock file), what a dead one held (its page, read there too).
 
 What always holds:
-  H1  What a dead holder held stays withheld until its reservations would have ended, and never
+  HR1  What a dead holder held stays withheld until its reservations would have ended, and never
       more than its share; the rest is free in the transaction that buries it.
 """
 

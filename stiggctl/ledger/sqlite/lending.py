@@ -92,7 +92,7 @@ class Lending:
     # ---------------------------------------------------------------- forking
 
     def hold_all(self, held: list[Lock], deadline: float) -> bool:
-        """Let no reader be inside SQLite: add its lock to `held`, under `lock`. False: one stayed too long."""
+        """Keep readers out of SQLite: their locks are added to `held`. Under `lock`. False: one stayed."""
         for lent in self._lent:
             if not lent.lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 return False
@@ -110,7 +110,7 @@ class Lending:
             return
         for one in lent:
             # It only reads, and no thread is in it; the parent keeps its own. While it were open
-            # here, SQLite would share its locks, which this process does not have (C4).
+            # here, SQLite would share its locks, which this process does not have (CN4).
             one.close()
 
 

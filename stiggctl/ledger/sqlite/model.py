@@ -4,8 +4,8 @@ Here: the rows of a ModelChange -> statements, in an order in which each finds w
 Not here: what the rows should be (holder/models.py plans them), reading them (model_rows.py).
 
 What always holds:
-  W1  A change is written as it was planned, against the model it was planned for, or not at all.
-  W2  Open cells follow their allocation in the same transaction: a limit that changed is
+  MC1  A change is written as it was planned, against the model it was planned for, or not at all.
+  MC2  Open cells follow their allocation in the same transaction: a limit that changed is
       changed in them, and what ends an allocation, or turns it to another resource or
       currency, deletes them with their shares.
 """

@@ -6,7 +6,7 @@ back (usage.py).
 
 What always holds:
   N1  What is remembered is used only if three numbers, read under the write lock, are as they
-      were when it was last true: `Connections.failures` (C3: it was committed), SQLite's
+      were when it was last true: `Connections.failures` (CN3: it was committed), SQLite's
       `total_changes` (our connection has changed nothing since), and `data_version` (no other
       connection has committed since). One that differs, and all is forgotten.
 

@@ -5,11 +5,11 @@ SHARES §6 exchange; and what has to be written for it. Not here: where the numb
 (numbers.py), how what changed is written (usage.py).
 
 What always holds:
-  R1  A draw never leaves `used + granted` above the limit, and takes nothing where nothing is free.
-  R2  An ask is granted in all of its cells, or changes none.
-  R3  The overage of an event at a limit is what it added to what is over: while the limit stays
+  RC1  A draw never leaves `used + granted` above the limit, and takes nothing where nothing is free.
+  RC2  An ask is granted in all of its cells, or changes none.
+  RC3  The overage of an event at a limit is what it added to what is over: while the limit stays
       as it is, overages sum to `max(0, used − limit)`.
-  R4  What is refused or known changes no number.
+  RC4  What is refused or known changes no number.
 """
 
 from collections.abc import Collection, Sequence

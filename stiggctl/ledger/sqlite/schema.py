@@ -74,6 +74,9 @@ def _kind(connections: Connections) -> Literal["ours", "missing"]:
         return "missing"
     looking = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
     try:
+        # While somebody makes it the file is shorter than its first page says. Without this SQLite
+        # calls that damaged; nothing can be written here.
+        looking.execute("PRAGMA writable_schema = ON")
         (application_id,) = looking.execute("PRAGMA application_id").fetchone()
     finally:
         looking.close()

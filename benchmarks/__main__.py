@@ -1,0 +1,35 @@
+"""What is run: python -m benchmarks [decide|book] [--quick] [--json]."""
+
+import argparse
+from collections.abc import Callable
+
+from benchmarks import book, decide
+from benchmarks.measuring import Line, as_json, as_text
+
+PARTS: dict[str, Callable[..., list[Line]]] = {"decide": decide.run, "book": book.run}
+TITLES = {
+    "decide": "decide: nanoseconds a call, beside one lock, a look and an addition at each limit",
+    "book": "book: durable bookings, beside one commit an event",
+}
+OTHERS = {"decide": "floor", "book": "by hand"}
+
+
+def main() -> None:
+    """Measure, and tell."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="README.md says how to read it."
+    )
+    parser.add_argument("part", nargs="?", choices=list(PARTS), help="one of them; left out: all")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: some seconds, rougher figures")
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    asked = parser.parse_args()
+    told: dict[str, list[Line]] = {}
+    for name in [asked.part] if asked.part else PARTS:
+        told[name] = PARTS[name](quick=asked.quick)
+        if not asked.json:
+            print(as_text(TITLES[name], OTHERS[name], told[name]), end="\n\n", flush=True)
+    if asked.json:
+        print(as_json(told))
+
+
+main()
