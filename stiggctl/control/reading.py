@@ -10,6 +10,7 @@ from typing import NamedTuple
 from stiggctl.errors import AmbiguousResource, CustomerNotFound, ResourceNotFound
 from stiggctl.holder import Holder
 from stiggctl.holder.keeping import held_by_cell
+from stiggctl.holder.trees import within_share
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import CellKey, CustomerRow, Difference
 from stiggctl.reports.events import BookedEvent, booked_event
@@ -65,8 +66,10 @@ class Reading:
             limited = {one.resource for one in allocations}
             unlimited = [row.id for row in rows if row.id not in limited]
             used = reader.used_under(customer.id, currency.id, unlimited)
+            shares = {cell.id: cell.others for cell in cells.values()}
             for cell, ends in holder.others.held(reader, holder.row, holder.clock.now_us()).items():
-                held[cell] = held.get(cell, 0) + sum(end.units for end in ends)
+                held_there = sum(end.units for end in within_share(ends, shares.get(cell, 0)))
+                held[cell] = held.get(cell, 0) + held_there
         return build_tree(
             rows,
             allocations,

@@ -157,7 +157,11 @@ class Reservation:
             return self._receipt
         used = self._used(amount, amounts)
         order = self._settling(used) or self._settling_unheld(used)
-        self._holder.exchange.run(order)
+        try:
+            self._holder.exchange.run(order)
+        finally:
+            if order.receipt is not None:
+                self._settled(order)
         return self._settled(order)
 
     async def asettle(

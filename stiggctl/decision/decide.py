@@ -17,7 +17,6 @@ All functions that take a stripe take its lock, unless they say that the caller 
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
 
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import (
@@ -281,17 +280,16 @@ def set_apart(
     The caller has the lock.
     """
     numbers, apart = stripe.numbers, stripe.apart
-    spends = []
-    for at, place in enumerate(places):
-        if at >= hard:
-            spends.append(0)
-            continue
+    spends = [0] * len(places)
+    for at, place in enumerate(places[:hard]):
         holds = held.get(place, 0)
-        spend = max(0, min(units, holds + numbers[place]))
+        room = holds + numbers[place]
+        spend = min(units, room)
         if spend > holds:
             apart[place] = apart.get(place, 0) + spend - holds
             numbers[place] -= spend - holds
-        spends.append(spend)
+        if spend > 0:
+            spends[at] = spend
     return spends
 
 
@@ -313,18 +311,19 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequenc
         for places, units, _, _ in hold.held:
             for place in places:
                 falls[place] = falls.get(place, 0) + units
-    for place, told in cells.items():
-        withheld_before = sum(units for units, _ in stripe.orphans.get(place, ()))
-        granted_before = numbers[place + ALLOTTED] - withheld_before
-        held = granted_before - numbers[place + SPARE] - falls.pop(place, 0)
+    for place, (used, ledgers, _, orphans) in cells.items():
+        held = numbers[place + ALLOTTED] - numbers[place + SPARE] - falls.pop(place, 0)
+        withheld = 0
+        if orphans or stripe.orphans:
+            held -= sum(units for units, _ in stripe.orphans.get(place, ()))
+            withheld = sum(units for units, _ in orphans)
+            note_orphans(stripe, place, orphans)
         # What has left spare and is not told yet is still in the ledger's number (C2).
-        granted = told.granted - stripe.gives.get(numbers[place + CELL], 0)
-        withheld = sum(units for units, _ in told.orphans)
+        granted = ledgers - stripe.gives.get(numbers[place + CELL], 0) if stripe.gives else ledgers
         numbers[place + SPARE] = granted - held
-        numbers[place + USED] = told.used
+        numbers[place + USED] = used
         numbers[place + ALLOTTED] = granted + withheld
-        note_orphans(stripe, place, told.orphans)
-        if granted > 0:
+        if granted > 0 and used + granted + withheld > numbers[place + LIMIT]:
             give_back_above(stripe, place)
     for place, units in falls.items():
         numbers[place + SPARE] += units
@@ -342,6 +341,15 @@ def cells_of(stripe: Stripe, sight: Sight) -> dict[int, int]:
     """cell -> place, of every cell of a path. The caller has the lock."""
     places, _ = places_of(sight)
     return {stripe.numbers[at + CELL]: at for at in places}
+
+
+def members_of(sight: Sight) -> tuple[int, ...]:
+    """The rows of all resources of a path, sorted, each once."""
+    tail: Tail
+    tail, _, own, first, _, _ = sight
+    if not own or first in tail.ids:
+        return tail.members
+    return tuple(sorted((own[1], *tail.members)))
 
 
 def hard_cells(sight: Sight) -> tuple[int, ...]:

@@ -24,11 +24,11 @@ find it, and each step may be done twice: a thread goes on in the place of one t
 
 import asyncio
 import contextlib
+import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING
 
 from stiggctl.errors import LedgerError, LedgerUnavailable, StiggctlError
@@ -117,17 +117,18 @@ class Exchange:
 
     def _go_on_for(self, entries: list[Entry]) -> None:
         """In the place of an interrupted thread: see to its entries, and to its lead."""
-        entry = entries[-1]
-        if entry.done or entry in tuple(self._queue):
-            self._see_to(entry)
+        last, orders = entries[-1], [entry.work for entry in entries if isinstance(entry.work, Order)]
+        if last.done or last in self._queue:
+            self._see_to(last)
+            for order in orders:
+                order.forget_hold()
         else:  # interrupted before they were queued
-            for one in entries:
-                if isinstance(one.work, Order):
-                    one.work.let_go()
+            for order in orders:
+                order.let_go()
         # It may have been interrupted while it handed the lead on: before that, or before it woke
         # whom it gave it to, or before it looked whether somebody came meanwhile.
-        if self._take_lead(entry.wake):
-            self.lead(entry.wake)
+        if self._take_lead(last.wake):
+            self.lead(last.wake)
         else:
             self._wake_leader()
 
@@ -232,14 +233,23 @@ class Exchange:
 
     def _next(self) -> Sleeper | None:
         """Whose turn it is to lead."""
-        for wake in tuple(self._alone):
-            return wake
+        with contextlib.suppress(IndexError):
+            return self._alone[0]
         entry = self._next_entry()
         return None if entry is None else entry.wake
 
     def _next_entry(self) -> Entry | None:
-        """The first that is to be served; before it there may be some that are done (an interrupt)."""
-        return next((entry for entry in tuple(self._queue) if not entry.done), None)
+        """The first that is to be served; before it there may be some that are done (an interrupt).
+
+        By their places: who queues does not move them. Who leads may take off what is done, and
+        hide one from another thread that looks; then it looks itself before it lets the lead go.
+        """
+        with contextlib.suppress(IndexError):
+            for at in itertools.count():
+                entry = self._queue[at]
+                if not entry.done:
+                    return entry
+        return None
 
     def _serve_some(self) -> LedgerError | None:
         """Serve what is queued; what the ledger failed with, to be told.
@@ -248,7 +258,7 @@ class Exchange:
         served again, under the same keys, once the keys have told what was committed (X3).
         """
         trouble: LedgerError | None = None
-        batch = list(islice(self._queue, BATCH_MAX))
+        batch = [self._queue[at] for at in range(min(len(self._queue), BATCH_MAX))]
         entries = [entry for entry in batch if not entry.done]
         try:
             if entries:
@@ -319,12 +329,17 @@ class _Committer:
         self._exchange = exchange
         self._calls: SimpleQueue[bool] = SimpleQueue()  # True: look whether the lead is here; False: stop
         self._starting = Lock()
+        self._stopped = False
         self._thread: Thread | None = None
 
     def up(self) -> None:
         """Lead, if the lead was handed here."""
         self._calls.put(True)
-        if self._thread is None:
+        if self._stopped:  # put after it was told to stop, perhaps: nobody else would look
+            self._end()
+            if self._exchange.has_lead(self):
+                self._exchange.lead(self)
+        elif self._thread is None:
             with self._starting:
                 if self._thread is None:
                     self._thread = Thread(target=self._body, name="stiggctl-committer", daemon=True)
@@ -332,9 +347,14 @@ class _Committer:
 
     def stop(self) -> None:
         """End the thread after what it was called for."""
-        if self._thread is not None:
-            self._calls.put(False)
-            self._thread.join(STOP_SECONDS_MAX)
+        self._stopped = True  # before the word to stop: what is put after that sees it
+        self._calls.put(False)
+        self._end()
+
+    def _end(self) -> None:
+        thread = self._thread
+        if thread is not None and thread is not current_thread():  # a hook may close from there
+            thread.join(STOP_SECONDS_MAX)
 
     def _body(self) -> None:
         while self._calls.get():

@@ -9,12 +9,13 @@ thread that wants them and touched afterwards only by the leader that serves the
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.amounts import COUNTER_MAX, to_amount
 from stiggctl.answers import RawLimit, Receipt
 from stiggctl.decision.cells import CELL, Strand, Stripe
-from stiggctl.decision.decide import places_of, set_apart
+from stiggctl.decision.decide import members_of, places_of, set_apart
 from stiggctl.decision.reservations import Hold, end_settle, release
 from stiggctl.errors import IdempotencyConflict, InvalidAmount
 from stiggctl.events import differences
@@ -41,7 +42,6 @@ from stiggctl.ledger.records import (
 
 if TYPE_CHECKING:
     from stiggctl.answers import Sight
-    from stiggctl.decision.paths import Tail
 
 
 class Charge(NamedTuple):
@@ -53,13 +53,12 @@ class Charge(NamedTuple):
 
 
 class Leg(NamedTuple):
-    """One currency of an order made ready: where its cells lie and what each pays."""
+    """One currency of an order made ready: where its cells lie."""
 
     charge: Charge
     sight: "Sight"
     places: tuple[int, ...]
-    cells: tuple[int, ...]
-    spends: tuple[int, ...]
+    cells: list[int]
 
 
 class Order:
@@ -135,61 +134,46 @@ class Order:
             if not self.settles:
                 release(self.stripe, self.hold)
 
+    def forget_hold(self) -> None:
+        """Nobody is told that it is booked: what stands on the page for it is to be cleared."""
+        if self.hold is not None and self.receipt is not None:
+            with self.stripe.lock:
+                self.stripe.ended.append(self.hold)
+
     # ---------------------------------------------------------------- making ready
 
     def make_ready(self, sights: "Sequence[Sight]") -> Booking:
         """Set apart what it spends, and write the booking. The caller has the stripe's lock."""
-        numbers = self.stripe.numbers
+        stripe = self.stripe
         hold = self._open_hold()
         if hold is not None and not self.settles:
-            self.stripe.settling[hold.number] = 1  # from here on it does not end by itself
-        legs = []
-        members: set[int] = set()
+            stripe.settling[hold.number] = 1  # from here on it does not end by itself
+        legs, parts = [], []
         for charge, sight in zip(self.charges, sights, strict=True):
-            tail: Tail
-            tail, _, own, _, _, _ = sight
             places, hard = places_of(sight)
             held: dict[int, int] = {}
             for held_places, units, _, strand in () if hold is None else hold.held:
                 if strand is charge.strand:
                     held.update(dict.fromkeys(held_places, units))
-            spends = set_apart(self.stripe, places, hard, charge.units, held)
-            cells = tuple([numbers[at + CELL] for at in places])
-            legs.append(Leg(charge, sight, places, cells, tuple(spends)))
-            members.update(tail.members)
-            if own:
-                members.add(own[1])
+            spends = set_apart(stripe, places, hard, charge.units, held)
+            cells = [stripe.numbers[at + CELL] for at in places]
+            legs.append(Leg(charge, sight, places, cells))
+            parts.append(_part(charge, tuple(map(Spend, cells, repeat(charge.units), spends))))
         self.legs = tuple(legs)
-        return self._booking(members)
+        return self._booking(members_of(sights[0]), parts)  # the members are those of every currency
 
     def make_ready_without_cells(self) -> Booking:
         """An event that names no resource that exists: it is booked, and counts nowhere."""
         self.legs = ()
-        return self._booking(set())
+        return self._booking((), [_part(charge, ()) for charge in self.charges])
 
-    def _booking(self, members: set[int]) -> Booking:
-        legs: list[Leg | None] = list(self.legs) or [None] * len(self.charges)
+    def _booking(self, members: tuple[int, ...], parts: list[Part]) -> Booking:
         return Booking(
             customer=self.stripe.customer_row,
             namespace=self.namespace,
             key=self.key,
-            members=tuple(sorted(members)),
-            parts=tuple(
-                Part(
-                    currency=charge.strand.currency_row,
-                    amount_units=charge.units,
-                    rate=charge.rate,
-                    spends=()
-                    if leg is None
-                    else tuple(
-                        [
-                            Spend(cell, charge.units, spend)
-                            for cell, spend in zip(leg.cells, leg.spends, strict=True)
-                        ]
-                    ),
-                )
-                for charge, leg in zip(self.charges, legs, strict=True)
-            ),
+            members=members,
+            parts=tuple(parts),
             event_name=self.event_name,
             dimensions=self.dimensions,
             occurred_at_us=self.occurred_at_us,
@@ -236,19 +220,14 @@ class Order:
                 )
             self.receipt = receipt_of(outcome.event, self._limits_now(), currencies, duplicate=not self.sent)
             return
-        most_over = [max((cell.overage_units for cell in cells), default=0) for cells in outcome.cells]
+        amounts, overages = {}, []
+        for (strand, units, _), cells in zip(self.charges, outcome.cells, strict=True):
+            amounts[strand.credit_currency] = to_amount(units, strand.decimals)
+            overages.append((max([overage for _, _, overage in cells], default=0), strand.decimals))
         self.receipt = Receipt(
             event_id=str(outcome.event_id),
-            amounts={
-                charge.strand.credit_currency: to_amount(charge.units, charge.strand.decimals)
-                for charge in self.charges
-            },
-            overage=largest(
-                [
-                    (units, charge.strand.decimals)
-                    for units, charge in zip(most_over, self.charges, strict=True)
-                ]
-            ),
+            amounts=amounts,
+            overage=largest(overages),
             occurred_at_us=self.occurred_at_us,
             booked_at_us=outcome.booked_at_us,
             limits=partial(limits_booked, self._sights_now(), outcome.cells),
@@ -264,3 +243,10 @@ class Order:
 
     def _limits_now(self) -> partial[list[RawLimit]]:
         return partial(limits_standing, self._sights_now())
+
+
+def _part(charge: Charge, spends: tuple[Spend, ...]) -> Part:
+    """What the event costs in one currency, and where that counts."""
+    return Part(
+        currency=charge.strand.currency_row, amount_units=charge.units, rate=charge.rate, spends=spends
+    )

@@ -44,7 +44,7 @@ def receipt_of(
 
 def largest(overages: Sequence[tuple[int, int]]) -> int | Decimal:
     """The largest of several amounts, each given as (units, decimals)."""
-    return max((to_amount(units, decimals) for units, decimals in overages), default=0)
+    return max([to_amount(units, decimals) for units, decimals in overages], default=0)
 
 
 def unattributed_of(text: str | None) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from stiggctl.decision.cells import NumbersOfCell, Stripe
 from stiggctl.decision.decide import cells_of, install, put_apart_back
-from stiggctl.decision.reservations import Hold
+from stiggctl.decision.reservations import Hold, expire
 from stiggctl.errors import StiggctlError
 from stiggctl.holder.orders import Order
 from stiggctl.holder.waiting import Entry
@@ -79,7 +79,9 @@ class Round:
     def cells(self) -> set[int]:
         """Every cell that the batch names."""
         named = {cell for gives in self._gives.values() for cell in gives}
-        named.update(spend.cell for booking in self._bookings for part in booking.parts for spend in part.spends)
+        named.update(
+            spend.cell for booking in self._bookings for part in booking.parts for spend in part.spends
+        )
         named.update(asked.cell for ask in self._asks for asked, _, _ in ask.cells)
         return named
 
@@ -93,6 +95,7 @@ class Round:
         for stripe, (orders, wishes) in stripes.items():
             with stripe.lock:
                 self._install(stripe, orders, wishes, reply)
+                expire(stripe, self._holder.clock.now_us())  # the ledger may still have what is over
                 for at in orders:
                     entry, order = self.orders[at]
                     try:

@@ -275,8 +275,25 @@ def _as_if_alone(
     """The cells as they would be if this process had drawn all that nobody holds."""
     drawn = {}
     for at, (key, cell) in enumerate(cells.items()):
-        held = (*cell.orphans, *held_elsewhere.get(cell.id, ()))
+        held = (*cell.orphans, *within_share(held_elsewhere.get(cell.id, ()), cell.others))
         free = cell.limit_units - cell.used - sum(one.units for one in held)
         # One that is not open yet has no id; two of them must not be taken for one.
         drawn[key] = cell._replace(id=cell.id or -1 - at, granted=max(0, free), orphans=held)
     return drawn
+
+
+def within_share(ends: Sequence[Orphan], share_units: int) -> list[Orphan]:
+    """What others' pages say that they hold, but never more than their share: the latest ends first.
+
+    A settle may have committed before its hold fell from the page; then it is in `used` already.
+
+    >>> within_share([Orphan(5, 100), Orphan(3, 200)], 6)
+    [Orphan(units=3, until_us=200), Orphan(units=3, until_us=100)]
+    """
+    kept, left = [], share_units
+    for end in sorted(ends, key=lambda end: -end.until_us):
+        units = min(end.units, left)
+        if units > 0:
+            kept.append(Orphan(units, end.until_us))
+            left -= units
+    return kept

@@ -77,12 +77,17 @@ class Wish:
         The caller has the stripe's lock.
         """
         numbers = self.stripe.numbers
+        # What is extended counts in the cells that it holds, not in those that opened since.
+        hold = self.stripe.holds.get(self.number) if self.grows and self.number is not None else None
+        counted = None if hold is None else {place for places, *_ in hold.held for place in places}
         cells = []
         for sight in sights:
             amount = sight[4] if self.number is not None else 0
             least = amount if self.minimum is None else min(amount, self.minimum)
             places, hard = places_of(sight)
             for at in places[:hard]:
+                if counted is not None and at not in counted:
+                    continue
                 spare = numbers[at] - promised.get(at, 0)
                 promised[at] = promised.get(at, 0) + amount
                 cells.append((AskCell(numbers[at + CELL], spare), amount, least))

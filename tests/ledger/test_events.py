@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stiggctl.amounts import COUNTER_MAX
+from stiggctl.errors import LedgerUnavailable
 from stiggctl.ledger import Fenced, Stale
 from stiggctl.ledger.opening import open_ledger
 from stiggctl.ledger.records import (
@@ -320,6 +321,17 @@ def test_an_event_is_refused_whole(world: World) -> None:
     world.assert_sound()
 
 
+def test_parts_that_pass_a_bound_together_are_refused(world: World) -> None:
+    """Each alone would fit."""
+    huge = 10**17
+    world.exchange(*(world.booking(str(n), huge, ["root"]) for n in range(79)))
+    root = world.ids["root"]
+    parts = (_part(world, world.tokens, huge - 1, root), _part(world, world.usd, 2, root))
+    [answer] = world.exchange(world.booking("k", 0, ["root"], parts=parts)).bookings
+    assert answer == Refused(cell=root, used=79 * huge)
+    world.assert_sound()
+
+
 def test_who_was_buried_books_nothing(world: World) -> None:
     dead = world.me
     world.ledger.bury(dead, {}, NOW_US)
@@ -395,6 +407,29 @@ def test_a_stream_shows_one_moment_while_others_book(booked: World) -> None:
         assert len(rest) == 1_005
         assert reader.event_by_key(booked.customer, 0, "later") is None
     assert event(booked, "later") is not None
+
+
+def test_a_reader_shows_the_moment_at_which_it_was_entered(world: World) -> None:
+    """S1: also if it asks for the first time later."""
+    with world.ledger.reader() as reader:
+        world.exchange(world.booking("later", 1))
+        assert reader.event_by_key(world.customer, 0, "later") is None
+    with world.ledger.reader() as reader:
+        assert reader.event_by_key(world.customer, 0, "later") is not None
+
+
+def test_a_stream_that_nobody_read_to_its_end_keeps_no_moment(booked: World) -> None:
+    """The next reader gets the same connection, and its own moment."""
+    booked.exchange(*(booked.booking(f"more {n}", 1) for n in range(1_000)))
+    with booked.ledger.reader() as reader:
+        stream = reader.events()
+        next(stream)
+    booked.exchange(booked.booking("later", 1))
+    with booked.ledger.reader() as reader:
+        assert reader.event_by_key(booked.customer, 0, "later") is not None
+    with pytest.raises(LedgerUnavailable, match="reader was closed"):
+        list(stream)
+    assert stream is not None
 
 
 def test_a_booking_is_not_changed_by_being_booked(world: World) -> None:

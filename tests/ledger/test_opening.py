@@ -497,5 +497,6 @@ def test_a_closed_ledger_says_that_it_is_closed(path: Path) -> None:
         ledger.checkpoint,
         world.enlist,
     ):
-        with pytest.raises(LedgerUnavailable, match="closed"):
+        with pytest.raises(LedgerUnavailable, match="closed") as raised:
             use()
+        assert not raised.value.unreachable

@@ -64,14 +64,29 @@ def test_own_spare_covers_what_others_overdrew(world: World) -> None:
     assert world.numbers()["a"] == (40, 100, 0)  # RC1: nothing was drawn where nothing is free
 
 
-def test_where_less_would_do_the_most_that_fits_is_granted(world: World) -> None:
+@pytest.mark.parametrize("on", [["a", "b"], ["b", "a"]])
+def test_where_less_would_do_the_most_that_fits_is_granted(world: World, on: list[str]) -> None:
     world.exchange(world.booking("k", 20, ["b"]))
     _halt_surplus(world)
-    ask = world.ask(90, ["a", "b"], minimum=30)
+    ask = world.ask(90, on, minimum=30)
     assert world.exchange(asks=[ask]).asks == [True]
     assert world.numbers()["a"][1] == world.numbers()["b"][1] == 30
     assert world.exchange(asks=[world.ask(90, ["a", "b"], spare=29, minimum=30)]).asks == [False]
     assert world.exchange(asks=[world.ask(90, ["a", "b"], spare=30, minimum=30)]).asks == [True]
+
+
+def test_whatever_the_policy_says_no_draw_passes_a_limit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RC1."""
+    monkeypatch.setattr("stiggctl.ledger.sqlite.reckoning.surplus", lambda *_, **__: 10**9)
+    world.exchange(world.booking("k", 30))
+    world.exchange(asks=[world.ask(5), world.ask(5, spare=65)])
+    assert world.numbers()["a"] == (30, 70, 0)
+    monkeypatch.setattr("stiggctl.ledger.sqlite.reckoning.surplus", lambda *_, **__: -(10**9))
+    world.exchange(asks=[world.ask(5, ["b"])])
+    assert world.numbers()["b"] == (0, 5, 0)
+    world.assert_sound()
 
 
 def _halt_surplus(world: World) -> None:
@@ -129,7 +144,7 @@ def test_a_cell_that_has_gone_limits_no_ask(world: World) -> None:
 # ------------------------------------------------------------------ in company (SQLite's rows)
 
 
-def _with_company(world: World, holders: int, granted: dict[str, int]) -> None:
+def _with_company(world: World, holders: int, granted: dict[str, int]) -> int:
     """Other holders live, and have been granted so much; this version enlists only one itself."""
 
     def add(cursor: Any) -> None:
@@ -139,15 +154,17 @@ def _with_company(world: World, holders: int, granted: dict[str, int]) -> None:
                 " VALUES (?, '', '', 1, 1, 1)",
                 [f"other-{n}"],
             )
+        other = cursor.lastrowid
         for name, units in granted.items():
             cell = world.ids[name]
-            other = cursor.lastrowid
             cursor.execute(
                 "INSERT INTO shares (cell, holder, granted, exact) VALUES (?, ?, ?, 0)", [cell, other, units]
             )
             cursor.execute("UPDATE cells SET granted = granted + ? WHERE id = ?", [units, cell])
 
     world.ledger._connections.transact(add)
+    with world.ledger.reader() as reader:
+        return reader.holders()[-1].id
 
 
 def test_in_company_a_draw_takes_a_part_of_what_is_free(world: World) -> None:
@@ -158,6 +175,16 @@ def test_in_company_a_draw_takes_a_part_of_what_is_free(world: World) -> None:
     assert world.numbers()["root"] == (0, 10 + part, 200)
     assert world.numbers()["a"] == (0, 10, 0)  # an eighth of 90 is less than eight requests of 10
     assert (world.cell("root").exact, world.cell("a").exact) == (False, True)
+    world.assert_sound()
+
+
+def test_each_holder_has_its_own_share(world: World) -> None:
+    """N1: what is remembered is one holder's."""
+    other = _with_company(world, 1, {"a": 20})
+    ask = world.ask(5, ["a"], request=10)
+    assert world.exchange(asks=[ask]).cells[world.ids["a"]][5:8] == (5, True, 20)
+    assert world.exchange(asks=[ask], by=other).cells[world.ids["a"]][5:8] == (25, False, 5)
+    assert world.exchange(asks=[ask]).cells[world.ids["a"]][5:8] == (10, True, 25)
     world.assert_sound()
 
 

@@ -441,13 +441,30 @@ def test_a_file_that_is_not_there_any_more_is_told(kept: World, path: Path, how:
         path.with_name("other.db").replace(path)
     else:
         path.rename(path.with_name("elsewhere.db"))
-    with pytest.raises(LedgerUnavailable, match="the file was replaced"):
+    with pytest.raises(LedgerUnavailable, match="the file was replaced") as raised:
         kept.ledger.still_there()
+    assert not raised.value.unreachable  # no policy can help: it raises under each
     kept.ledger._connections._close_idle()
     with pytest.raises(LedgerError):  # what stands there now is not written, nor read
         kept.exchange(kept.booking("k", 1))
     with pytest.raises(LedgerError), kept.ledger.reader():
         pass
+
+
+def test_an_error_that_is_kept_keeps_no_connection(path: Path) -> None:
+    """Its traceback has the cursor; the last to close removes the log all the same."""
+    ledger = open_ledger(path)
+    World(ledger)
+
+    def work(cursor: sqlite3.Cursor) -> None:
+        cursor.execute("SELECT id FROM resources")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as kept:
+        ledger._connections.transact(work)
+    ledger.close()
+    assert [found.name for found in path.parent.iterdir()] == ["usage.db"]
+    assert kept.value.__traceback__ is not None
 
 
 # ------------------------------------------------------------------ which tables (L5)

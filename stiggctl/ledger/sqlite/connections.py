@@ -128,7 +128,8 @@ class Connections:
             raise self._unavailable("this process was forked while its parent read it", "open it again here")
 
     def _unavailable(self, reason: str, remedy: str) -> LedgerUnavailable:
-        return LedgerUnavailable(location=self.location, reason=reason, remedy=remedy)
+        """Waiting would not help: no policy for a ledger out of reach applies."""
+        return LedgerUnavailable(location=self.location, reason=reason, remedy=remedy, unreachable=False)
 
     # ---------------------------------------------------------------- writing
 
