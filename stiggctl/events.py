@@ -3,8 +3,8 @@
 Here: what a caller gave, checked and normalised; its fingerprint; what its dimensions name.
 Not here: prices (rates.py), what is booked and where (holder/).
 
-  E1  Nothing is changed before a report has been read whole.
-  E2  The fingerprint covers what the caller gave, normalised (5 is "5", instants are UTC,
+  EV1  Nothing is changed before a report has been read whole.
+  EV2  The fingerprint covers what the caller gave, normalised (5 is "5", instants are UTC,
       ids sorted and once each), never what was derived from it: a timestamp that was left
       out, a price. Same key and same fingerprint: the same report, sent again.
 """
@@ -67,7 +67,7 @@ class Report:
     credit_currency: str | None
     amounts: dict[str | None, Amount]  #: by currency; one without: the customer's only one; none: rates
     resource_ids: tuple[str, ...] | None  #: None: found from the dimensions
-    fingerprint: bytes  #: of what was given (E2)
+    fingerprint: bytes  #: of what was given (EV2)
 
 
 def read_report(given: Mapping[str, Any], now_us: int) -> Report:
@@ -215,7 +215,8 @@ def _is_clean(text: str) -> bool:
 def read_amounts(amount: object, credit_currency: str | None, amounts: object) -> dict[str | None, Amount]:
     """What was given as `amount` (of one currency) or `amounts` (of several); not yet as units."""
     if amounts is None:
-        return {} if amount is None else {credit_currency: amount}  # type: ignore[dict-item]
+        given: Any = amount  # judged where the currency's decimals are known
+        return {} if given is None else {credit_currency: given}
     if amount is not None or credit_currency is not None:
         expected = "either amounts, or credit_currency and amount"
         raise InvalidRequest(where="amounts", value=amounts, expected=expected)

@@ -115,7 +115,8 @@ class Reporting:
         send those again, with their keys.
 
         >>> control = getfixture("acme")
-        >>> events = [{"customerId": "cust-acme-inc", "creditCurrency": "ai-tokens", "amount": n} for n in (3, -1)]
+        >>> event = {"customerId": "cust-acme-inc", "creditCurrency": "ai-tokens"}
+        >>> events = [{**event, "amount": 3}, {**event, "amount": -1}]
         >>> receipt, error = control.report_many(events)
         >>> receipt.charged, type(error).__name__
         (3, 'InvalidAmount')

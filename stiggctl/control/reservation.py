@@ -14,7 +14,7 @@ from stiggctl.amounts import Amount, to_amount, to_units
 from stiggctl.answers import Decision, Receipt, Sight
 from stiggctl.decision.cells import Stripe
 from stiggctl.decision.decide import grow
-from stiggctl.decision.reservations import begin_settle, release
+from stiggctl.decision.reservations import release
 from stiggctl.errors import (
     AccessDenied,
     ControlClosed,
@@ -26,7 +26,7 @@ from stiggctl.events import DimensionValue, Report, dimensions_json, fingerprint
 from stiggctl.holder.orders import Charge, Order
 from stiggctl.holder.ways import Way
 from stiggctl.holder.wishes import Wish
-from stiggctl.ledger.records import EXPIRED, KEYS_OF_OURS, KEYS_OF_USERS
+from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS
 from stiggctl.windows import to_datetime
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Reservation:
         return self._settled(order)
 
     def _settling(self, used: dict[str, int]) -> Order | None:
-        """The order that books it; never waits. From here on it does not expire.
+        """The order that books it; never waits. Once it is queued, this does not expire.
 
         None where the ledger could not be asked when it was admitted (fail_open).
         """
@@ -193,7 +193,7 @@ class Reservation:
         if stripe is None:
             return None
         charges = [Charge(sight[0].strand, used[sight[0].credit_currency], None) for sight in self._sights]
-        order = self._told_order(
+        return self._told_order(
             Order(
                 self._way(stripe),
                 charges,
@@ -203,17 +203,10 @@ class Reservation:
                 occurred_at_us=self._began_us,
                 event_name=told.event_name,
                 dimensions=dimensions_json(told.dimensions),
+                hold=self._number,
                 settles=True,
             )
         )
-        # Last, so that nothing comes between this and the queue, where it is seen to in any case.
-        hold = begin_settle(stripe, self._number, holder.clock.now_us())
-        if hold is None:
-            order.flags = EXPIRED
-            holder.keeping.sweep(stripe)
-        else:
-            order.hold = self._number
-        return order
 
     def _settling_unheld(self, used: dict[str, int]) -> Order:
         """The order of what was admitted without the ledger: plain usage, at its instant."""

@@ -2,7 +2,7 @@
 
 Here: hooks and how they are called. Not here: what makes a record of something.
 
-  W1  A hook runs after locks and commits. One that raises is logged, and changes nothing.
+  WT1  A hook runs after locks and commits. One that raises is logged, and changes nothing.
 """
 
 import logging
@@ -45,5 +45,5 @@ class Watching:
         for hook in self._hooks:
             try:
                 hook(record)
-            except Exception:  # noqa: BLE001 - a hook may raise whatever it likes (W1)
+            except Exception:  # noqa: BLE001 - a hook may raise whatever it likes (WT1)
                 _log.exception("a hook raised; nothing else is changed by that")

@@ -208,7 +208,7 @@ def give_back(stripe: Stripe, place: int, units: int) -> None:
 
 def _cells_at(numbers: list[int], place: int) -> dict[int, int]:
     """cell -> place, of the record that lies at `place`."""
-    branch: Branch = numbers[place]  # type: ignore[assignment]
+    branch: Branch = numbers[place]  # type: ignore[assignment]  # the header is no number
     return {numbers[at + CELL]: at for at in range(place + HEADER, place + branch.width, WIDTH)}
 
 

@@ -7,7 +7,7 @@ holds and what is granted, is changed in single steps; so the rest can be counte
 Here: counting anew. Not here: the mark (`Stripe.tear`), what is changed step by step (decide.py,
 reservations.py), what the ledger is asked where an exchange was interrupted (holder/exchange.py).
 
-  M1  A torn stripe is marked before its lock is free, and mended before anything is decided on it.
+  MD1  A torn stripe is marked before its lock is free, and mended before anything is decided on it.
 """
 
 from collections import defaultdict

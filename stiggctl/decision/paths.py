@@ -293,7 +293,7 @@ def _gatherer(places: Sequence[int]) -> Callable[[list[int]], tuple[int, ...]]:
         return _nothing
     wanted = [at + field for field in (SPARE, USED, ALLOTTED) for at in places]
     gather: Any = itemgetter(*wanted)
-    return gather  # type: ignore[no-any-return]
+    return gather  # type: ignore[no-any-return]  # typeshed's itemgetter returns Any
 
 
 def _nothing(numbers: list[int]) -> tuple[int, ...]:

@@ -99,7 +99,7 @@ class Doubts:
             for order, event in found:
                 if order.stripe is not stripe or order.hold is None or event is None:
                     continue
-                if event.fingerprint == order.fingerprint and order.hold in stripe.holds:
+                if event.fingerprint == order.fingerprint:
                     close_hold(stripe, order.hold)
                     stripe.ended.append(order.hold)  # whoever settled it was told an error
             stripe.apart.clear()  # no booking is under way

@@ -98,6 +98,7 @@ class Exchange:
         """
         last = entries[-1]
         try:
+            self._begin(last.work)
             self._queue.extend(entries)
             self._see_to(last)
         except BaseException:
@@ -138,13 +139,20 @@ class Exchange:
         entry = Entry(work, committer, loop=asyncio.get_running_loop())
         assert entry.future is not None
         try:
+            self._begin(work)
             self._queue.append(entry)
             if _LEAD not in self._leads and self._take_lead(committer):
                 committer.up()
         except BaseException:
+            if isinstance(work, Order) and entry not in self._queue and not entry.done:
+                work.let_go()
             committer.up()
             raise
         return entry.future
+
+    def _begin(self, work: Order | Wish) -> None:
+        if isinstance(work, Order):
+            work.begin(self._holder.clock.now_us())
 
     @contextlib.contextmanager
     def alone(self, *, in_doubt: bool = False) -> Iterator[None]:

@@ -51,6 +51,7 @@ class Keeper:
                 with stripe.lock:
                     expire(stripe, now_us)
             holder.keeping.sweep(stripe)
+        holder.keeping.sweep_over(now_us)
         holder.exchange.clear_doubts()
         holder.ledger.still_there()
         if holder.ledger.log_bytes() > LOG_BYTES_MAX:

@@ -22,6 +22,10 @@ from stiggctl.holder.page import Page
 from stiggctl.ledger.records import Orphan
 from stiggctl.windows import to_datetime
 
+#: How often it is looked for reservations whose thread was interrupted before it forgot them. They
+#: are few and end by themselves; each look is at all that are open.
+LOOK_US = 60_000_000
+
 
 class Kept(NamedTuple):
     """What is remembered of an open reservation: for whoever asks, and where it stands on the page."""
@@ -45,6 +49,7 @@ class Keeping:
         self._kept: dict[int, Kept] = {}  # by reservation number
         self._page: Page | None = None
         self._left = False  # set once, when this process lets go
+        self._look_us = 0  # when it is next looked for what nobody forgot
 
     def use(self, page: Page | None) -> None:
         """Mirror to this page from now on; None: to none."""
@@ -113,6 +118,19 @@ class Keeping:
                 remedy="make room on its disk",
             ) from error
         return tuple(slots)
+
+    def sweep_over(self, now_us: int) -> None:
+        """Forget those that are over and that nobody forgot: an interrupt came first."""
+        if now_us >= self._look_us:
+            self._look_us = now_us + LOOK_US
+            with self._lock:
+                over = [
+                    number
+                    for number, kept in self._kept.items()
+                    # What is being settled is open still, and stays on the page until that is known.
+                    if kept.ends_us <= now_us and number not in kept.stripe.holds
+                ]
+            self.drop(over)
 
     def sweep(self, stripe: Stripe) -> None:
         """Clear the holds that ended by themselves from the page."""

@@ -16,7 +16,7 @@ from stiggctl.amounts import COUNTER_MAX, to_amount
 from stiggctl.answers import RawLimit, Receipt
 from stiggctl.decision.cells import CELL, Strand, Stripe
 from stiggctl.decision.decide import members_of, places_of, set_apart
-from stiggctl.decision.reservations import Hold, end_settle, release
+from stiggctl.decision.reservations import Hold, begin_settle, end_settle, release
 from stiggctl.errors import IdempotencyConflict, InvalidAmount
 from stiggctl.events import differences
 from stiggctl.holder.receipts import (
@@ -126,6 +126,12 @@ class Order:
     def stripe(self) -> Stripe:
         """Whose cells it counts in."""
         return self.way.stripe
+
+    def begin(self, now_us: int) -> None:
+        """It is about to be queued: what it settles does not end by itself from here on."""
+        if self.settles and self.hold is not None and begin_settle(self.stripe, self.hold, now_us) is None:
+            self.hold = None
+            self.flags |= EXPIRED
 
     def let_go(self) -> None:
         """It came to nothing: its hold ends at its own time, or now, if it was made for this."""

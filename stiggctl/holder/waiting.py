@@ -2,7 +2,7 @@
 
 Here: an entry of the queue, for a thread or an event loop. Not here: who serves it (exchange.py).
 
-  W1  To be woken means nothing: who wakes looks whether there is a reason. So anybody may wake
+  WK1  To be woken means nothing: who wakes looks whether there is a reason. So anybody may wake
       anybody, twice, late, or to make sure.
 """
 

@@ -70,7 +70,8 @@ def build_tree(
 ) -> TreeNode:
     """The tree of `rows` (the root first, parents before children).
 
-    `now_us`: what ended by then counts no more; `held`: cell -> units that living processes hold; `used_without_limit`: resource row ->
+    `now_us`: what ended by then counts no more; `held`: cell -> units that living processes
+    hold; `used_without_limit`: resource row ->
     units, of those that have no limit; `depth`: of the root.
     """
     limits: dict[int, list[RawLimit]] = {}

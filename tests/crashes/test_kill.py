@@ -71,6 +71,7 @@ def kill_at_random(path: Path, log: Path, seed: int, chance: random.Random) -> N
 
 @pytest.mark.parametrize("seed", range(5))
 def test_what_was_told_is_true_after_kill_9(tmp_path: Path, seed: int) -> None:
+    # KP1
     print(f"seed {seed}")  # noqa: T201 - so that a failure replays
     chance = random.Random(seed)
     path = tmp_path / "usage.db"
@@ -176,6 +177,7 @@ def test_a_second_process_is_told_who_has_the_ledger_until_that_one_dies(tmp_pat
 
 
 def test_a_forked_child_is_told_and_the_parent_goes_on(tmp_path: Path) -> None:
+    # H4
     with UsageControl(tmp_path / "usage.db") as control:
         control.apply(model(1_000))
         held = control.reserve(**ASK, amount=5)

@@ -10,7 +10,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from stiggctl.answers import Refusal, Sight
-from stiggctl.decision.cells import ALLOTTED, CELL, LIMIT, SPARE, USED, CellNumbers, NumbersOfCell, Strand, Stripe, all_cells
+from stiggctl.decision.cells import (
+    ALLOTTED,
+    CELL,
+    LIMIT,
+    SPARE,
+    USED,
+    CellNumbers,
+    NumbersOfCell,
+    Strand,
+    Stripe,
+    all_cells,
+)
 from stiggctl.decision.decide import Taken, install, look, take
 from stiggctl.decision.paths import Node, compile_path
 from stiggctl.decision.reservations import Hold

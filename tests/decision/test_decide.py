@@ -16,7 +16,9 @@ from .land import Land
 # ------------------------------------------------------------------ D1
 
 
-@given(limits=st.tuples(*[st.integers(0, 9)] * 4), asked=st.lists(st.integers(0, 10), min_size=1, max_size=12))
+@given(
+    limits=st.tuples(*[st.integers(0, 9)] * 4), asked=st.lists(st.integers(0, 10), min_size=1, max_size=12)
+)
 def test_an_amount_fits_if_and_only_if_it_fits_every_limit(limits: tuple[int, ...], asked: list[int]) -> None:
     """D1, D2: against the least of four subtractions."""
     land, held = Land(), 0
@@ -291,7 +293,8 @@ def settled(land: Land, ids: list[str], units: int, held: int = 0) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("units", "spend", "spare"), [(0, 0, 10), (4, 4, 6), (10, 10, 0), (11, 10, 0), (10**6, 10, 0), (-3, 0, 10)]
+    ("units", "spend", "spare"),
+    [(0, 0, 10), (4, 4, 6), (10, 10, 0), (11, 10, 0), (10**6, 10, 0), (-3, 0, 10)],
 )
 def test_a_report_pays_with_the_spare_that_there_is(units: int, spend: int, spare: int) -> None:
     """C1: never more, so spare is never negative; a reversal pays nothing."""

@@ -8,7 +8,15 @@ from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import settings
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
 
 from stiggctl.decision.cells import ALLOTTED, CELL, LIMIT, SPARE, USED
 from stiggctl.decision.decide import grow, look, places_of, set_apart

@@ -5,7 +5,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,10 @@ from stiggctl import (
     InvalidAmount,
     LedgerUnavailable,
     Receipt,
-    ReservationNotFound,
-    StiggctlError,
     UsageControl,
 )
-from stiggctl.decision import reservations
 from stiggctl.holder import exchange as exchange_module
 from stiggctl.holder.waiting import Wake
-from stiggctl.ledger import Stale
 from stiggctl.testing import ManualClock
 
 from .faulty import ANN, BOB, MODEL, Calls, Faulty, charges, gone, make_faulty, memory, numbers, soon
@@ -224,7 +220,13 @@ def test_a_counter_that_would_overflow_refuses_that_booking_only(
 def test_more_than_one_exchange_takes_are_served_by_several(control: UsageControl, faulty: Faulty) -> None:
     """X2: in their order, with others between them."""
     events = [
-        {"customerId": "acme", "resourceIds": ["bob"], "creditCurrency": "t", "amount": 1, "idempotencyKey": f"k{at}"}
+        {
+            "customerId": "acme",
+            "resourceIds": ["bob"],
+            "creditCurrency": "t",
+            "amount": 1,
+            "idempotencyKey": f"k{at}",
+        }
         for at in range(exchange_module.BATCH_MAX + 100)
     ]
     gate = Gate()
@@ -243,7 +245,13 @@ def test_more_than_one_exchange_takes_are_served_by_several(control: UsageContro
 def test_of_many_only_those_of_a_failed_exchange_fail(control: UsageControl, faulty: Faulty) -> None:
     """X2"""
     events = [
-        {"customerId": "acme", "resourceIds": ["bob"], "creditCurrency": "t", "amount": 1, "idempotencyKey": f"k{at}"}
+        {
+            "customerId": "acme",
+            "resourceIds": ["bob"],
+            "creditCurrency": "t",
+            "amount": 1,
+            "idempotencyKey": f"k{at}",
+        }
         for at in range(exchange_module.BATCH_MAX + 10)
     ]
     faulty.before.extend([None, gone()])
@@ -313,9 +321,7 @@ def test_a_consume_in_doubt_is_booked_once_or_holds_nothing(
 
 
 @pytest.mark.parametrize("committed", [False, True])
-def test_a_draw_in_doubt_strands_nothing(
-    control: UsageControl, faulty: Faulty, *, committed: bool
-) -> None:
+def test_a_draw_in_doubt_strands_nothing(control: UsageControl, faulty: Faulty, *, committed: bool) -> None:
     """X3: what was drawn and not told is found, and can be spent."""
     control.apply({"allocations": [{"resourceId": "bob", "creditCurrency": "t", "limit": 70}]})
     (faulty.after if committed else faulty.before).append(gone())
@@ -508,7 +514,9 @@ def test_under_a_stripes_lock_nothing_is_read_or_written(control: UsageControl, 
     reservation = control.reserve(**ANN, amount=10)
     reservation.extend(5)
     reservation.settle(20)
-    control.report_many([{"customerId": "acme", "resourceIds": ["bob"], "creditCurrency": "t", "amount": 1}] * 3)
+    control.report_many(
+        [{"customerId": "acme", "resourceIds": ["bob"], "creditCurrency": "t", "amount": 1}] * 3
+    )
     control.apply({"allocations": [{"resourceId": "bob", "creditCurrency": "t", "limit": 5}]})
     with pytest.raises(AccessDenied):
         control.reserve(**BOB, amount=6)
@@ -611,7 +619,9 @@ def test_who_waits_to_be_alone_and_is_interrupted_is_in_nobodys_way(
         doomed: list[threading.Thread] = []
         sleep, passed = Wake.sleep, threading.Event()
 
-        def interrupted(self: Wake, *, handed: bool = handed, sleep: Any = sleep, passed: Any = passed) -> None:
+        def interrupted(
+            self: Wake, *, handed: bool = handed, sleep: Any = sleep, passed: Any = passed
+        ) -> None:
             if threading.current_thread() in doomed:
                 if handed:
                     sleep(self)
@@ -633,7 +643,9 @@ def test_who_waits_to_be_alone_and_is_interrupted_is_in_nobodys_way(
                 )
             )
             soon(lambda: len(control._holder.exchange._alone) == 1)
-            others = Calls(*[lambda at=at, handed=handed: report(control, f"{handed} {at}") for at in range(3)])
+            others = Calls(
+                *[lambda at=at, handed=handed: report(control, f"{handed} {at}") for at in range(3)]
+            )
             soon(lambda: queue(control) == 4)
             passed.set()
             if not handed:

@@ -52,6 +52,7 @@ def test_open_reservations_stay_withheld_until_they_end(
 
 
 def test_after_close_everything_says_so(acme: UsageControl, say: Say) -> None:
+    # H3
     reservation = say("reserve", **USER, amount=75)
     acme.close()
     for verb, asked in (
@@ -88,6 +89,7 @@ def test_leaving_the_with_block_closes(ledger_path: str, clock: ManualClock) -> 
 def test_two_controls_on_one_file_share_a_holder(
     acme: UsageControl, say: Say, ledger_path: str, clock: ManualClock
 ) -> None:
+    # H1
     with UsageControl(Path(ledger_path), clock=clock) as second:
         other = Say(second, say.face)
         reservation = say("reserve", **USER, amount=75)

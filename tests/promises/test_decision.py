@@ -72,6 +72,7 @@ def test_a_no_has_every_field(acme: UsageControl, say: Say, ask: dict[str, Any])
 
 
 def test_a_limit_state_has_every_field(acme: UsageControl, say: Say, ask: dict[str, Any]) -> None:
+    # A2: used and held are told apart
     acme.reserve(**ask, amount=30)
     acme.consume(**ask, amount=12)
     state = say("check", **ask, requested_usage=158).limits[-1]
@@ -192,6 +193,7 @@ def test_as_dict_is_json_with_money_and_instants_in_it(
 
 @pytest.mark.parametrize("amount", [50, 201])
 def test_a_decision_survives_pickling(acme: UsageControl, say: Say, ask: dict[str, Any], amount: int) -> None:
+    # A3
     decision = say("check", **ask, requested_usage=amount)
     again = pickle.loads(pickle.dumps(decision))
     assert again.as_dict() == decision.as_dict()
@@ -202,6 +204,7 @@ def test_a_decision_survives_pickling(acme: UsageControl, say: Say, ask: dict[st
 def test_a_decision_keeps_its_numbers_while_the_world_moves_on(
     acme: UsageControl, say: Say, ask: dict[str, Any]
 ) -> None:
+    # A1
     early = say("check", **ask, requested_usage=50)
     told = early.as_dict()
     late = say("check", **ask, requested_usage=50)

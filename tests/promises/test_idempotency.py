@@ -40,6 +40,7 @@ FIRST: dict[str, Any] = {
 def test_the_same_contents_written_otherwise_are_a_duplicate(
     acme: UsageControl, say: Say, same: dict[str, Any]
 ) -> None:
+    # EV2
     first = say("report", **FIRST)
     again = say("report", **(FIRST | same))
     assert (again.event_id, again.duplicate) == (first.event_id, True)

@@ -86,6 +86,7 @@ def test_without_spare_it_is_denied_and_worth_a_retry(warm: UsageControl, face: 
 
 @opened
 def test_fail_open_admits_says_so_and_books_later(warm: UsageControl, face: Face, locked: Lock) -> None:
+    # Q3
     say = Say(warm, face)
     with locked():
         reservation = say("reserve", **COLD, amount=5)
@@ -187,6 +188,7 @@ def test_a_clock_that_stands_still_does_not_make_a_wait_endless(
 
 @both
 def test_trouble_is_told_to_who_listens(warm: UsageControl, locked: Lock) -> None:
+    # WT1
     told: list[object] = []
 
     def broken(record: object) -> None:

@@ -201,6 +201,7 @@ def test_extend_draws_on_the_limits_that_admitted_it(acme: UsageControl, say: Sa
 def test_a_model_changed_through_one_face_binds_the_other(
     acme: UsageControl, say: Say, ledger_path: str, clock: ManualClock
 ) -> None:
+    # K1
     with UsageControl(ledger_path, clock=clock) as second:
         assert Say(second, say.face)("check", **USER).remaining == 200
         second.apply(limited("user-01", 20))
@@ -212,6 +213,7 @@ def test_a_model_changed_through_one_face_binds_the_other(
 def test_a_resource_first_asked_for_in_vain_is_found_once_it_is_there(
     control: UsageControl, say: Say
 ) -> None:
+    # T2
     control.apply(flat({"a": 10}))
     for _ in range(2):
         with pytest.raises(ResourceNotFound):

@@ -105,6 +105,7 @@ def test_once_the_first_has_closed_the_second_goes_on(held: UsageControl, ledger
 
 
 def test_a_process_that_only_looks_is_in_nobodys_way(ledger_path: str, clock: ManualClock) -> None:
+    # H2
     with UsageControl(ledger_path, clock=clock) as control:
         control.apply(flat({"a": 10}))
     with UsageControl(ledger_path, clock=clock) as looking:

@@ -186,6 +186,7 @@ def test_archived_resources_and_customers_are_denied_until_restored(acme: UsageC
 
 
 def test_the_first_reason_in_the_stated_order_is_given(opened: Opener, face: Face) -> None:
+    # Q2
     say = Say(opened(unknown_resources="deny", default_access="deny"), face)
     control = say.control
     control.apply(flat({"a": 10, "b": 10, "free": None}))

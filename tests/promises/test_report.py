@@ -80,6 +80,7 @@ def test_what_is_held_is_no_overage(acme: UsageControl, say: Say) -> None:
 
 
 def test_archived_and_suspended_resources_are_booked(acme: UsageControl, say: Say) -> None:
+    # B1
     acme.suspend("team-growth")
     acme.archive_resource("user-01")
     assert say("report", **USER, amount=7).charged == 7

@@ -120,6 +120,7 @@ def test_resources_of_several_customers_and_no_customer(acme: UsageControl, say:
     ],
 )
 def test_contents_of_another_shape(acme: UsageControl, say: Say, wrong: dict[str, Any]) -> None:
+    # B2, EV1
     refused(acme, say, InvalidRequest, **wrong)
 
 

@@ -202,6 +202,7 @@ def test_the_last_credits_go_to_someone(control: UsageControl) -> None:
 
 
 def test_each_denial_leaves_every_number_as_it_was(control: UsageControl) -> None:
+    # Q1
     control.apply(tall({"level-0": 100, "level-2": 90, "user-0": 80, "emea": 70, "feature": 60}, users=1))
     ask: dict[str, Any] = {"resource_ids": ["user-0", "emea", "feature"], "credit_currency": TOKENS}
     control.consume(**ask, amount=20)

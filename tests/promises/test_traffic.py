@@ -101,6 +101,7 @@ def test_of_several_currencies_threads_take_all_or_none(control: UsageControl) -
 
 
 def test_the_model_changes_while_calls_are_in_flight(control: UsageControl) -> None:
+    # T3
     model = flat({"top": 10_000, "other": 10_000, "a": 3000, "b": None})
     for entry in model["resources"][2:]:
         entry["parentResourceId"] = "top"
