@@ -209,7 +209,7 @@ def _p99_ms(report: Callable[[str], None]) -> float:
         keys = [uuid.uuid4().hex for _ in range(calls)]
         start.wait()
         began = time.perf_counter() + between * thread / PACED_THREADS
-        mine = []
+        mine: list[tuple[float, float]] = []
         for at, key in enumerate(keys):
             due = began + at * between
             time.sleep(max(0.0, due - time.perf_counter()))

@@ -11,7 +11,7 @@ told which events are in, and the cells what this process's share is.
 from typing import TYPE_CHECKING
 
 from stiggctl.decision.cells import Stripe, all_cells
-from stiggctl.decision.mending import mend, retell
+from stiggctl.decision.mending import mend, recount, retell
 from stiggctl.decision.reservations import close_hold
 from stiggctl.errors import LedgerUnavailable
 from stiggctl.holder.orders import Order
@@ -102,7 +102,9 @@ class Doubts:
                 if event.fingerprint == order.fingerprint:
                     close_hold(stripe, order.hold)
                     stripe.ended.append(order.hold)  # whoever settled it was told an error
+            apart = list(stripe.apart)
             stripe.apart.clear()  # no booking is under way
             mend(stripe)
+            recount(stripe, apart)  # also where it was mended while they were under way
             places = {cell: at for cell, at in all_cells(stripe).items() if cell in rows} if rows else {}
             retell(stripe, told_of(places, rows))

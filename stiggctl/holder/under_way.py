@@ -35,12 +35,13 @@ class UnderWay:
         if key is None:
             yield
             return
-        while not self.enter(key):
-            standing = self._keys.get(key)
-            if standing is not None:
+        mine = Lock()
+        mine.acquire()
+        try:
+            while (standing := self._keys.setdefault(key, mine)) is not mine:
                 with standing:
                     pass
-        try:
             yield
-        finally:
-            self.leave(key)
+        finally:  # asked, not remembered: an interrupt may come right after it was entered
+            if self._keys.get(key) is mine:
+                self.leave(key)

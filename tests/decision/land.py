@@ -77,7 +77,7 @@ class Land:
     ) -> Cell:
         """A new limit; all of it granted, unless said otherwise."""
         self.last_cell += 1
-        cell = Cell(self.last_cell, resource, currency, limit, **facts)  # type: ignore[arg-type]  # facts of a Cell
+        cell = Cell(self.last_cell, resource, currency, limit, **facts)
         cell.granted = (max(0, cell.free) if granted is None else granted) if cell.hard else 0
         self.cells[cell.cell] = cell
         return cell
