@@ -8,13 +8,14 @@ each in hand. What is timed of ours, each time:
 
     check             the clock, the strand of customer and currency, `look` (which finds the path
                       by the resources' ids), `fits`, Decision
-    consume           the clock, the strand, a number, `take`, Decision; and the fall of its hold,
-                      as after a booking
-    reserve + settle  the same, with an end; and before the fall a second reading of the clock and
-                      `begin_settle`
+    consume           the clock, the strand, a number, `take`, Decision; and `install` of the hold
+                      that a booking has settled
+    reserve + settle  the same, with an end; and before `install` a second reading of the clock
+                      and `begin_settle`
     control.check     the public verb, as people call it; beside the others, as information
 
-Nothing is booked: in life the booking stands in the queue, and is committed, before the hold falls.
+Nothing is booked: in life the booking stands in the queue, and is committed, before the hold falls,
+and one `install` is that of a whole batch.
 """
 
 import tempfile
@@ -29,9 +30,9 @@ from benchmarks.measuring import Goal, Line, compared, interleaved
 from benchmarks.model import TOKENS, model
 from stiggctl import UsageControl
 from stiggctl.answers import Decision
-from stiggctl.decision.cells import NEVER, Strand
-from stiggctl.decision.decide import fits, look, take
-from stiggctl.decision.reservations import begin_settle, release
+from stiggctl.decision.cells import NEVER, Stripe
+from stiggctl.decision.decide import fits, install, look, take
+from stiggctl.decision.reservations import Hold, begin_settle
 from stiggctl.holder import Holder
 
 #: Limits that one request touches. Four: a user, its company, a region and a feature.
@@ -93,29 +94,30 @@ class Ours:
 
     def consume(self) -> Decision:
         """Take and answer; booked, its hold falls."""
-        strand, decision, number = self._take(NEVER)
-        release(strand.stripe, number)
+        hold, decision, stripe = self._take(NEVER)
+        with stripe.lock:
+            install(stripe, {}, [hold])
         return decision
 
     def reserve_and_settle(self) -> Decision:
         """Take and answer; keep it from ending while it is booked; booked, its hold falls."""
-        strand, decision, number = self._take(TTL_US)
-        begin_settle(strand.stripe, number, self._holder.clock.now_us())
-        release(strand.stripe, number)
+        hold, decision, stripe = self._take(TTL_US)
+        begin_settle(stripe, hold.number, self._holder.clock.now_us())
+        with stripe.lock:
+            install(stripe, {}, [hold])
         return decision
 
-    def _take(self, ttl_us: int) -> tuple[Strand, Decision, int]:
+    def _take(self, ttl_us: int) -> tuple[Hold, Decision, Stripe]:
         """As in control/requests.py, `Request.at_once`."""
         holder, ids = self._holder, self._ids
         now_us = holder.clock.now_us()
         strand = holder.strands[None, TOKENS]
-        number = holder.ids.next_number()
-        taken = take(
-            strand.stripe, ids[0], tuple(ids[1:]), ((strand, AMOUNT),), now_us, number, now_us + ttl_us
-        )
+        stripe, number = strand.stripe, holder.ids.next_number()
+        ends_us = NEVER if ttl_us == NEVER else now_us + ttl_us
+        taken = take(stripe, ids[0], tuple(ids[1:]), ((strand, AMOUNT),), now_us, number, ends_us)
         assert taken is not None
         assert taken.hold is not None
-        return strand, Decision(None, taken.sights, now_us, holder.ids, number=number), number
+        return taken.hold, Decision(None, taken.sights, now_us, holder.ids, number=number), stripe
 
 
 def run(*, quick: bool) -> list[Line]:

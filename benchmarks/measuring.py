@@ -64,11 +64,14 @@ def interleaved(ways: Mapping[str, Way], rounds: int) -> Figures:
     names = list(ways)
     for way in ways.values():
         way()  # caches fill, files grow to their size
+    gc.collect()
+    gc.freeze()  # what stands is not looked through again and again
     for round_ in range(rounds):
         turn = round_ % len(names)
         for name in names[turn:] + names[:turn]:
             gc.collect()  # what one way leaves behind is not paid by the next
             figures[name].append(ways[name]())
+    gc.unfreeze()
     return figures
 
 
