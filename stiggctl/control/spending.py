@@ -317,18 +317,19 @@ class Spending:
             idempotency_key,
         )
         holder, key = self._holder, request.told.idempotency_key
-        if key is None or holder.under_way.enter(key):
+        turn = None if key is None else holder.under_way.enter(key)
+        if key is None or turn is not None:
             booked: asyncio.Future[None] | None = None
             try:
                 order = request.order_at_once()
                 if order is not None:
                     booked = holder.exchange.submit(order)
             finally:
-                if key is not None and booked is None:
-                    holder.under_way.leave(key)
+                if key is not None and turn is not None and booked is None:
+                    holder.under_way.leave(key, turn)
             if order is not None and booked is not None:
-                if key is not None:
-                    booked.add_done_callback(lambda _: holder.under_way.leave(key))
+                if key is not None and turn is not None:
+                    booked.add_done_callback(lambda _: holder.under_way.leave(key, turn))
                 await asyncio.shield(booked)
                 return receipt_of_order(order)
 

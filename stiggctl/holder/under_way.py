@@ -5,8 +5,26 @@ is booked: the ledger's index decides that.
 """
 
 import contextlib
+import weakref
 from collections.abc import Iterator
 from threading import Lock
+
+#: How often who waits looks whether the first is still there: it may have been interrupted before it
+#: could leave, or its event loop was closed. Ten times as often would wake many for nothing.
+LOOK_SECONDS = 0.05
+
+
+class Turn:
+    """Being first with a key. Whoever is has this; when nobody has it any more, nobody is."""
+
+    __slots__ = ("__weakref__", "lock")
+
+    def __init__(self) -> None:
+        self.lock = Lock()  # what the others wait for
+        self.lock.acquire()
+
+
+_Standing = tuple["weakref.ref[Turn]", Lock]
 
 
 class UnderWay:
@@ -17,17 +35,21 @@ class UnderWay:
     """
 
     def __init__(self) -> None:
-        self._keys: dict[str, Lock] = {}
+        self._lock = Lock()  # guards that of those who wait one takes a key from nobody
+        self._keys: dict[str, _Standing] = {}
 
-    def enter(self, key: str) -> bool:
-        """Be first with a key; False where somebody else is."""
-        mine = Lock()
-        mine.acquire()
-        return self._keys.setdefault(key, mine) is mine
+    def enter(self, key: str) -> Turn | None:
+        """Be first with a key; None where somebody else is."""
+        turn = Turn()
+        mine = (weakref.ref(turn), turn.lock)
+        return turn if self._keys.setdefault(key, mine) is mine else None
 
-    def leave(self, key: str) -> None:
-        """Let the others go on."""
-        self._keys.pop(key).release()
+    def leave(self, key: str, turn: Turn) -> None:
+        """Let the others go on, if it is this turn."""
+        standing = self._keys.get(key)
+        if standing is not None and standing[0]() is turn:
+            del self._keys[key]
+            turn.lock.release()
 
     @contextlib.contextmanager
     def alone(self, key: str | None) -> Iterator[None]:
@@ -35,13 +57,22 @@ class UnderWay:
         if key is None:
             yield
             return
-        mine = Lock()
-        mine.acquire()
+        turn = Turn()
+        mine = (weakref.ref(turn), turn.lock)
         try:
             while (standing := self._keys.setdefault(key, mine)) is not mine:
-                with standing:
-                    pass
+                self._wait(key, standing)
             yield
         finally:  # asked, not remembered: an interrupt may come right after it was entered
-            if self._keys.get(key) is mine:
-                self.leave(key)
+            self.leave(key, turn)
+
+    def _wait(self, key: str, standing: _Standing) -> None:
+        """Until the first has left, or is gone without."""
+        first, lock = standing
+        while self._keys.get(key) is standing:
+            if lock.acquire(timeout=LOOK_SECONDS):
+                lock.release()
+            elif first() is None:
+                with self._lock:
+                    if self._keys.get(key) is standing:
+                        del self._keys[key]

@@ -679,6 +679,41 @@ def test_many_that_are_interrupted_before_they_are_queued_hold_nothing(
     whole(control)
 
 
+def test_a_key_whose_loop_was_closed_keeps_nobody_waiting(control: UsageControl, faulty: Faulty) -> None:
+    """X2: it was cancelled, and its event loop ended before the ledger answered."""
+    gate = Gate()
+    faulty.before.append(gate)
+
+    async def cancel() -> None:
+        consume = asyncio.ensure_future(control.aconsume(**ANN, amount=5, idempotency_key="k"))
+        await asyncio.to_thread(gate.reached.wait)
+        consume.cancel()
+
+    asyncio.run(cancel())
+    gate.let_go()
+    (again,) = Calls(lambda: control.consume(**ANN, amount=5, idempotency_key="k")).done()
+    assert isinstance(again, Receipt)
+    assert again.duplicate
+    assert charges(control) == [1, 5]
+    whole(control)
+
+
+def test_who_waits_for_a_key_goes_on_when_the_first_is_gone(control: UsageControl, faulty: Faulty) -> None:
+    """X2: without having left; of several who wait one at a time."""
+    under_way = control._holder.under_way
+    turn: object = under_way.enter("k")
+    assert turn is not None
+    assert under_way.enter("k") is None
+    waiting = Calls(*[lambda: control.consume(**ANN, amount=5, idempotency_key="k")] * 3)
+    time.sleep(0.1)
+    assert charges(control) == [1]
+    del turn
+    receipts = waiting.done()
+    assert all(isinstance(receipt, Receipt) for receipt in receipts)
+    assert sorted(getattr(receipt, "duplicate", None) for receipt in receipts) == [False, True, True]
+    assert under_way._keys == {}
+
+
 # What a weak reference's callback raises, Python can only print.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no timers that signal")
@@ -706,7 +741,7 @@ def test_signals_that_raise_anywhere_lose_and_strand_nothing(
     keys: dict[str, int] = {}
     others = Calls(*[lambda at=at: beside(at) for at in range(2)])
     before = signal.signal(signal.SIGALRM, on_alarm)
-    end, interrupts = time.monotonic() + 4, 0
+    end, interrupts = time.monotonic() + 2.5, 0
     try:
         while time.monotonic() < end:
             key = f"k{len(keys)}"
@@ -743,7 +778,8 @@ def test_signals_that_raise_anywhere_lose_and_strand_nothing(
     stripe = control._holder.stripes["acme"]
     assert (stripe.holds, stripe.settling, stripe.apart) == ({}, {}, {})
     assert control._holder.keeping._kept == {}
-    assert control._holder.under_way._keys == {}
+    for key in list(control._holder.under_way._keys):  # nor does a key keep others waiting
+        assert control.consume(**BOB, amount=1, idempotency_key=key).charged == 1
     used, held = numbers(control, "bob")["org"]
     assert (held, sum(charges(control))) == (0, used)
     assert control.reserve(**BOB, amount=limit - used).amount == limit - used

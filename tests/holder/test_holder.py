@@ -146,6 +146,18 @@ def test_a_change_by_others_is_seen_by_the_next_exchange(control: UsageControl, 
     assert control.verify() == []
 
 
+def test_what_was_to_be_given_back_is_told_after_a_withdrawal(control: UsageControl, faulty: Faulty) -> None:
+    """C2: the next attempt carries it again, once."""
+    control.apply(limit_of("ann", 90))
+    control.check(**ANN, requested_usage=0)
+    faulty.batches.clear()
+    faulty.before.append(Stale())
+    control.consume(**BOB, amount=1)
+    gives = [[(give.units) for give in batch.gives] for batch in faulty.batches]
+    assert gives == [[99], [99]]
+    assert control._holder.stripes["acme"].gives == {}
+
+
 def test_a_model_that_never_stands_still_is_an_answer_and_not_a_loop(
     control: UsageControl, faulty: Faulty
 ) -> None:

@@ -82,9 +82,11 @@ def test_what_is_held_stands_on_the_page_until_its_settle_has_committed(
     beat(control)  # it learns that it is booked
     beat(control)
     assert on_page(control) == []
-    other = control.reserve(**ANN, amount=7)
-    other.release()
-    assert on_page(control) == []
+    for ends in (lambda one: one.release(), lambda one: one.settle(3), lambda one: one.settle(9)):
+        other = control.reserve(**ANN, amount=7)
+        assert on_page(control) == [7]
+        ends(other)
+        assert on_page(control) == []
 
 
 def test_what_a_consume_holds_until_it_is_booked_stands_on_no_page(
