@@ -306,13 +306,15 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequenc
     What bookings set apart falls, and so do the holds that they settled. What is above a limit
     is given back at once. The caller has the lock.
     """
-    numbers, falls = stripe.numbers, dict(stripe.apart)
+    numbers = stripe.numbers
+    for place, units in stripe.apart.items():
+        numbers[place] += units
     for hold in settled:
         for places, units, _, _ in hold.held:
             for place in places:
-                falls[place] = falls.get(place, 0) + units
+                numbers[place] += units
     for place, (used, ledgers, _, orphans) in cells.items():
-        held = numbers[place + ALLOTTED] - numbers[place + SPARE] - falls.pop(place, 0)
+        held = numbers[place + ALLOTTED] - numbers[place + SPARE]
         withheld = 0
         if orphans or stripe.orphans:
             held -= sum(units for units, _ in stripe.orphans.get(place, ()))
@@ -325,8 +327,6 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequenc
         numbers[place + ALLOTTED] = granted + withheld
         if granted > 0 and used + granted + withheld > numbers[place + LIMIT]:
             give_back_above(stripe, place)
-    for place, units in falls.items():
-        numbers[place + SPARE] += units
     for hold in settled:
         close_hold(stripe, hold.number)
     stripe.apart.clear()

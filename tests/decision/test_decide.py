@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 
 from stiggctl.decision.cells import LIMIT, SPARE
-from stiggctl.decision.decide import fits, grow, most, places_of, put_apart_back, set_apart, take
+from stiggctl.decision.decide import (
+    fits,
+    grow,
+    look,
+    most,
+    places_of,
+    put_apart_back,
+    set_apart,
+    take,
+    types_of,
+)
 from stiggctl.decision.reservations import release
 
 from .land import Land
@@ -221,6 +231,33 @@ def test_a_path_of_an_older_model_is_never_used_however_threads_meet() -> None:
     assert all(stood.get(version, ids) == ids for version, ids in taken)
     assert all(before <= after for (before, _), (after, _) in pairwise(taken))
     assert land.held(team) + land.held(ops) == len(taken)
+
+
+def test_what_decides_has_the_lock_while_it_looks_and_while_it_holds() -> None:
+    """D3: or two would be given the last unit, each after both had looked."""
+    land = Land()
+    land.limit("org", 10)
+    hold = land.hold(["org"], 1)
+    seen: list[bool] = []
+
+    class Watched(list):  # type: ignore[type-arg]  # numbers, and the headers of records
+        def __getitem__(self, at: object) -> object:
+            seen.append(land.stripe.lock.locked())
+            return super().__getitem__(at)  # type: ignore[call-overload]  # as list does
+
+    land.stripe.numbers = Watched(land.stripe.numbers)
+    wants = [(land.strand(), 1)]
+    for decides in (
+        lambda: take(land.stripe, "org", (), wants, 0, 77, 10),
+        lambda: look(land.stripe, "org", (), wants, 0),
+        lambda: grow(land.stripe, hold.number, {"t": 1}, 0),
+        lambda: release(land.stripe, hold.number),
+        lambda: types_of(land.strand(), ["org"]),
+    ):
+        seen.clear()
+        decides()
+        assert seen
+        assert all(seen)
 
 
 def test_who_asks_at_the_instant_a_hold_ends_finds_it_free() -> None:
