@@ -44,9 +44,10 @@ ROUNDS_QUICK = 5
 #: waits here waits for others, not because there is too much to do.
 PACE = 800
 PACED_THREADS = 8
-PACED_SECONDS = 2.0
-PACED_ROUNDS = 9
-PACED_ROUNDS_QUICK = 3
+#: Long enough that what happens once a second is a part of each figure, not the luck of some.
+PACED_SECONDS = 4.0
+PACED_ROUNDS = 7
+PACED_ROUNDS_QUICK = 2
 PACED_GOAL = Goal(at_most=0.1)
 TICK_SECONDS = 0.001
 

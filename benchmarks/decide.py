@@ -61,7 +61,7 @@ class Floor:
         self._limit = [10**15] * limits
         self._places = tuple(range(limits))
 
-    def take(self, amount: int) -> bool:
+    def take(self, amount: int = AMOUNT) -> bool:
         """Add to all, if it fits all."""
         used, held, limit, places = self._used, self._held, self._limit, self._places
         with self._lock:
@@ -129,7 +129,7 @@ def _with(limits: int, rounds: int) -> Iterator[Line]:
     with _opened(limits) as (control, ids):
         ours = Ours(control._holder, ids)  # noqa: SLF001 - it is what is measured
         ways: dict[str, Callable[[], object]] = {
-            "floor": partial(Floor(limits).take, AMOUNT),
+            "floor": Floor(limits).take,
             CHECK: ours.check,
             CONSUME: ours.consume,
             RESERVE: ours.reserve_and_settle,
