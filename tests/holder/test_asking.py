@@ -2,9 +2,6 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,28 +21,10 @@ from stiggctl.decision.cells import CELL
 from stiggctl.decision.reservations import release
 from stiggctl.holder import asking as asking_module
 from stiggctl.holder import trees as trees_module
-from stiggctl.testing import ManualClock
 
-from .faulty import ANN, BOB, MODEL, Faulty, charges, gone, make_faulty, memory
+from .faulty import ANN, BOB, Faulty, charges, gone, make_faulty, memory
 
 BOTH = pytest.mark.parametrize("policy", ["fail_closed", "fail_open"])
-
-
-@pytest.fixture
-def policy() -> str:
-    return "fail_closed"
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
-
-
-@pytest.fixture
-def control(tmp_path: Path, policy: str, clock: ManualClock) -> Iterator[UsageControl]:
-    with UsageControl(tmp_path / "usage.db", on_ledger_failure=policy, clock=clock) as control:
-        control.apply(MODEL)
-        yield control
 
 
 @pytest.fixture

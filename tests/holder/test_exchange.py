@@ -5,9 +5,6 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,20 +21,7 @@ from stiggctl.holder import exchange as exchange_module
 from stiggctl.holder.waiting import Wake
 from stiggctl.testing import ManualClock
 
-from .faulty import ANN, BOB, MODEL, Calls, Faulty, charges, gone, make_faulty, memory, numbers, soon
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
-
-
-@pytest.fixture
-def control(tmp_path: Path, clock: ManualClock) -> Iterator[UsageControl]:
-    """ann may spend 100, all of org 1,000; all that ann may is drawn, and 1 of it is used."""
-    with UsageControl(tmp_path / "usage.db", clock=clock) as control:
-        control.apply(MODEL)
-        yield control
+from .faulty import ANN, BOB, Calls, Faulty, charges, gone, make_faulty, memory, numbers, soon
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from stiggctl.holder import exchange as exchange_module
 from stiggctl.ledger import Stale
 from stiggctl.testing import ManualClock
 
-from .faulty import ANN, BOB, MODEL, Calls, Faulty, charges, gone, make_faulty, memory, numbers, soon
+from .faulty import ANN, BOB, Calls, Faulty, charges, gone, make_faulty, memory, numbers, soon
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,18 +23,6 @@ ROOT = Path(__file__).parents[2]
 def limit_of(resource_id: str, limit: int) -> dict[str, Any]:
     """A model with one limit that is another."""
     return {"allocations": [{"resourceId": resource_id, "creditCurrency": "t", "limit": limit}]}
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
-
-
-@pytest.fixture
-def control(tmp_path: Path, clock: ManualClock) -> Iterator[UsageControl]:
-    with UsageControl(tmp_path / "usage.db", clock=clock) as control:
-        control.apply(MODEL)
-        yield control
 
 
 @pytest.fixture

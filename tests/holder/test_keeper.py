@@ -2,8 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,16 +15,10 @@ from .faulty import ANN, MODEL, Faulty, charges, gone, make_faulty, memory, soon
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
-
-
-@pytest.fixture
-def control(tmp_path: Path, clock: ManualClock) -> Iterator[UsageControl]:
-    with UsageControl(tmp_path / "usage.db", clock=clock) as control:
-        control.apply(MODEL)
-        control.consume(**ANN, amount=1)
-        yield control
+def control(control: UsageControl) -> UsageControl:
+    """It is a holder: 1 is used."""
+    control.consume(**ANN, amount=1)
+    return control
 
 
 @pytest.fixture
