@@ -35,11 +35,6 @@ COUNTER_MAX = 8 * 10**18  # of all that one cell counts; 2**63 is 9.2 * 10**18
 # With more decimals than a limit has digits, no limit could be as large as 1.
 DECIMALS_MAX = 18
 
-# Numbers that are not amounts (a rate's credits and per, a count in a dimension). Decimal's own
-# divisions leave 28 digits, which must pass; an exponent of a billion must not be written out.
-NUMBER_MAX = 10**30
-NUMBER_DECIMALS_MAX = 40
-
 # Every product that is formed here has fewer digits (a bound of 31, 18 decimals), so that a
 # rounding can only mean that the input was too precise: it is trapped and refused.
 CONTEXT = Context(

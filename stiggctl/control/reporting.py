@@ -13,7 +13,7 @@ from stiggctl.amounts import Amount
 from stiggctl.answers import Receipt
 from stiggctl.control.requests import receipt_of_order
 from stiggctl.errors import InvalidRequest, StiggctlError
-from stiggctl.events import DimensionValue, read_event, read_id, read_report
+from stiggctl.events import DimensionValue, Report, read_event, read_id, read_report
 from stiggctl.holder import Holder
 from stiggctl.holder.orders import Order
 
@@ -74,7 +74,7 @@ class Reporting:
         """
         given = _read_report_call(event, locals())
         now_us = self._holder.clock.now_us()
-        order = self._order_at_once(given, now_us) or self._order_waiting(given, now_us)
+        order = self._order(self._read(given, now_us), now_us)
         if isinstance(order, Receipt):
             return order
         self._holder.exchange.run(order)
@@ -99,9 +99,10 @@ class Reporting:
         given = _read_report_call(event, locals())
         holder = self._holder
         now_us = holder.clock.now_us()
-        order = self._order_at_once(given, now_us)
+        report = self._read(given, now_us)
+        order = holder.bookings.order_at_once(report, now_us)
         if order is None:
-            found = await holder.aside.do(lambda: self._order_waiting(given, now_us))
+            found = await holder.aside.do(lambda: self._order_waiting(report, now_us))
             if isinstance(found, Receipt):
                 return found
             order = found
@@ -127,8 +128,7 @@ class Reporting:
         now_us = holder.clock.now_us()
         for event in events:
             try:
-                given = read_event(event)
-                outcomes.append(self._order_at_once(given, now_us) or self._order_waiting(given, now_us))
+                outcomes.append(self._order(self._read(read_event(event), now_us), now_us))
             except StiggctlError as error:
                 outcomes.append(error)
         orders = [one for one in outcomes if isinstance(one, Order)]
@@ -161,15 +161,16 @@ class Reporting:
         """`reverse`, without blocking the event loop."""
         return await self._holder.aside.do(lambda: self.reverse(event_id, reason=reason, actor=actor))
 
-    def _order_at_once(self, given: Mapping[str, Any], now_us: int) -> Order | None:
-        holder = self._holder
-        holder.require_open()
-        return holder.bookings.order_at_once(read_report(given, now_us), now_us)
+    def _read(self, given: Mapping[str, Any], now_us: int) -> Report:
+        self._holder.require_open()
+        return read_report(given, now_us)
 
-    def _order_waiting(self, given: Mapping[str, Any], now_us: int) -> Order | Receipt:
+    def _order(self, report: Report, now_us: int) -> Order | Receipt:
+        return self._holder.bookings.order_at_once(report, now_us) or self._order_waiting(report, now_us)
+
+    def _order_waiting(self, report: Report, now_us: int) -> Order | Receipt:
         """The order; or the receipt of a known key, whose rate or customer may be gone by now."""
         bookings = self._holder.bookings
-        report = read_report(given, now_us)
         try:
             return bookings.order(report, now_us)
         except StiggctlError:

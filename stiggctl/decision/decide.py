@@ -7,7 +7,8 @@ Not here: how cells lie (cells.py), how paths are compiled (paths.py), waiting (
       undoing on refusal, as Linux's page_counter_try_charge does, needs no lock; but while a
       large charge is on its way back a small one that fits is refused, and we promise that
       nothing that fits is.
-  D2  `fits` is the only place where an amount is compared with a limit.
+  D2  `fits` is the only place where an amount is compared with the limits of a path; `_is_short`
+      asks the same of one cell, for what is extended in the cells that it already has.
   D3  A decision finds its path under the same lock under which it reads and changes the
       numbers: a record may move only under that lock, and a version is raised under it
       (Stripe.restamp), so no path of an older model and no old place is ever used.

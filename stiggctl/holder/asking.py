@@ -101,7 +101,7 @@ class Asking:
             target = self._target(meant, units)
             return self._look_at(target, now_us)
         except LedgerUnavailable as trouble:
-            return self._without_ledger(trouble, asked, now_us)
+            return self._without_ledger(asked, trouble, now_us)
 
     def _look_at(self, target: _Target, now_us: int) -> Decision:
         holder, stripe = self._holder, target.stripe
@@ -162,7 +162,7 @@ class Asking:
 
     def without_ledger(self, asked: Asked, trouble: LedgerUnavailable, now_us: int) -> Answer:
         """What the policy says to a reserve or consume; raises what no policy decides."""
-        decision = self._without_ledger(trouble, asked, now_us)
+        decision = self._without_ledger(asked, trouble, now_us)
         return Answer(decision, sights=decision.sights)
 
     def _take_at(self, target: _Target, hoped: Hoped, minimum: int | None, now_us: int) -> Answer:
@@ -266,7 +266,7 @@ class Asking:
         known = self._holder.last_known
         return tuple(NoLimits(name, known.currency(name).decimals).sight(number) for name, number in units)
 
-    def _without_ledger(self, trouble: LedgerUnavailable, asked: Asked, now_us: int) -> Decision:
+    def _without_ledger(self, asked: Asked, trouble: LedgerUnavailable, now_us: int) -> Decision:
         """What the policy says where the ledger cannot be reached (Q3)."""
         holder = self._holder
         if not trouble.unreachable:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from stiggctl.decision.cells import Stripe, all_cells
 from stiggctl.decision.mending import mend, recount, retell
 from stiggctl.decision.reservations import close_hold
-from stiggctl.errors import LedgerUnavailable
 from stiggctl.holder.orders import Order
 from stiggctl.holder.rounds import Round, told_of
 from stiggctl.ledger import Stale
@@ -86,11 +85,7 @@ class Doubts:
                 return holder.send(batch).cells
             except Stale:
                 holder.model_changed(None)
-        raise LedgerUnavailable(
-            location=holder.location,
-            reason=f"its model changed {STALE_MAX} times while it was read",
-            remedy="try again",
-        )
+        raise holder.restless(STALE_MAX, "it was read")
 
     def _believe(
         self, stripe: Stripe, found: list[tuple[Order, EventRow | None]], rows: dict[int, CellRow]

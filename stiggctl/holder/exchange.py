@@ -18,7 +18,7 @@ find it, and each step may be done twice: a thread goes on in the place of one t
   X2  Each entry is told exactly one outcome: a result, or the error that says what became
       of it. The leader's exception is its batch's.
   X3  After a failed exchange nobody knows whether it was committed: what it set apart stays
-      so, until a read has told (`_read_back`), before anything else is written.
+      so, until a read has told (doubts.py), before anything else is written.
   X4  Lock order: leader, then stripe. Nothing is read or written under a stripe's lock.
 """
 
@@ -31,7 +31,7 @@ from queue import SimpleQueue
 from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING
 
-from stiggctl.errors import LedgerError, LedgerUnavailable, StiggctlError
+from stiggctl.errors import LedgerError, StiggctlError
 from stiggctl.holder.doubts import Doubts
 from stiggctl.holder.orders import Order
 from stiggctl.holder.rounds import Round
@@ -315,11 +315,7 @@ class Exchange:
                 raise
             else:
                 return
-        raise LedgerUnavailable(
-            location=holder.location,
-            reason=f"its model changed {STALE_MAX} times while this was under way",
-            remedy="try again",
-        )
+        raise holder.restless(STALE_MAX, "this was under way")
 
     def _doubt(self, round_: Round, error: BaseException) -> None:
         """Nobody knows whether it was committed; nor, after an interrupt, where that came."""

@@ -146,11 +146,7 @@ class Holder:
                     continue  # another process came just now
                 self.model_changed(None if change.for_all else change.customers_touched)
             return applied
-        raise LedgerUnavailable(
-            location=self.location,
-            reason=f"its model changed {CHANGES_MAX} times while this change was planned",
-            remedy="try again",
-        )
+        raise self.restless(CHANGES_MAX, "this change was planned")
 
     def stripe_of(self, customer: CustomerRow) -> Stripe:
         """The stripe of a customer that exists."""
@@ -164,8 +160,8 @@ class Holder:
 
     def strand_of(self, stripe: Stripe, credit_currency: str) -> Strand:
         """The strand of a currency that exists, to be found by the half that never waits."""
-        # The strands first: a change of the model puts new ones in their place after it has put
-        # a new `known`, so what is found by an old one is never written among the new ones.
+        # The strands first: a change of the model puts new ones in their place after it has marked
+        # `known` as old, so what is found by an old one is never written among the new ones.
         strands, known = self.strands, self.known
         currency = known.currency(credit_currency)
         strand = stripe.strand(credit_currency, currency.id, currency.decimals)
@@ -249,6 +245,14 @@ class Holder:
             self.ttl_max_ms = max(self.ttl_max_ms, ttl_seconds * 1000)
 
     # ---------------------------------------------------------------- trouble, end
+
+    def restless(self, times: int, meanwhile: str) -> LedgerUnavailable:
+        """The model would not stand still for what was to be done with it."""
+        return LedgerUnavailable(
+            location=self.location,
+            reason=f"its model changed {times} times while {meanwhile}",
+            remedy="try again",
+        )
 
     def unreachable(self, decision: Decision) -> LedgerUnavailable:
         """What consume raises where the ledger could not be asked."""

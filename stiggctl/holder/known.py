@@ -3,8 +3,7 @@
 Here: currencies, which dimensions name resources, rates, whether there is one customer only.
 Not here: resources and limits (trees.py), which are read when first needed.
 
-  K1  A Known is of one `change` and is replaced whole, never mended; only what is read on
-      first use (rates, a customer's only currency) is filled in, from the same change.
+  K1  A Known is of one `change` and is replaced whole, never mended.
 """
 
 import json

@@ -1,10 +1,10 @@
-"""Orders and wishes: what many threads want of the ledger, to be served in one exchange.
+"""Orders: events to be booked, those of many threads in one exchange.
 
-Here: the two kinds of work and how each is made ready for an exchange and told its outcome.
-Not here: who serves them, in what order (exchange.py); how rows are written (ledger/).
+Here: how one is made ready for an exchange and told its outcome. Not here: room that is asked
+for (wishes.py); who serves them, in what order (exchange.py); how rows are written (ledger/).
 
-An order books one event; a wish asks for room and then looks, or takes. Both are made by the
-thread that wants them and touched afterwards only by the leader that serves them.
+An order is made by the thread that wants it, and touched afterwards only by the leader that
+serves it.
 """
 
 from collections.abc import Sequence

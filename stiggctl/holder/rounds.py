@@ -27,7 +27,6 @@ class Round:
         self.orders: list[tuple[Entry, Order]] = []
         self.wishes: list[tuple[Entry, Wish]] = []
         self._holder = holder
-        self._trees = holder.trees
         self._bookings: list[Booking] = []
         self._asks: list[Ask] = []
         self._gives: dict[Stripe, dict[int, int]] = {}
@@ -41,10 +40,12 @@ class Round:
                 entry.error = None  # of a round that was withdrawn
                 work = entry.work
                 if isinstance(work, Order):
-                    self._bookings.append(self._trees.make_ready(work))
+                    self._bookings.append(self._holder.trees.make_ready(work))
                     self.orders.append((entry, work))
                 else:
-                    self._asks.append(self._trees.wish_ready(work, promised.setdefault(work.stripe, {})))
+                    self._asks.append(
+                        self._holder.trees.wish_ready(work, promised.setdefault(work.stripe, {}))
+                    )
                     self.wishes.append((entry, work))
             except StiggctlError as error:
                 entry.error = error  # it alone: a resource that is gone, say
@@ -104,7 +105,7 @@ class Round:
                         entry.error = error
                 for at in wishes:
                     wish = self.wishes[at][1]
-                    sights = self._trees.sights(wish.way, wish.wants, wish.now_us)
+                    sights = self._holder.trees.sights(wish.way, wish.wants, wish.now_us)
                     # Without its path the model changed: it is asked again. And once is enough, also
                     # where an interrupt made this a second round.
                     if sights is not None and wish.taken is None:
@@ -123,7 +124,7 @@ class Round:
                 settled[hold.number] = hold
         for at in wishes:
             wish = self.wishes[at][1]
-            for sight in self._trees.sights(wish.way, wish.wants, wish.now_us) or ():
+            for sight in self._holder.trees.sights(wish.way, wish.wants, wish.now_us) or ():
                 places.update(cells_of(stripe, sight))
         install(stripe, told_of(places, reply.cells), list(settled.values()))
 

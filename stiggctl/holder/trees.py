@@ -18,7 +18,7 @@ from stiggctl.answers import AccessDeniedReason, Refusal, Sight
 from stiggctl.decision.cells import CellNumbers, Strand, Stripe
 from stiggctl.decision.decide import Wants, gather
 from stiggctl.decision.paths import Node, Tail, compile_path, tail_of_members
-from stiggctl.errors import LedgerUnavailable, ResourceNotFound
+from stiggctl.errors import ResourceNotFound
 from stiggctl.holder.meant import Meant, refusal_of_customer
 from stiggctl.holder.orders import Order
 from stiggctl.holder.ways import Way
@@ -171,7 +171,7 @@ class Trees:
                 if sights is not None:
                     return order.make_ready(sights)
             self._load_way(way, wants)
-        raise self._restless()
+        raise self._holder.restless(LOADS_MAX, "it was read")
 
     def wish_ready(self, wish: Wish, promised: dict[int, int]) -> Ask:
         """What to ask for a wish; loads what is not in memory."""
@@ -181,7 +181,7 @@ class Trees:
                 if sights is not None:
                     return wish.ask(sights, promised)
             self._load_way(wish.way, wish.wants)
-        raise self._restless()
+        raise self._holder.restless(LOADS_MAX, "it was read")
 
     def sights(self, way: Way, wants: Wants, now_us: int) -> Sequence[Sight] | None:
         """The numbers of a way's path; None where it is not in memory. The caller has the lock."""
@@ -220,13 +220,6 @@ class Trees:
                     )
                 )
             way.fixed = (version, tails)
-
-    def _restless(self) -> LedgerUnavailable:
-        return LedgerUnavailable(
-            location=self._holder.location,
-            reason=f"its model changed {LOADS_MAX} times while it was read",
-            remedy="try again",
-        )
 
 
 #: Bookings take place whatever is refused or suspended: no refusal of their path ends for them.
