@@ -1,6 +1,7 @@
-"""Windows: instants, as integers of microseconds since 1970 in UTC.
+"""Instants: integers of microseconds since 1970 in UTC.
 
-Here: text and datetimes to instants and back. Not here: reading a clock (clocks.py).
+Here: text and datetimes to instants and back; where the time that can be written begins and
+ends. Not here: reading a clock (clocks.py), which window an instant is in (calendar.py).
 
 What always holds:
   I1  An instant names its offset: a naive time is refused, never guessed at.
@@ -15,8 +16,10 @@ from stiggctl.errors import InvalidTimestamp
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_FIRST_US = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
-_LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+
+#: The first instant that a datetime can write, and the one just after the last: the year 10000.
+FIRST_US = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+END_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND + 1
 
 #: RFC 3339's profile of ISO 8601, with seconds or without, "T" or one space between.
 _TEXT = re.compile(
@@ -47,7 +50,7 @@ def to_us(timestamp: str | datetime, where: str) -> int:
         expected = 'an offset: "Z" for UTC, or "+02:00"; an aware datetime'
         raise InvalidTimestamp(where=where, value=timestamp, expected=expected)
     us = (instant - _EPOCH) // _MICROSECOND
-    if not _FIRST_US <= us <= _LAST_US:
+    if not FIRST_US <= us < END_US:
         # An offset can lead out of them; to_datetime and to_text could not write what is there.
         raise InvalidTimestamp(
             where=where, value=timestamp, expected="an instant in the years 1 to 9999, UTC"
@@ -71,12 +74,12 @@ def _parse(text: str, where: str) -> datetime:
 
 
 def to_datetime(us: int) -> datetime:
-    """The instant as an aware datetime in UTC.
+    """The instant as an aware datetime in UTC; END_US, which is none, as the one before it.
 
     >>> to_datetime(1_000_000).isoformat()
     '1970-01-01T00:00:01+00:00'
     """
-    return _EPOCH + timedelta(microseconds=us)
+    return _EPOCH + timedelta(microseconds=_writable(us))
 
 
 def to_text(us: int) -> str:
@@ -85,5 +88,11 @@ def to_text(us: int) -> str:
     >>> to_text(0), to_text(768_000), to_text(1)
     ('1970-01-01T00:00:00Z', '1970-01-01T00:00:00.768Z', '1970-01-01T00:00:00.000001Z')
     """
+    us = _writable(us)
     precision = "seconds" if us % 1_000_000 == 0 else "milliseconds" if us % 1_000 == 0 else "microseconds"
     return to_datetime(us).replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+
+
+def _writable(us: int) -> int:
+    # The end of a window that never ends: a microsecond early, and no error.
+    return us if us != END_US else END_US - 1

@@ -1,0 +1,1 @@
+"""Windows: pure functions of time, against slow references and against every clock change there is."""
