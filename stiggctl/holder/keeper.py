@@ -1,12 +1,12 @@
 """The keeper: what has to happen while nobody asks.
 
 Here: a thread that now and then ends holds, looks whether the file is still the one that was
-opened, and moves the log into it. Not here: what any of these is.
+opened, does what is owed, and moves the log into the file. Not here: what any of these is.
 
 A step is one call of `beat`, which is what tests call; the thread is a loop around it.
 """
 
-from threading import Event, Thread
+from threading import Event, Lock, Thread, current_thread
 from typing import TYPE_CHECKING
 
 from stiggctl.decision.reservations import expire
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 #: Often enough that a burst does not grow the log by more than some ten MB between two looks;
 #: ten times as often would wake an idle process for nothing.
 BEAT_SECONDS = 0.25
-#: A log of so many bytes is moved into the file. SQLite's own default is 4 MB; less means more
-#: fsyncs, much more makes readers search a longer log.
-LOG_BYTES_MAX = 4 * 1024 * 1024
+#: When so many bytes were written to the log they are moved into the file. Each time costs bookings a
+#: millisecond or a few (the rest goes on beside them), at a busy pace once in two seconds; with SQLite's own
+#: 4 MB it is four times as often. Four times as much makes readers search a longer log, and whoever
+#: opens the ledger after a crash reads 64 MB first.
+LOG_BYTES_MAX = 16 * 1024 * 1024
 
 
 class Keeper:
@@ -29,19 +31,23 @@ class Keeper:
     def __init__(self, holder: "Holder") -> None:
         self._holder = holder
         self._stop = Event()
+        self._starting = Lock()
         self._thread: Thread | None = None
         self._told: str | None = None  #: the trouble that was told last, to be told once
 
     def start(self) -> None:
-        """Begin beating; the thread ends with the process."""
-        self._thread = Thread(target=self._body, name="stiggctl-keeper", daemon=True)
-        self._thread.start()
+        """Begin beating, if it does not; the thread ends with the process."""
+        with self._starting:
+            if self._thread is None:
+                self._thread = Thread(target=self._body, name="stiggctl-keeper", daemon=True)
+                self._thread.start()
 
     def stop(self) -> None:
         """End the thread after the beat that is under way."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        thread = self._thread
+        if thread is not None and thread is not current_thread():  # a hook may close from there
+            thread.join()
 
     def beat(self, now_us: int) -> None:
         """One step; raises what the ledger says."""
@@ -54,6 +60,7 @@ class Keeper:
         holder.keeping.sweep_over(now_us)
         holder.exchange.clear_doubts()
         holder.ledger.still_there()
+        holder.owed.do()
         if holder.ledger.log_bytes() > LOG_BYTES_MAX:
             holder.ledger.checkpoint()
 
@@ -62,8 +69,16 @@ class Keeper:
             try:
                 self.beat(self._holder.clock.now_us())
             except LedgerError as trouble:
-                if str(trouble) != self._told:
-                    self._told = str(trouble)
-                    self._holder.report_trouble(trouble)
+                self._tell(trouble)
+            except Exception as error:  # noqa: BLE001 - it is told, and the next beat may do better
+                reason = f"what has to happen beside the calls failed: {error!r}"
+                location = self._holder.location
+                self._tell(LedgerError(location=location, reason=reason, remedy="report it to stiggctl"))
             else:
                 self._told = None
+
+    def _tell(self, trouble: LedgerError) -> None:
+        """Tell it once, however often it comes."""
+        if str(trouble) != self._told:
+            self._told = str(trouble)
+            self._holder.report_trouble(trouble)

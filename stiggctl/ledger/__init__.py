@@ -208,11 +208,14 @@ class Ledger(Protocol):
         ...
 
     def log_bytes(self) -> int:
-        """How much has been written that no checkpoint has moved; 0 where there is no such log."""
+        """How much has been written since the last checkpoint; 0 where there is no log to move."""
         ...
 
     def checkpoint(self, *, everything: bool = False) -> None:
-        """Move what the log has into the file, as far as readers let it."""
+        """Move what the log has into the file, as far as readers let it, while others write.
+
+        `everything` leaves no log, where nobody else reads or writes.
+        """
         ...
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ Run as a module: PATH LOG SEED CALLS. Each line of the log is written in one pie
 ("begin …") and after it ("done …"), so that the log is what a caller knew at the moment of death.
 With CALLS above 0 it kills itself, by SIGKILL, at that call of a function of the library: so each
 point of a reserve, settle, report, consume or apply is as likely as any other, however short it is.
+With half of the seeds it moves its log all the time, so that death finds it there too.
 """
 
 import json
@@ -17,6 +18,8 @@ from typing import Any
 
 import stiggctl
 from stiggctl import AccessDenied, UsageControl
+from stiggctl.holder import keeper
+from stiggctl.ledger.sqlite import checkpoints
 
 ASK: dict[str, Any] = {"resource_ids": ["user", "region"], "credit_currency": "ai-tokens"}
 THREADS = 3
@@ -102,6 +105,9 @@ class Spender:
 
 def main(path: str, log_path: str, seed: str, calls: str) -> None:
     """Spend until the end."""
+    if int(seed) % 4 < 2:  # what is odd dies at a call
+        keeper.BEAT_SECONDS, keeper.LOG_BYTES_MAX = 0.001, 30_000
+        checkpoints._FULL_BYTES = 200_000 * (int(seed) % 3)
     if int(calls):
         die_at_call(int(calls))
     spender = Spender(path, log_path, int(seed))

@@ -1,6 +1,7 @@
 """The keeper: what happens while nobody asks, a beat at a time."""
 
 import os
+import sqlite3
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from stiggctl import LedgerTrouble, LedgerUnavailable, UsageControl
 from stiggctl.holder import keeper
 from stiggctl.holder.page import read_page
+from stiggctl.ledger.sqlite import checkpoints
 from stiggctl.testing import ManualClock
 
 from .faulty import ANN, MODEL, Faulty, charges, gone, make_faulty, memory, soon
@@ -155,6 +157,60 @@ def test_a_log_that_has_grown_is_moved_into_the_file(
     monkeypatch.setattr(keeper, "LOG_BYTES_MAX", control._holder.ledger.log_bytes() - 1)
     beat(control)
     assert moved == [1]
+
+
+def test_a_log_that_was_moved_is_not_moved_again_until_it_has_grown(
+    control: UsageControl, faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where it was not begun anew: nobody booked, or somebody reads for long."""
+    checkpoint, moved = faulty._ledger.checkpoint, []
+    monkeypatch.setattr(faulty._ledger, "checkpoint", lambda: moved.append(checkpoint()))
+    grown = control._holder.ledger.log_bytes()
+    monkeypatch.setattr(keeper, "LOG_BYTES_MAX", grown - 1)
+    with control._holder.ledger.reader():
+        beat(control)
+        beat(control)
+        assert len(moved) == 1
+        control.consume(**ANN, amount=1)
+        beat(control)
+        assert len(moved) == 1
+        while control._holder.ledger.log_bytes() < grown:
+            control.consume(**ANN, amount=1)
+        beat(control)
+        beat(control)
+        assert len(moved) == 2
+
+
+def test_where_the_log_cannot_be_moved_it_is_told_once_and_bookings_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "BEAT_SECONDS", 0.001)
+    monkeypatch.setattr(keeper, "LOG_BYTES_MAX", 10_000)
+    tries, told, full = [0], [], [True]
+    move = checkpoints._move
+
+    def moves_if_there_is_room(mover: sqlite3.Connection) -> int:
+        tries[0] += 1
+        if full[0]:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return move(mover)
+
+    monkeypatch.setattr(checkpoints, "_move", moves_if_there_is_room)
+    with UsageControl(tmp_path / "usage.db") as control:
+        control.apply(MODEL)
+        control.subscribe(told.append)
+        control.consume(**ANN, amount=1)
+        soon(lambda: tries[0] > 5)
+        for _ in range(20):
+            control.consume(**ANN, amount=1)
+        assert [str(record.error) for record in told] == [str(told[0].error)]
+        assert "the disk is full" in str(told[0].error)
+        full[0] = False
+        soon(lambda: control._holder.ledger.log_bytes() < 10_000)
+        assert len(told) == 1
+        assert len(charges(control)) == 21
 
 
 # ------------------------------------------------------------------ the thread

@@ -396,42 +396,6 @@ def test_a_failure_is_forgotten_whole(kept: World) -> None:
 # ------------------------------------------------------------------ the log, the file
 
 
-def test_a_checkpoint_moves_the_log_into_the_file(kept: World, path: Path) -> None:
-    kept.exchange(*(kept.booking(str(n), 1) for n in range(200)))
-    grown = kept.ledger.log_bytes()
-    assert grown > 40_000
-    size = path.stat().st_size
-    kept.ledger.checkpoint()
-    assert path.stat().st_size > size
-    for n in range(5):
-        kept.exchange(*(kept.booking(f"{n} more", 1) for n in range(200)))
-        kept.ledger.checkpoint()
-    assert kept.ledger.log_bytes() < 2 * grown  # it is written anew from its start
-    kept.ledger.checkpoint(everything=True)
-    assert kept.ledger.log_bytes() == 0
-    kept.exchange(kept.booking("after", 1))
-    kept.assert_sound()
-
-
-def test_a_checkpoint_leaves_to_others_what_they_read(kept: World, path: Path) -> None:
-    with closing(open_ledger(path, create=False)) as other, other.reader() as reader:
-        before = len(list(reader.events()))
-        kept.exchange(*(kept.booking(str(n), 1) for n in range(200)))
-        kept.ledger.checkpoint(everything=True)
-        assert kept.ledger.log_bytes() > 0
-        assert len(list(reader.events())) == before
-        kept.exchange(kept.booking("after", 1))
-    with kept.ledger.reader() as reader:
-        assert sum(1 for _ in reader.events()) == 201
-    kept.assert_sound()
-
-
-def test_a_checkpoint_that_cannot_be_is_told(kept: World, path: Path) -> None:
-    with _locked(path), pytest.raises(LedgerUnavailable):
-        kept.ledger.checkpoint()
-    kept.ledger.checkpoint()
-
-
 @pytest.mark.parametrize("how", ["replaced", "deleted", "moved"])
 def test_a_file_that_is_not_there_any_more_is_told(kept: World, path: Path, how: str) -> None:
     kept.ledger.still_there()

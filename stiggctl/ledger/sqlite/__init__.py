@@ -4,6 +4,7 @@ Here: the Ledger protocol over the rooms of this package. Not here: where a file
 ":memory:" (ledger/opening.py).
 
     connections   opening, writing; lending, patience, forks   troubles    SQLite's errors in our words
+    checkpoints   moving the log into the file
     schema        making and migrating a file                  statements  the named SQL
     usage         the exchange, by reckoning over numbers      cells       opening what it touches
     holders       who writes                                   model       changing what is limited
@@ -93,12 +94,12 @@ class SqliteLedger:
         return self._connections.transact(lambda cursor: model.change_model(cursor, change, holder))
 
     def checkpoint(self, *, everything: bool = False) -> None:
-        """Move what the log has into the file, as far as readers let it."""
-        self._connections.checkpoint(everything=everything)
+        """Move what the log has into the file, as far as readers let it, while others write."""
+        self._connections.checkpoints.move(everything=everything)
 
     def log_bytes(self) -> int:
-        """How long the log is that the next checkpoint moves."""
-        return self._connections.log_bytes()
+        """How much has been written to the log since the last checkpoint."""
+        return self._connections.checkpoints.log_bytes()
 
     def still_there(self) -> None:
         """Raise LedgerUnavailable where the path no longer names the file that is open."""

@@ -1,8 +1,9 @@
 """Connections: the only place that opens SQLite, takes its write lock and ends a transaction.
 
-Here: the one writing connection, checkpoints, closing, and that no connection crosses a fork.
-Not here: reading connections (lending.py), how long one waits for a lock (patience.py), what is
-read or written (usage.py, model.py, reading.py), how a file becomes a ledger (schema.py).
+Here: the one writing connection, closing, and that no connection crosses a fork.
+Not here: reading connections (lending.py), moving the log (checkpoints.py), how long one waits
+for a lock (patience.py), what is read or written (usage.py, model.py, reading.py), how a file
+becomes a ledger (schema.py).
 
 What always holds:
   CN1  A connection is used by one thread at a time: the writing one under `_lock`, a reading
@@ -29,9 +30,11 @@ from typing import Literal, TypeVar
 
 from stiggctl.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
 from stiggctl.ledger.sqlite import forks
+from stiggctl.ledger.sqlite.checkpoints import Checkpoints
 from stiggctl.ledger.sqlite.lending import Lending, ReadingConnection, take_snapshot
 from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS, patiently
 from stiggctl.ledger.sqlite.troubles import is_locked, translated
+from stiggctl.locks import await_turn
 
 T = TypeVar("T")
 
@@ -68,8 +71,9 @@ class Connections:
         # traceback keeps of a second one would keep the connection open after it was closed.
         self._writing: sqlite3.Connection | None = None
         self._cursor: sqlite3.Cursor | None = None
-        self._broken: LedgerCorrupt | None = None  # under `_lock`; once set, nothing is written
+        self._broken: LedgerCorrupt | None = None  # once set, nothing is written
         self._lending = Lending(lambda: self.connect("ro"), patience_seconds)
+        self.checkpoints = Checkpoints(self)  # its lock is taken before both
         self._identity: tuple[int, int] | None = None  # of the file, once it was found to be a ledger
         self._closed = False  # set once, under both locks
         self._unusable = False  # set in a child whose parent could not be quieted
@@ -119,6 +123,12 @@ class Connections:
             found = self.path.stat()
         except FileNotFoundError:
             return None
+        except OSError as error:  # a directory above may be read no more, a disk may be gone
+            raise LedgerUnavailable(
+                location=self.location,
+                reason=f"whether its file is still there cannot be seen ({error.strerror})",
+                remedy="see to the directories above it",
+            ) from error
         return found.st_dev, found.st_ino
 
     def _refuse_if_closed(self) -> None:
@@ -126,6 +136,12 @@ class Connections:
             raise self._unavailable("it was closed", "open it again")
         if self._unusable:
             raise self._unavailable("this process was forked while its parent read it", "open it again here")
+
+    def refuse_to_write(self) -> None:
+        """Raise what keeps this opening from writing, if anything does."""
+        self._refuse_if_closed()
+        if self._broken is not None:
+            raise copy.copy(self._broken)  # a new one: each raising adds to its traceback
 
     def _unavailable(self, reason: str, remedy: str) -> LedgerUnavailable:
         """Waiting would not help: no policy for a ledger out of reach applies."""
@@ -135,6 +151,7 @@ class Connections:
 
     def transact(self, work: Callable[[sqlite3.Cursor], T]) -> T:
         """Do `work` in one transaction under the write lock: all of it, or nothing (CN2)."""
+        await_turn(self._lock, self)
         with self._lock:
             try:
                 cursor = self._begin()
@@ -142,13 +159,18 @@ class Connections:
                 cursor.execute("COMMIT")
             except BaseException as error:
                 self._roll_back()
-                raised = translated(error, self.location) if isinstance(error, sqlite3.Error) else error
-                if isinstance(raised, LedgerCorrupt):
-                    self._broken = raised
+                raised = self.told(error)
                 if raised is error:
                     raise
                 raise raised from error
             return answer
+
+    def told(self, error: BaseException) -> BaseException:
+        """What SQLite says in our words, or as it is; what is damaged is written no more."""
+        raised = translated(error, self.location) if isinstance(error, sqlite3.Error) else error
+        if isinstance(raised, LedgerCorrupt):
+            self._broken = raised
+        return raised
 
     def adopt(self, connection: sqlite3.Connection) -> None:
         """Write through this one: schema.py made the file, or brought it up to date, with it."""
@@ -171,9 +193,7 @@ class Connections:
             writing.close()
 
     def _begin(self) -> sqlite3.Cursor:
-        self._refuse_if_closed()
-        if self._broken is not None:
-            raise copy.copy(self._broken)  # a new one: each raising adds to its traceback
+        self.refuse_to_write()
         if self._writing is not None and self._writing.in_transaction:  # torn by an interrupt (CN2)
             self._roll_back()
         cursor = self._cursor
@@ -221,39 +241,19 @@ class Connections:
         """Whether its reader may still use it: not after a fork."""
         return self._lending.is_lent(lent)
 
-    # ---------------------------------------------------------------- the log
-
-    def checkpoint(self, *, everything: bool) -> None:
-        """Move the log into the file, as far as readers let it.
-
-        PASSIVE, on a connection of its own, while our writing one has the write lock: SQLite
-        before 3.51.3 may lose commits when one connection writes the log anew from its start
-        while another moves it. `everything` closes what is idle: when no other connection is
-        left, in this process or another, SQLite moves all and removes the log.
-        """
-
-        def move(_: sqlite3.Cursor) -> None:
-            with contextlib.closing(self.connect("rw")) as mover:
-                mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-
-        self.transact(move)
-        if everything:
-            with self._lock, self._lending.lock:
-                self._close_idle()
-
-    def log_bytes(self) -> int:
-        """How long the log is; 0 where there is none."""
-        try:
-            return Path(f"{self.path}-wal").stat().st_size
-        except FileNotFoundError:
-            return 0
-
     # ---------------------------------------------------------------- ending
 
     def close(self) -> None:
         """Close every connection that is not lent; a lent one when it is given back. Safe twice."""
-        with self._lock, self._lending.lock:
+        for lock in (self.checkpoints.lock, self._lock, self._lending.lock):
+            await_turn(lock, self)
+        with self.checkpoints.lock, self._lock, self._lending.lock:
             self._closed = True
+            self._close_idle()
+
+    def close_idle(self) -> None:
+        """Close what nobody uses: where nobody else has it open, SQLite moves and removes the log."""
+        with self._lock, self._lending.lock:
             self._close_idle()
 
     def _close_idle(self) -> None:
@@ -261,7 +261,7 @@ class Connections:
         wrote = self._writing is not None
         readers = self._lending.close_idle()
         self._stop_writing()
-        if readers and not wrote and self.log_bytes() == 0:
+        if readers and not wrote and self.checkpoints.is_log_empty():
             # Who only reads cannot remove the empty log and index that SQLite made for it; who
             # may not write either leaves them, as does one whose file is not there any more.
             with (
@@ -280,7 +280,7 @@ class Connections:
         """
         held: list[Lock] = []
         deadline = time.monotonic() + _FORK_SECONDS
-        for lock in (self._lock, self._lending.lock):
+        for lock in (self.checkpoints.lock, self._lock, self._lending.lock):
             if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 return forks.let_go(held)
             held.append(lock)
@@ -293,6 +293,7 @@ class Connections:
         """Have nothing open. `quiet`: no thread of the parent was inside."""
         self._lock = Lock()
         self._lending.after_fork_in_child(quiet=quiet)
+        self.checkpoints.after_fork_in_child(quiet=quiet)
         if not quiet:
             forks.abandon(self._writing, self._cursor)
             self._writing, self._cursor, self._unusable = None, None, True

@@ -9,7 +9,7 @@ after this module was imported, take its locks first, as a booking does.
 
 import os
 import weakref
-from threading import Lock
+from threading import Lock, RLock
 from typing import Protocol
 
 
@@ -28,7 +28,7 @@ class Forked(Protocol):
 _forked: "weakref.WeakSet[Forked]" = weakref.WeakSet()  # under `_lock`
 _under_way: list[tuple[Forked, list[Lock]]] = []  # under `_lock`
 _abandoned: list[object] = []  # in a child only
-_lock = Lock()  # held from before a fork until after it
+_lock = RLock()  # held from before a fork until after it; a finalizer may open a ledger in between
 
 
 def watch(forked: Forked) -> None:
@@ -62,7 +62,7 @@ def _after_in_parent() -> None:
 
 def _after_in_child() -> None:
     global _lock  # noqa: PLW0603 - who waits for the old one is a thread that is not here
-    _lock = Lock()
+    _lock = RLock()
     while _under_way:
         forked, held = _under_way.pop()
         forked.after_fork_in_child(quiet=bool(held))

@@ -12,6 +12,7 @@ from threading import Lock
 
 from stiggctl.ledger.sqlite import forks
 from stiggctl.ledger.sqlite.patience import patiently
+from stiggctl.locks import await_turn
 
 # Readers come in ones and twos; an idle one costs three file descriptors and a page cache.
 _IDLE_MAX = 4
@@ -51,6 +52,7 @@ class Lending:
 
     def borrow(self) -> ReadingConnection:
         """A connection with its snapshot taken; `give_back` it. Raises what SQLite says."""
+        await_turn(self.lock, self)
         with self.lock:
             lent = self._idle.pop() if self._idle else ReadingConnection(self._open_one())
             self._lent.add(lent)
@@ -64,6 +66,7 @@ class Lending:
 
     def give_back(self, lent: ReadingConnection, *, keep: bool) -> None:
         """End the snapshot; and keep the connection for the next reader, or close it."""
+        await_turn(self.lock, self)
         with self.lock:
             if lent not in self._lent:
                 return  # it was lent before a fork, to the parent
