@@ -14,10 +14,13 @@ from stiggctl.answers import (
 )
 from stiggctl.clocks import Clock, SystemClock
 from stiggctl.control import UsageControl
+from stiggctl.control.bound import Bound
+from stiggctl.control.call import Call
+from stiggctl.control.guard import Guard
 from stiggctl.control.reading import AuditEntry
 from stiggctl.control.reservation import Reservation
 from stiggctl.control.watching import LedgerTrouble
-from stiggctl.definitions import Applied, UsageModel
+from stiggctl.definitions import Applied, Progress, UsageModel
 from stiggctl.errors import (
     AccessDenied,
     AmbiguousResource,
@@ -54,7 +57,9 @@ __all__ = [
     "Applied",
     "AuditEntry",
     "BookedEvent",
+    "Bound",
     "BudgetExhausted",
+    "Call",
     "Clock",
     "ControlClosed",
     "CurrencyNotFound",
@@ -64,6 +69,7 @@ __all__ = [
     "Difference",
     "EventNotFound",
     "GrantNotFound",
+    "Guard",
     "IdempotencyConflict",
     "InvalidAmount",
     "InvalidModel",
@@ -77,6 +83,7 @@ __all__ = [
     "LimitState",
     "OpenReservation",
     "Problem",
+    "Progress",
     "RateNotFound",
     "Receipt",
     "Remedy",

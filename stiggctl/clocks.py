@@ -1,10 +1,10 @@
 """Clocks: where the time comes from.
 
-Here: what a clock is, and the system's. Not here: one that tests move (testing.py); instants
-as text (windows.py). Every function that needs the time takes it as an argument, or a Clock.
+Here: what a clock is, and the system's. Not here: one that tests move (testing/); instants
+as text (windows/). Every function that needs the time takes it as an argument, or a Clock.
 """
 
-import time
+from time import monotonic_ns, time_ns
 from typing import Protocol, runtime_checkable
 
 
@@ -32,8 +32,8 @@ class SystemClock:
 
     def now_us(self) -> int:
         """Microseconds since 1970, UTC."""
-        return time.time_ns() // 1_000
+        return time_ns() // 1_000
 
     def monotonic_ns(self) -> int:
         """Nanoseconds since some moment, never less than before."""
-        return time.monotonic_ns()
+        return monotonic_ns()

@@ -36,8 +36,9 @@ What always holds:
 import difflib
 import pickle
 import reprlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -171,8 +172,17 @@ class AccessDenied(StiggctlError):
         return str(self.decision)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class BudgetExhausted(AccessDenied):
     """A stream reached its limit. What was yielded before is booked, the rest was stopped."""
+
+    used: Mapping[str, int | Decimal] = field(default_factory=dict)  #: what was yielded, by currency
+
+    def __str__(self) -> str:
+        facts: object = self.used  # it may have been left behind, by pickling
+        told = facts.items() if isinstance(facts, Mapping) else ()
+        used = " and ".join(f"{amount} {name}" for name, amount in told)
+        return f"{self.decision}; the stream was stopped after {used}" if used else str(self.decision)
 
 
 @dataclass(frozen=True, slots=True)

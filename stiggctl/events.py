@@ -177,18 +177,22 @@ def read_dimensions(dimensions: object) -> dict[str, DimensionValue]:
     read: dict[str, DimensionValue] = {}
     size = 0
     for key, value in dimensions.items():
-        name = read_id(key, "dimensions")
+        name = key if _is_plain_id(key) else read_id(key, "dimensions")
         text = (
             value
             if type(value) is str and _is_clean(value)
             else canonical_text(value, f"dimensions[{name!r}]")
         )
         read[name] = value
-        size += len(name.encode()) + len(text.encode())
+        size += _bytes_of(name) + _bytes_of(text)
     if size > DIMENSIONS_BYTES_MAX:
         expected = f"at most {DIMENSIONS_BYTES_MAX} bytes of keys and values in all"
         raise InvalidRequest(where="dimensions", value=f"{size} bytes", expected=expected)
     return read
+
+
+def _bytes_of(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def canonical_text(value: object, where: str) -> str:
@@ -251,14 +255,18 @@ def fingerprint(
     resource_ids: Sequence[str] | None,
 ) -> bytes:
     """One hash over all that was given, and a short one of each argument, to say which differs."""
-    currencies = {name for name in (*amounts, credit_currency) if name is not None}
     # An argument is its items, each of which has no NUL and is not empty, with a NUL between two;
     # between two arguments there are two. So what differs cannot read the same.
     given = [
         event_name or "",
-        "\0".join([f"{key}\0={canonical_text(value, key)}" for key, value in sorted(dimensions.items())]),
+        "\0".join(
+            [
+                f"{key}\0={value if type(value) is str else canonical_text(value, key)}"
+                for key, value in sorted(dimensions.items())
+            ]
+        ),
         timestamp or "",
-        "\0".join(sorted(currencies)),
+        "\0".join(sorted(filter(None, {*amounts, credit_currency}))),
         "\0".join(sorted([f"{name}\0{_canonical_amount(value)}" for name, value in amounts.items()])),
         "" if resource_ids is None else "\0".join(["=", *sorted(set(resource_ids))]),
     ]

@@ -173,6 +173,10 @@ class Decision:
     # ---------------------------------------------------------------- as text, as JSON
 
     def __str__(self) -> str:
+        told_by = self._circumstances.told_by
+        return self._sentence() + ("" if told_by is None else f"; so says {told_by}")
+
+    def _sentence(self) -> str:
         refusal = self._circumstances.refusal
         asked = " and ".join(f"{plain(amount)} {name}" for name, amount in self.requested.items())
         if refusal is not None:
@@ -215,7 +219,8 @@ class Decision:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The stripe behind the sights has a lock and stays where it is: what travels is made now.
-        kept = Circumstances(refusal=self._circumstances.refusal, policy=self.policy)
+        made = self._circumstances
+        kept = Circumstances(refusal=made.refusal, policy=made.policy, told_by=made.told_by)
         currencies = [(s[0].credit_currency, s[0].decimals, s[4]) for s in self.sights]
         state = (self.access_denied_reason, self._at_us, self.decision_id, kept, currencies, self._raw())
         return (_travelled, state)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from stiggctl.amounts import plain, to_amount
 from stiggctl.answers.json_form import camel, json_value
@@ -155,7 +155,7 @@ class LimitState:
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
 
-    __hash__ = None  # type: ignore[assignment]  # a record with numbers, compared, not looked up
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # numbers: compared, not looked up
 
     def __repr__(self) -> str:
         return f"<LimitState {self}>"

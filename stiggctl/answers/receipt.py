@@ -23,15 +23,15 @@ class Receipt:
     """
 
     __slots__ = (
+        "_booked_at_us",
         "_limits",
+        "_occurred_at_us",
         "amounts",
-        "booked_at",
         "duplicate",
         "estimated",
         "event_id",
         "expired",
         "late",
-        "occurred_at",
         "overage",
         "unattributed",
     )
@@ -44,8 +44,6 @@ class Receipt:
     late: bool  #: booked into a window that had closed
     estimated: bool  #: nobody told what was used; the estimate was booked
     unattributed: tuple[str, ...]  #: ids that no resource has
-    occurred_at: datetime
-    booked_at: datetime
 
     def __init__(
         self,
@@ -65,8 +63,8 @@ class Receipt:
         self.event_id = event_id
         self.amounts = amounts
         self.overage = overage
-        self.occurred_at = to_datetime(occurred_at_us)
-        self.booked_at = to_datetime(booked_at_us)
+        self._occurred_at_us = occurred_at_us
+        self._booked_at_us = booked_at_us
         self.duplicate = duplicate
         self.expired = expired
         self.late = late
@@ -78,6 +76,16 @@ class Receipt:
     def charged(self) -> int | Decimal | None:
         """The amount of the one currency; None where several were charged."""
         return next(iter(self.amounts.values())) if len(self.amounts) == 1 else None
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When it took place: of a settle, when it was reserved."""
+        return to_datetime(self._occurred_at_us)
+
+    @property
+    def booked_at(self) -> datetime:
+        """When it was written to the ledger."""
+        return to_datetime(self._booked_at_us)
 
     @property
     def limits(self) -> tuple[LimitState, ...]:

@@ -26,6 +26,7 @@ class Circumstances(NamedTuple):
     holds: tuple[Any, ...] = ()  #: what was held in the stripe at that moment
     orphans: Mapping[int, tuple[tuple[int, int], ...]] = {}  #: place -> (units, until_us)
     policy: str | None = None  #: "fail_open" where the ledger could not be asked
+    told_by: str | None = None  #: who decided in the place of the limits: a test
 
 
 #: Who describes it (a Describes: a Tail of decision/paths.py, nearly always), the numbers

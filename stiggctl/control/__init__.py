@@ -1,16 +1,20 @@
 """The control: what application code opens and asks.
 
-Here: opening and closing; its parts are describing.py, spending.py, reporting.py, reading.py.
+Here: opening and closing; its parts are describing.py, spending.py, reporting.py, guard.py,
+metered.py, bound.py, reading.py.
 Not here: anything that decides or books (holder/).
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from stiggctl.clocks import Clock, SystemClock
+from stiggctl.control.bound import Binding
 from stiggctl.control.describing import Describing
+from stiggctl.control.metered import Metering
 from stiggctl.control.opening import Closed, open_holder, release_holder
 from stiggctl.control.reading import Reading
 from stiggctl.control.reporting import Reporting
@@ -18,10 +22,10 @@ from stiggctl.control.requests import read_ttl
 from stiggctl.control.spending import Spending
 from stiggctl.control.watching import LedgerTrouble, Watching
 from stiggctl.errors import InvalidRequest
-from stiggctl.holder import Options
+from stiggctl.holder import Holder, Options
 
 
-class UsageControl(Describing, Spending, Reporting, Reading):
+class UsageControl(Describing, Spending, Reporting, Metering, Binding, Reading):
     """Usage control over one ledger: may this call spend so much, and what did it spend?
 
     Image: a cashier who knows every budget on the way up from a user to the whole company,
@@ -100,9 +104,29 @@ class UsageControl(Describing, Spending, Reporting, Reading):
         """
         holder = self._holder
         if not isinstance(holder, Closed):
-            holder.on_trouble.remove(self._watching.tell_trouble)
+            holder.exchange.refuse_between()  # before anything is closed: it is to be closed later
             self._holder = Closed(holder)
-            release_holder(holder)
+            try:
+                release_holder(holder)
+            finally:  # what could not be done at the end is told, too
+                holder.on_trouble.remove(self._watching.tell_trouble)
+
+    @contextmanager
+    def _replaced(self, stand_in: Callable[[Holder], Holder]) -> Iterator[None]:
+        """For a while another holder in the place of its own, which a test's verdict makes."""
+        own = self._holder
+        own.require_open()
+        other = stand_in(own)
+        other.on_trouble.append(self._watching.tell_trouble)
+        self._holder = other
+        try:
+            yield
+        finally:
+            was_closed = isinstance(self._holder, Closed)
+            self._holder = own
+            other.close()
+            if was_closed:
+                self.close()
 
     def __enter__(self) -> Self:
         return self

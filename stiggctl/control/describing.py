@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stiggctl.amounts import Amount
-from stiggctl.definitions import Applied, UsageModel, draft_of
+from stiggctl.definitions import Applied, Progress, Telling, UsageModel, draft_of, entries_of
 from stiggctl.holder import Holder, models
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import ModelChange
@@ -29,8 +29,10 @@ class Describing:
         model: Mapping[str, Any] | str | Path | UsageModel,
         *,
         prune: bool = False,
+        dry_run: bool = False,
         actor: str | None = None,
         reason: str | None = None,
+        progress: Callable[[Progress], object] | None = None,
     ) -> Applied:
         """Make the ledger have this model: entries are added, or replaced whole by their key.
 
@@ -42,7 +44,11 @@ class Describing:
                 camelCase or snake_case.
             prune: also archive resources and remove allocations and rates that the model no
                 longer names, of the customers that it names.
+            dry_run: only say what would change. Nothing is written, so it works while another
+                process has the ledger, and somebody may change the model before it is applied.
             actor, reason: for the audit.
+            progress: called in this thread with a Progress, some hundred times a phase, while
+                nothing is locked. If it raises, nothing is applied, and its error comes out here.
 
         Raises:
             InvalidModel: with all problems, each with its path, value and what would be right.
@@ -57,15 +63,24 @@ class Describing:
         >>> len(applied.created)
         5
         """
+        telling = Telling(progress)
+        telling.begin("reading", None)
         draft = draft_of(model)
-        return self._change(
-            lambda reader, stamp: models.plan(
-                draft, reader, prune=prune, at_us=stamp.at_us, actor=actor, reason=reason
-            ),
-            "apply",
-            actor,
-            reason,
-        )
+        telling.end(entries_of(draft.model))
+
+        def plan(reader: Reader, stamp: models.Stamp) -> Planned:
+            change, applied = models.plan(
+                draft, reader, prune=prune, at_us=stamp.at_us, actor=actor, reason=reason, telling=telling
+            )
+            if applied and not dry_run:
+                telling.begin("writing", models.rows_of(change))
+            return change, applied
+
+        if dry_run:
+            self._holder.require_open()
+            with self._holder.ledger.reader() as reader:
+                return plan(reader, models.Stamp(self._holder.clock.now_us(), actor, reason, "apply"))[1]
+        return self._change(plan, "apply", actor, reason)
 
     def export_model(self) -> UsageModel:
         """The model as it stands; applying it changes nothing."""

@@ -7,7 +7,7 @@ Not here: where a ledger may lie (ledger/opening.py), what a holder is (holder/)
 import atexit
 import os
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from stiggctl.errors import ControlClosed, InvalidRequest
@@ -32,7 +32,8 @@ class Closed(Holder):
         raise ControlClosed(location=self.location)
 
 
-_lock = Lock()  # guards the two below
+#: guards the two below. Of each thread once more, for a finalizer may close a control while another opens.
+_lock = RLock()
 #: the file -> its holder, and how many controls have it
 _holders: dict[Path, Holder] = {}
 _controls: dict[Holder, int] = {}
@@ -97,7 +98,7 @@ def _file_of(text: str) -> Path | None:
 def _after_fork_in_child() -> None:
     """A child opens its own: its parent's holder is not the child's, and a lock may be held for ever."""
     global _lock  # noqa: PLW0603 - the one of the parent is of no use here
-    _lock = Lock()
+    _lock = RLock()
     _holders.clear()
     _controls.clear()
 

@@ -4,27 +4,25 @@ Here: report, report_many, reverse. Each has a half that never waits and one tha
 spending.py. Not here: what is asked before (spending.py), how an order is made (holder/).
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import copy_context
 from datetime import datetime
 from typing import Any
 
 from stiggctl.amounts import Amount
 from stiggctl.answers import Receipt
+from stiggctl.control.named import Face, in_force
 from stiggctl.control.requests import receipt_of_order
 from stiggctl.errors import InvalidRequest, StiggctlError
 from stiggctl.events import DimensionValue, Report, read_event, read_id, read_report
-from stiggctl.holder import Holder
 from stiggctl.holder.orders import Order
 
 Dimensions = Mapping[str, DimensionValue]
 Event = Mapping[str, Any]
 
 
-class Reporting:
+class Reporting(Face):
     """The part of a control that books what took place."""
-
-    _holder: Holder
 
     def report(
         self,
@@ -58,6 +56,8 @@ class Reporting:
             credit_currency, amount (or amounts): what to charge; left out: what its rates say.
             resource_ids: what it is charged to.
 
+        What is left out and `bound` names is taken from there: then it is as if it was given.
+
         Raises:
             InvalidTimestamp, InvalidAmount, InvalidRequest, CustomerNotFound,
             CurrencyNotFound, RateNotFound, AmbiguousResource: nothing was booked.
@@ -72,7 +72,7 @@ class Reporting:
         >>> receipt.charged, [limit.resource_id for limit in receipt.limits]
         (12, ['user-01'])
         """
-        given = _read_report_call(event, locals())
+        given = self._given(_read_report_call(event, locals()))
         now_us = self._holder.clock.now_us()
         order = self._order(self._read(given, now_us), now_us)
         if isinstance(order, Receipt):
@@ -96,7 +96,7 @@ class Reporting:
         resource_ids: Sequence[str] | None = None,
     ) -> Receipt:
         """`report`, without blocking the event loop. Cancelled, it is still booked once."""
-        given = _read_report_call(event, locals())
+        given = self._given(_read_report_call(event, locals()))
         holder = self._holder
         now_us = holder.clock.now_us()
         report = self._read(given, now_us)
@@ -106,7 +106,9 @@ class Reporting:
             if isinstance(found, Receipt):
                 return found
             order = found
-        await asyncio.shield(holder.exchange.submit(order))
+        # Not shielded: who cancels this cancels the waiting only, and a shield takes as long as reading
+        # a report does. What is queued is booked.
+        await holder.exchange.submit(order)
         return receipt_of_order(order)
 
     def report_many(self, events: Iterable[Event]) -> list[Receipt | StiggctlError]:
@@ -128,7 +130,8 @@ class Reporting:
         now_us = holder.clock.now_us()
         for event in events:
             try:
-                outcomes.append(self._order(self._read(read_event(event), now_us), now_us))
+                given = self._given(read_event(event))
+                outcomes.append(self._order(self._read(given, now_us), now_us))
             except StiggctlError as error:
                 outcomes.append(error)
         orders = [one for one in outcomes if isinstance(one, Order)]
@@ -140,8 +143,8 @@ class Reporting:
 
     async def areport_many(self, events: Iterable[Event]) -> list[Receipt | StiggctlError]:
         """`report_many`, without blocking the event loop."""
-        given = list(events)
-        return await self._holder.aside.do(lambda: self.report_many(given))
+        given, around = list(events), copy_context()  # what is bound here is bound in that thread, too
+        return await self._holder.aside.do(lambda: around.run(self.report_many, given))
 
     def reverse(self, event_id: str, *, reason: str, actor: str | None = None) -> Receipt:
         """Book minus what an event booked, at the event's instant. The event itself stays.
@@ -160,6 +163,10 @@ class Reporting:
     async def areverse(self, event_id: str, *, reason: str, actor: str | None = None) -> Receipt:
         """`reverse`, without blocking the event loop."""
         return await self._holder.aside.do(lambda: self.reverse(event_id, reason=reason, actor=actor))
+
+    def _given(self, event: dict[str, Any]) -> dict[str, Any]:
+        """What is given of an event; and what is not, as it is named around here."""
+        return event if self._own is None and in_force() is None else self._filled_event(event)
 
     def _read(self, given: Mapping[str, Any], now_us: int) -> Report:
         self._holder.require_open()

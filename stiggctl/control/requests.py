@@ -7,7 +7,7 @@ Here: reading the arguments that the verbs share; a request's two halves. Not he
 from collections.abc import Mapping, Sequence
 
 from stiggctl.amounts import AMOUNT_MAX, Amount, to_units
-from stiggctl.answers import AccessDeniedReason, Decision, Receipt
+from stiggctl.answers import AccessDeniedReason, Receipt
 from stiggctl.control.reservation import Reservation, Told
 from stiggctl.decision.cells import Stripe
 from stiggctl.decision.decide import Wants, take
@@ -24,7 +24,7 @@ from stiggctl.events import (
 from stiggctl.holder import Holder, Kept
 from stiggctl.holder.asking import Answer, Asked, Hoped, read_minimum
 from stiggctl.holder.orders import Charge, Order
-from stiggctl.holder.ways import Way
+from stiggctl.holder.ways import way_of
 from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS
 
 #: A reservation's longest time. A day is longer than any call; what is forgotten for longer
@@ -49,6 +49,9 @@ def read_asked(
         raise InvalidRequest(
             where="credit_currency", value=None, expected=f"a currency for {where}, or amounts by currency"
         )
+    if resource_ids is None:
+        expected = 'a list of ids, ["user-01"], here or in the bound() around it'
+        raise InvalidRequest(where="resource_ids", value=None, expected=expected)
     currency = None if credit_currency is None else read_id(credit_currency, "credit_currency")
     given: list[tuple[str | None, Amount | None]] = [*read_amounts(amount, currency, amounts).items()]
     named = tuple([(name, value) for name, value in given or [(currency, None)] if name is not None])
@@ -106,7 +109,7 @@ def wants_at_once(
 class Request:
     """One reserve or consume on its way."""
 
-    __slots__ = ("_began_us", "_ends_us", "_holder", "_minimum", "_number", "asked", "told")
+    __slots__ = ("_began_us", "_ends_us", "_holder", "_minimum", "_number", "_ttl", "asked", "told")
 
     def __init__(
         self,
@@ -125,12 +128,16 @@ class Request:
         self.told = told
         self._holder = holder
         self._minimum = minimum
-        self._began_us = holder.clock.now_us()
         #: a consume holds until its booking is done; where it never comes to that (it was
         #: interrupted before), as long as a reservation
-        ttl = holder.options.reservation_ttl_seconds if ttl_seconds is None else ttl_seconds
-        self._ends_us = self._began_us + ttl * 1_000_000
+        self._ttl = holder.options.reservation_ttl_seconds if ttl_seconds is None else ttl_seconds
         self._number = 0
+        self.renew()
+
+    def renew(self) -> None:
+        """It is asked now: again, where what was taken for it has ended."""
+        self._began_us = self._holder.clock.now_us()
+        self._ends_us = self._began_us + self._ttl * 1_000_000
 
     # ---------------------------------------------------------------- the decision
 
@@ -150,15 +157,14 @@ class Request:
         holder.keeping.sweep(stripe)
         if taken is None or taken.hold is None:
             return None
-        decision = Decision(None, taken.sights, self._began_us, ids, number=self._number)
-        return Answer(decision, taken.hold, taken.sights, stripe, asked.ids)
+        return Answer(None, taken.hold, taken.sights, stripe, asked.ids)
 
     def waiting(self) -> Answer:
         """The answer of the ledger, or of what it drew; where it is out of reach, of the policy."""
         holder = self._holder
         try:
             if not self._ttl_is_promised():
-                holder.promise_ttl(self._ttl_seconds())
+                holder.promise_ttl(self._ttl)
             holder.become_holder()  # before the number is drawn: ids carry the holder's name
         except LedgerUnavailable as trouble:
             self._number = holder.ids.next_number()
@@ -167,29 +173,31 @@ class Request:
         hoped = Hoped(self._number, self._ends_us, self._minimum)
         return holder.asking.take(self.asked, hoped, self._began_us)
 
-    def _ttl_seconds(self) -> int:
-        return (self._ends_us - self._began_us) // 1_000_000
-
     def _ttl_is_promised(self) -> bool:
-        return self._ttl_seconds() * 1000 <= self._holder.ttl_max_ms
+        return self._ttl * 1000 <= self._holder.ttl_max_ms
 
     def undo(self, answer: Answer) -> None:
         """Nobody waits for it any more: let go what it holds."""
         if answer.hold is not None and answer.stripe is not None:
             release(answer.stripe, answer.hold.number)
 
+    def _id_of(self, answer: Answer) -> str:
+        """What the reservation, its decision and its event are called."""
+        decision = answer.decision
+        return self._holder.ids.id_of(self._number) if decision is None else decision.decision_id
+
     # ---------------------------------------------------------------- reserve
 
     def reservation(self, answer: Answer) -> Reservation:
         """What the caller of reserve gets; raises AccessDenied."""
         holder, decision = self._holder, answer.decision
-        if not decision.has_access:
+        if decision is not None and not decision.has_access:
             raise AccessDenied(decision=decision)
         stripe = answer.stripe if answer.hold is not None else None
         if stripe is not None:
             told = self.told
             kept = Kept(
-                decision.decision_id, stripe, told.ids, self._ends_us,
+                self._id_of(answer), stripe, told.ids, self._ends_us,
                 told.event_name, told.dimensions, told.idempotency_key,
             )  # fmt: skip
             try:
@@ -222,6 +230,7 @@ class Request:
             )
             if receipt is not None:
                 return receipt
+        assert decision is not None  # only a yes from memory has none
         if decision.access_denied_reason is AccessDeniedReason.LEDGER_UNAVAILABLE or decision.has_access:
             # No policy makes up a booking: the caller has the same key to try again with.
             raise self._holder.unreachable(decision)
@@ -231,9 +240,9 @@ class Request:
         told, key = self.told, self.told.idempotency_key
         stripe = answer.stripe
         assert stripe is not None  # something is held in it
-        reservation = answer.decision.decision_id
+        reservation = self._id_of(answer)
         return Order(
-            Way(stripe, answer.ids),
+            way_of(stripe, answer.ids, answer.sights[0]),
             [Charge(sight[0].strand, sight[4], None) for sight in answer.sights],
             namespace=KEYS_OF_OURS if key is None else KEYS_OF_USERS,
             key=reservation if key is None else key,

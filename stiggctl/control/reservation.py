@@ -10,8 +10,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from stiggctl.amounts import Amount, to_amount, to_units
+from stiggctl.amounts import Amount, to_amount
 from stiggctl.answers import Decision, Receipt, Sight
+from stiggctl.control.used import read_by_currency, read_one
 from stiggctl.decision.cells import Stripe
 from stiggctl.decision.decide import grow
 from stiggctl.decision.reservations import release
@@ -24,9 +25,9 @@ from stiggctl.errors import (
 )
 from stiggctl.events import DimensionValue, Report, dimensions_json, fingerprint
 from stiggctl.holder.orders import Charge, Order
-from stiggctl.holder.ways import Way
+from stiggctl.holder.ways import Way, way_of
 from stiggctl.holder.wishes import Wish
-from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS
+from stiggctl.ledger.records import ESTIMATED, KEYS_OF_OURS, KEYS_OF_USERS
 from stiggctl.windows import to_datetime
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Reservation:
 
     __slots__ = (
         "_began_us",
+        "_decision",
         "_ends_us",
         "_holder",
         "_ids",
@@ -67,15 +69,15 @@ class Reservation:
         "_stripe",
         "_told",
         "_units",
-        "decision",
+        "released",
     )
 
-    decision: Decision  #: the answer that admitted it
+    released: bool  #: by `release`, before anything was settled
 
     def __init__(
         self,
         holder: "Holder",
-        decision: Decision,
+        decision: Decision | None,
         number: int,
         stripe: Stripe | None,
         sights: tuple[Sight, ...],
@@ -84,7 +86,8 @@ class Reservation:
         ids: tuple[str, ...],
         told: Told,
     ) -> None:
-        self.decision = decision
+        self._decision = decision  #: None: a yes from memory, made when somebody asks for it
+        self.released = False
         self._holder = holder
         self._number = number
         self._stripe = stripe  #: None where the ledger could not be asked (fail_open)
@@ -99,9 +102,19 @@ class Reservation:
     # ---------------------------------------------------------------- what it is
 
     @property
+    def decision(self) -> Decision:
+        """The answer that admitted it."""
+        if self._decision is None:
+            self._decision = Decision(
+                None, self._sights, self._began_us, self._holder.ids, number=self._number
+            )
+        return self._decision
+
+    @property
     def reservation_id(self) -> str:
         """Its decision's id; it stands on the event that the settle books."""
-        return self.decision.decision_id
+        decision = self._decision
+        return self._holder.ids.id_of(self._number) if decision is None else decision.decision_id
 
     @property
     def expires_at(self) -> datetime:
@@ -136,7 +149,13 @@ class Reservation:
 
     # ---------------------------------------------------------------- settle
 
-    def settle(self, amount: Amount | None = None, *, amounts: Mapping[str, Amount] | None = None) -> Receipt:
+    def settle(
+        self,
+        amount: Amount | None = None,
+        *,
+        amounts: Mapping[str, Amount] | None = None,
+        estimated: bool = False,
+    ) -> Receipt:
         """Book what was really used, and set the rest free.
 
         Atomic: after it returns, the usage is in the ledger once and nothing is held. A second
@@ -146,6 +165,7 @@ class Reservation:
             amount: what was used, of the reserved currency; more than reserved is booked too.
                 Left out (and no `amounts`): all that was reserved.
             amounts: by currency, where several were reserved; one left out counts 0.
+            estimated: nobody told what was used, this is a guess; the receipt says so.
 
         Raises:
             InvalidAmount, InvalidRequest: nothing was booked, it is still held.
@@ -157,6 +177,7 @@ class Reservation:
             return self._receipt
         used = self._used(amount, amounts)
         order = self._settling(used) or self._settling_unheld(used)
+        order.flags |= ESTIMATED * estimated
         try:
             self._holder.exchange.run(order)
         finally:
@@ -165,7 +186,11 @@ class Reservation:
         return self._settled(order)
 
     async def asettle(
-        self, amount: Amount | None = None, *, amounts: Mapping[str, Amount] | None = None
+        self,
+        amount: Amount | None = None,
+        *,
+        amounts: Mapping[str, Amount] | None = None,
+        estimated: bool = False,
     ) -> Receipt:
         """`settle`, without blocking the event loop. Cancelling it neither loses nor doubles it."""
         if self._receipt is not None:
@@ -174,6 +199,7 @@ class Reservation:
         order = self._settling(used)
         if order is None:
             order = await self._holder.aside.do(lambda: self._settling_unheld(used))
+        order.flags |= ESTIMATED * estimated
         booked = self._holder.exchange.submit(order)
         try:
             await asyncio.shield(booked)
@@ -245,9 +271,7 @@ class Reservation:
 
     def _way(self, stripe: Stripe) -> Way:
         """The path that admitted it, wherever its resources stand now."""
-        tail, _, own, first, _, _ = self._sights[0]
-        members = frozenset(tail.ids | {first})
-        return Way(stripe, self._ids, members, own[0].version)
+        return way_of(stripe, self._ids, self._sights[0])
 
     def _settled(self, order: Order) -> Receipt:
         assert order.receipt is not None  # it was served without an error
@@ -258,24 +282,13 @@ class Reservation:
 
     def _used(self, amount: Amount | None, amounts: Mapping[str, Amount] | None) -> dict[str, int]:
         """Units that were used, of each reserved currency."""
-        reserved = {sight[0].credit_currency: sight for sight in self._sights}
         if amounts is None:
             if amount is None:
-                return {name: self._held(sight) for name, sight in reserved.items()}
-            if len(reserved) > 1:
-                expected = f"amounts by currency ({', '.join(reserved)}), for several were reserved"
-                raise InvalidRequest(where="amount", value=amount, expected=expected)
-            amounts = {next(iter(reserved)): amount}
-        elif amount is not None:
+                return {sight[0].credit_currency: self._held(sight) for sight in self._sights}
+            return read_one(self._sights, amount)
+        if amount is not None:
             raise InvalidRequest(where="amount", value=amount, expected="either amount or amounts")
-        for name in amounts:
-            if name not in reserved:
-                expected = f"a currency that was reserved: {', '.join(reserved)}"
-                raise InvalidRequest(where="amounts", value=name, expected=expected)
-        return {
-            name: to_units(amounts[name], sight[0].decimals, "amount") if name in amounts else 0
-            for name, sight in reserved.items()
-        }
+        return read_by_currency(self._sights, amounts)
 
     # ---------------------------------------------------------------- release, extend
 
@@ -283,8 +296,10 @@ class Reservation:
         """Set all of it free; nothing is booked. After a settle: its receipt, nothing changes."""
         self._holder.require_open()
         stripe = self._stripe
-        if self._receipt is None and stripe is not None and release(stripe, self._number) is not None:
-            self._holder.keeping.drop([self._number])
+        if self._receipt is None:
+            self.released = True
+            if stripe is not None and release(stripe, self._number) is not None:
+                self._holder.keeping.drop([self._number])
         return self._receipt
 
     async def arelease(self) -> Receipt | None:
@@ -337,7 +352,14 @@ class Reservation:
         holder, stripe = self._holder, self._stripe
         assert stripe is not None  # it was looked at before
         now_us = holder.clock.now_us()
-        wants = tuple([(sight[0].strand, more.get(sight[0].credit_currency, 0)) for sight in self._sights])
+        # Only what grows: a limit of another currency that is passed has no say in it.
+        wants = tuple(
+            [
+                (sight[0].strand, more[sight[0].credit_currency])
+                for sight in self._sights
+                if sight[0].credit_currency in more
+            ]
+        )
         wish = Wish(self._way(stripe), wants, now_us, number=self._number, grows=True)
         holder.exchange.run(wish)
         taken = wish.taken

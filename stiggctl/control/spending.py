@@ -8,10 +8,11 @@ Not here: usage that took place (reporting.py), the model (describing.py), readi
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
 
 from stiggctl.amounts import AMOUNT_MAX, Amount
 from stiggctl.answers import Decision, OpenReservation, Receipt
+from stiggctl.control.named import Face, in_force
 from stiggctl.control.requests import (
     Request,
     read_asked,
@@ -22,26 +23,23 @@ from stiggctl.control.requests import (
 )
 from stiggctl.control.reservation import Reservation
 from stiggctl.decision.decide import Wants, fits, look
+from stiggctl.errors import LedgerUnavailable
 from stiggctl.events import DimensionValue, read_dimensions
-from stiggctl.holder import Holder
 from stiggctl.holder.asking import Asked
-from stiggctl.holder.orders import Order
+from stiggctl.holder.orders import HoldEnded, Order
 
 Dimensions = Mapping[str, DimensionValue]
-Event = Mapping[str, Any]
 
 
-class Spending:
+class Spending(Face):
     """The part of a control that decides and books."""
-
-    _holder: Holder
 
     # ---------------------------------------------------------------- check
 
     def check(
         self,
         *,
-        resource_ids: Sequence[str],
+        resource_ids: Sequence[str] | None = None,
         credit_currency: str | None = None,
         requested_usage: Amount | None = None,
         customer_id: str | None = None,
@@ -54,7 +52,8 @@ class Spending:
 
         Args:
             resource_ids: one or more, of one customer; order and repetition do not matter.
-                Naming the most particular first (the user) is quickest.
+                Naming the most particular first (the user) is quickest. Left out, as
+                everything else that `bound` can name: what is named around here.
             credit_currency: the currency of `requested_usage`.
             requested_usage: int, Decimal or text, zero or more, never a float; left out: one
                 smallest unit of the currency.
@@ -73,6 +72,12 @@ class Spending:
         >>> print(control.check(**ask, requested_usage=201))
         user-01 has 200 of 200 ai-tokens left (0 used, 0 held); 201 were asked for
         """
+        if (
+            customer_id is None or resource_ids is None or credit_currency is None or dimensions is None
+        ) and (in_force() is not None or self._own is not None):
+            customer_id, resource_ids, credit_currency, dimensions, _ = self._filled(
+                customer_id, resource_ids, credit_currency, dimensions, None, amounts
+            )
         now_us = self._holder.clock.now_us()
         decision = self._check_at_once(
             resource_ids, credit_currency, requested_usage, customer_id, dimensions, amounts, now_us
@@ -85,7 +90,7 @@ class Spending:
     async def acheck(
         self,
         *,
-        resource_ids: Sequence[str],
+        resource_ids: Sequence[str] | None = None,
         credit_currency: str | None = None,
         requested_usage: Amount | None = None,
         customer_id: str | None = None,
@@ -93,6 +98,12 @@ class Spending:
         amounts: Mapping[str, Amount] | None = None,
     ) -> Decision:
         """`check`, without blocking the event loop."""
+        if (
+            customer_id is None or resource_ids is None or credit_currency is None or dimensions is None
+        ) and (in_force() is not None or self._own is not None):
+            customer_id, resource_ids, credit_currency, dimensions, _ = self._filled(
+                customer_id, resource_ids, credit_currency, dimensions, None, amounts
+            )
         holder = self._holder
         now_us = holder.clock.now_us()
         decision = self._check_at_once(
@@ -105,7 +116,7 @@ class Spending:
 
     def _check_at_once(
         self,
-        resource_ids: Sequence[str],
+        resource_ids: Sequence[str] | None,
         credit_currency: str | None,
         amount: Amount | None,
         customer_id: str | None,
@@ -147,7 +158,7 @@ class Spending:
     def reserve(
         self,
         *,
-        resource_ids: Sequence[str],
+        resource_ids: Sequence[str] | None = None,
         credit_currency: str | None = None,
         amount: Amount | None = None,
         amounts: Mapping[str, Amount] | None = None,
@@ -195,7 +206,7 @@ class Spending:
     async def areserve(
         self,
         *,
-        resource_ids: Sequence[str],
+        resource_ids: Sequence[str] | None = None,
         credit_currency: str | None = None,
         amount: Amount | None = None,
         amounts: Mapping[str, Amount] | None = None,
@@ -218,7 +229,7 @@ class Spending:
 
     def _reserving(
         self,
-        resource_ids: Sequence[str],
+        resource_ids: Sequence[str] | None,
         credit_currency: str | None,
         amount: Amount | None,
         amounts: Mapping[str, Amount] | None,
@@ -229,6 +240,10 @@ class Spending:
         customer_id: str | None,
         idempotency_key: str | None,
     ) -> Request:
+        if in_force() is not None or self._own is not None:
+            customer_id, resource_ids, credit_currency, dimensions, event_name = self._filled(
+                customer_id, resource_ids, credit_currency, dimensions, event_name, amounts
+            )
         holder = self._holder
         ttl = holder.options.reservation_ttl_seconds if ttl_seconds is None else read_ttl(ttl_seconds)
         asked = read_asked(resource_ids, credit_currency, amount, amounts, customer_id, where="amount")
@@ -245,7 +260,7 @@ class Spending:
     def consume(
         self,
         *,
-        resource_ids: Sequence[str],
+        resource_ids: Sequence[str] | None = None,
         credit_currency: str | None = None,
         amount: Amount | None = None,
         amounts: Mapping[str, Amount] | None = None,
@@ -274,29 +289,33 @@ class Spending:
         True
         """
         request = self._consuming(
-            resource_ids,
-            credit_currency,
-            amount,
-            amounts,
-            event_name,
-            dimensions,
-            customer_id,
+            resource_ids, credit_currency, amount, amounts, event_name, dimensions, customer_id,
             idempotency_key,
-        )
+        )  # fmt: skip
         with self._holder.under_way.alone(request.told.idempotency_key):
             return self._consume(request)
 
     def _consume(self, request: Request) -> Receipt:
-        found = request.order_at_once() or request.order_waiting()
-        if isinstance(found, Order):
-            self._holder.exchange.run(found)
-            return receipt_of_order(found)
-        return found
+        for _ in range(TAKES_MAX):
+            found = request.order_at_once() or request.order_waiting()
+            if not isinstance(found, Order):
+                return found
+            try:
+                self._holder.exchange.run(found)
+            except HoldEnded:
+                request.renew()
+            else:
+                return receipt_of_order(found)
+        raise LedgerUnavailable(
+            location=self._holder.location,
+            reason=f"what was taken ended {TAKES_MAX} times before it could be booked",
+            remedy="try again, with the same idempotency_key",
+        )
 
     async def aconsume(
         self,
         *,
-        resource_ids: Sequence[str],
+        resource_ids: Sequence[str] | None = None,
         credit_currency: str | None = None,
         amount: Amount | None = None,
         amounts: Mapping[str, Amount] | None = None,
@@ -307,29 +326,26 @@ class Spending:
     ) -> Receipt:
         """`consume`, without blocking the event loop. Cancelled, it is booked once or not at all."""
         request = self._consuming(
-            resource_ids,
-            credit_currency,
-            amount,
-            amounts,
-            event_name,
-            dimensions,
-            customer_id,
+            resource_ids, credit_currency, amount, amounts, event_name, dimensions, customer_id,
             idempotency_key,
-        )
+        )  # fmt: skip
         holder, key = self._holder, request.told.idempotency_key
         turn = None if key is None else holder.under_way.enter(key)
         if key is None or turn is not None:
             booked: asyncio.Future[None] | None = None
+            order: Order | None = None
             try:
                 order = request.order_at_once()
                 if order is not None:
-                    booked = holder.exchange.submit(order)
+                    # Who tells the outcome ends the turn: the loop may be closed by then.
+                    booked = holder.exchange.submit(order, then=partial(holder.under_way.leave, key, turn))
+            except HoldEnded:
+                request.renew()
             finally:
-                if key is not None and turn is not None and booked is None:
+                if booked is None:
                     holder.under_way.leave(key, turn)
-            if order is not None and booked is not None:
-                if key is not None and turn is not None:
-                    booked.add_done_callback(lambda _: holder.under_way.leave(key, turn))
+            if booked is not None:
+                assert order is not None  # it is what was submitted
                 await asyncio.shield(booked)
                 return receipt_of_order(order)
 
@@ -341,7 +357,7 @@ class Spending:
 
     def _consuming(
         self,
-        resource_ids: Sequence[str],
+        resource_ids: Sequence[str] | None,
         credit_currency: str | None,
         amount: Amount | None,
         amounts: Mapping[str, Amount] | None,
@@ -350,9 +366,16 @@ class Spending:
         customer_id: str | None,
         idempotency_key: str | None,
     ) -> Request:
+        if in_force() is not None or self._own is not None:
+            customer_id, resource_ids, credit_currency, dimensions, event_name = self._filled(
+                customer_id, resource_ids, credit_currency, dimensions, event_name, amounts
+            )
         asked = read_asked(resource_ids, credit_currency, amount, amounts, customer_id, where="amount")
         return Request(self._holder, asked, read_told(asked, event_name, dimensions, idempotency_key))
 
+
+#: How often a consume is admitted anew because its thread stood still for longer than its ttl.
+TAKES_MAX = 8
 
 _LISTS = (list, tuple)
 

@@ -25,8 +25,11 @@ So `held = allotted − spare` and `remaining = limit − used − held` hold fo
 Amounts are integers of the currency's smallest unit.
 """
 
+from collections.abc import Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from stiggctl.locks import await_turn
 
 if TYPE_CHECKING:
     from stiggctl.decision.paths import Branch
@@ -52,13 +55,23 @@ class CellNumbers(NamedTuple):
     orphans: tuple[tuple[int, int], ...]  #: (units, until_us) of what dead processes held
 
 
-class NumbersOfCell(NamedTuple):
+class NumbersOfCell(Protocol):
     """A cell as the ledger's reply has it."""
 
-    used: int
-    granted: int
-    limit: int
-    orphans: tuple[tuple[int, int], ...]
+    @property
+    def used(self) -> int:
+        """What is booked."""
+        ...
+
+    @property
+    def granted(self) -> int:
+        """This process's share."""
+        ...
+
+    @property
+    def orphans(self) -> Sequence[tuple[int, int]]:
+        """(units, until_us) of what dead processes held."""
+        ...
 
 
 class Stripe:
@@ -107,6 +120,7 @@ class Stripe:
 
     def strand(self, currency_id: str, currency_row: int, decimals: int) -> "Strand":
         """The part of one currency, made when first asked for."""
+        await_turn(self.lock, self)
         with self.lock:
             found = self.strands.get(currency_id)
             # Decimals change only while nothing was ever counted in the currency.
@@ -175,10 +189,10 @@ def give_back_above(stripe: Stripe, place: int) -> None:
         give_back(stripe, place, min(above, numbers[place + SPARE]))
 
 
-def note_orphans(stripe: Stripe, place: int, orphans: tuple[tuple[int, int], ...]) -> None:
+def note_orphans(stripe: Stripe, place: int, orphans: Sequence[tuple[int, int]]) -> None:
     """What dead processes held there, as the ledger says; the caller counts it in `allotted`."""
     if orphans:
-        stripe.orphans[place] = orphans
+        stripe.orphans[place] = tuple(orphans)
         stripe.next_end_us = min(stripe.next_end_us, *(until_us for _, until_us in orphans))
     else:
         stripe.orphans.pop(place, None)

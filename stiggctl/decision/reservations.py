@@ -23,6 +23,7 @@ from stiggctl.decision.cells import (
     give_back_above,
 )
 from stiggctl.decision.mending import mend
+from stiggctl.locks import await_turn
 
 #: In one currency: the places that hold it (HARD ones first), how much, how many are HARD.
 Held = tuple[tuple[int, ...], int, int, Strand]
@@ -74,6 +75,8 @@ def put_back(stripe: Stripe, hold: Hold) -> None:
 
 def release(stripe: Stripe, number: int) -> Hold | None:
     """End it; None where it is not open, or a settle of it is under way: that sets the rest free."""
+    if stripe.lock.locked():
+        await_turn(stripe.lock, stripe)
     with stripe.lock:
         if number in stripe.settling:
             return None
@@ -90,6 +93,8 @@ def release(stripe: Stripe, number: int) -> Hold | None:
 
 def begin_settle(stripe: Stripe, number: int, now_us: int) -> Hold | None:
     """Keep it from ending while its settle is under way; None where it has ended."""
+    if stripe.lock.locked():
+        await_turn(stripe.lock, stripe)
     with stripe.lock:
         if now_us >= stripe.next_end_us:
             expire(stripe, now_us)
@@ -101,6 +106,8 @@ def begin_settle(stripe: Stripe, number: int, now_us: int) -> Hold | None:
 
 def end_settle(stripe: Stripe, number: int) -> None:
     """A settle came to nothing: where no other is under way, it ends at its own time again."""
+    if stripe.lock.locked():
+        await_turn(stripe.lock, stripe)
     with stripe.lock:
         others = stripe.settling.pop(number, 0) - 1
         if others > 0:
@@ -112,7 +119,8 @@ def end_settle(stripe: Stripe, number: int) -> None:
 def close_hold(stripe: Stripe, number: int) -> None:
     """What it held is in the ledger: it is open no more. The caller has the lock, and the numbers."""
     stripe.holds.pop(number, None)
-    stripe.settling.pop(number, None)
+    if stripe.settling:
+        stripe.settling.pop(number, None)
 
 
 def expire(stripe: Stripe, now_us: int) -> None:

@@ -12,7 +12,7 @@ What always holds:
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 from pydantic.alias_generators import to_camel
@@ -119,7 +119,7 @@ _AsList = BeforeValidator(_read_list)
 class Part(BaseModel):
     """What all parts have in common: frozen, exact keys in either case, written in camelCase."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True,
         extra="forbid",
         alias_generator=to_camel,

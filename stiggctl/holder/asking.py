@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from stiggctl.amounts import Amount, plain, to_amount, to_units
 from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, NoLimits, Refusal, Sight
 from stiggctl.decision.cells import Stripe
-from stiggctl.decision.decide import Taken, Wants, fits, look, seen, take
+from stiggctl.decision.decide import Met, Taken, Wants, fits, look, seen, take
 from stiggctl.decision.reservations import Hold
 from stiggctl.errors import InvalidAmount, LedgerUnavailable
 from stiggctl.holder.known import Known
@@ -50,9 +50,12 @@ class Hoped(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A decision; and where something was held, what, and how it was found."""
+    """A decision; and where something was held, what, and how it was found.
 
-    decision: Decision
+    Without a decision it is a yes from memory: one that few ask for is made when they do.
+    """
+
+    decision: Decision | None
     hold: Hold | None = None
     sights: tuple[Sight, ...] = ()
     stripe: Stripe | None = None
@@ -238,7 +241,7 @@ class Asking:
         refusal = _refusal_of(sights)
         if refusal is not None:
             return Decision(refusal.reason, sights, now_us, ids, Circumstances(refusal=refusal), number)
-        if taken.hold is not None or not _proves_denial(sights):
+        if not isinstance(taken, Met) or not _proves_denial(sights):
             return Decision(None, sights, now_us, ids, number=number)
         circumstances = Circumstances(holds=taken.holds, orphans=taken.orphans)
         return Decision(AccessDeniedReason.BUDGET_EXCEEDED, sights, now_us, ids, circumstances, number)

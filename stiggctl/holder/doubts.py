@@ -39,9 +39,10 @@ class Doubts:
 
     def note(self, round_: Round) -> None:
         """It failed: what it carried may have been committed."""
+        cells = round_.cells()
         self._are_there = True
+        self._cells |= cells
         self._orders += [order for _, order in round_.orders]
-        self._cells |= round_.cells()
 
     def concern(self, order: Order) -> bool:
         """Whether nobody knows if it is in the ledger."""

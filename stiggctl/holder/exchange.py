@@ -26,18 +26,20 @@ import asyncio
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from queue import SimpleQueue
-from threading import Lock, Thread, current_thread
+from threading import Lock, Thread, current_thread, get_ident
 from typing import TYPE_CHECKING
 
-from stiggctl.errors import LedgerError, StiggctlError
+from stiggctl.decision.cells import Stripe
+from stiggctl.errors import InvalidRequest, LedgerError, StiggctlError
 from stiggctl.holder.doubts import Doubts
 from stiggctl.holder.orders import Order
 from stiggctl.holder.rounds import Round
 from stiggctl.holder.waiting import Entry, Sleeper, Wake, tell
 from stiggctl.holder.wishes import Wish
 from stiggctl.ledger import Stale
+from stiggctl.locks import await_turn, reentered
 
 if TYPE_CHECKING:
     from stiggctl.holder.holder import Holder
@@ -64,6 +66,7 @@ class Exchange:
         #: whose the lead is, if anybody's: a dict, for `setdefault` takes it and says whose it is in
         #: one step; between two an interrupt could leave a lead that nobody knows to have
         self._leads: dict[str, Sleeper] = {}
+        self._handing = Lock()  # one at a time hands on the lead of one; nothing waits inside
         self._doubts = Doubts(holder)  #: X3; the leader's
         self._committer = _Committer(self)
 
@@ -98,23 +101,57 @@ class Exchange:
         """
         last = entries[-1]
         try:
+            self._refuse_between()
+            self._refuse_inside([last.work.stripe])
+        except InvalidRequest:
+            for entry in entries:
+                if isinstance(entry.work, Order) and not entry.work.settles:
+                    entry.work.let_go()
+            raise
+        try:
             self._begin(last.work)
             self._queue.extend(entries)
             self._see_to(last)
         except BaseException:
             # Ctrl-C, or an error of the leader's own. Others count on this thread to lead when it
             # is its turn, or it was interrupted while it did: another goes on in its place.
+            last.wake.thread = 0
             Thread(target=self._go_on_for, args=(entries,), daemon=True).start()
             raise
 
     def _see_to(self, entry: Entry) -> None:
         wake = entry.wake
         assert isinstance(wake, Wake)
+        troubles: list[LedgerError | None] = []
         while not entry.done:
             if self._take_lead(wake):
-                self.lead(wake)
+                troubles.append(self.lead(wake))
             else:
-                wake.sleep()
+                self._sleep(wake)
+        self.tell_troubles(troubles)
+
+    def _sleep(self, wake: Wake) -> None:
+        """Until it is woken; or raise where that would be never (LK1)."""
+        self._refuse_between(wake)
+        if not wake.sleep():  # who leads may wait for a stripe that this thread has
+            self._refuse_inside(list(self._holder.stripes.values()))
+
+    def _refuse_between(self, wake: Wake | None = None) -> None:
+        """Raise where this call came in the middle of one that has the lead, or has just got it (LK1)."""
+        leader = self._leads.get(_LEAD)
+        if leader is not None and leader is not wake and leader.thread == get_ident():
+            raise reentered()
+
+    def refuse_between(self) -> None:
+        """Raise InvalidRequest where this call came in the middle of another of its own thread (LK1)."""
+        self._refuse_between()
+        self._refuse_inside(list(self._holder.stripes.values()))
+
+    def _refuse_inside(self, stripes: Iterable[Stripe]) -> None:
+        """Raise where this call came in the middle of a section of one of them (LK1)."""
+        for stripe in stripes:
+            if stripe.lock.locked():
+                await_turn(stripe.lock, stripe)
 
     def _go_on_for(self, entries: list[Entry]) -> None:
         """In the place of an interrupted thread: see to its entries, and to its lead."""
@@ -129,14 +166,17 @@ class Exchange:
         # It may have been interrupted while it handed the lead on: before that, or before it woke
         # whom it gave it to, or before it looked whether somebody came meanwhile.
         if self._take_lead(last.wake):
-            self.lead(last.wake)
+            self.tell_troubles([self.lead(last.wake)])
         else:
             self._wake_leader()
 
-    def submit(self, work: Order | Wish) -> "asyncio.Future[None]":
-        """Queue it for the committer thread; the future is done when it is. Never waits."""
+    def submit(self, work: Order | Wish, *, then: Callable[[], None] | None = None) -> "asyncio.Future[None]":
+        """Queue it for the committer thread; the future is done when it is. Never waits.
+
+        `then` is called by whoever tells the outcome, also where nobody waits for it any more.
+        """
         committer = self._committer
-        entry = Entry(work, committer, loop=asyncio.get_running_loop())
+        entry = Entry(work, committer, loop=asyncio.get_running_loop(), then=then)
         assert entry.future is not None
         try:
             self._begin(work)
@@ -151,31 +191,35 @@ class Exchange:
         return entry.future
 
     def _begin(self, work: Order | Wish) -> None:
-        if isinstance(work, Order):
+        if isinstance(work, Order) and work.hold is not None:
             work.begin(self._holder.clock.now_us())
 
     @contextlib.contextmanager
     def alone(self, *, in_doubt: bool = False) -> Iterator[None]:
         """While inside, no exchange is under way; and none is in doubt (X3), unless that is said."""
         wake = Wake()
+        self._refuse_between()
         try:
             self._alone.append(wake)
             while not self._take_lead(wake):
-                wake.sleep()
+                self._sleep(wake)
+            self._refuse_inside(list(self._holder.stripes.values()))
             if not in_doubt:
                 self._doubts.clear()
             yield
         finally:
-            self._end_alone(wake)
+            try:  # here, not in a function: an interrupt may come at the first step of a call
+                self._leave_alone(wake)
+            except BaseException:
+                wake.thread = 0
+                Thread(target=self._leave_alone, args=(wake,), daemon=True).start()
+                raise
 
-    def _end_alone(self, wake: Wake) -> None:
-        try:
-            with contextlib.suppress(ValueError):  # interrupted before it came to wait
-                self._alone.remove(wake)
-            self._hand_on(wake)
-        except BaseException:
-            Thread(target=self._hand_on, args=(wake,), daemon=True).start()
-            raise
+    def _leave_alone(self, wake: Wake) -> None:
+        wake.gone = True  # first: who hands it the lead after the look below sees that
+        with contextlib.suppress(ValueError):  # interrupted before it came to wait, or after it left
+            self._alone.remove(wake)
+        self._hand_on(wake)
 
     def clear_doubts(self) -> None:
         """Learn what became of a failed exchange, if there was one (X3)."""
@@ -197,15 +241,23 @@ class Exchange:
         """Whether the lead is its."""
         return self._leads.get(_LEAD) is sleeper
 
-    def lead(self, sleeper: Sleeper) -> None:
-        """Serve one batch, and hand the lead on. The caller has the lead."""
-        trouble: LedgerError | None = None
+    def lead(self, sleeper: Sleeper) -> LedgerError | None:
+        """Serve one batch, and hand the lead on; what the ledger failed with. The caller has the lead.
+
+        Whoever called this tells the trouble once it leads no more: a hook may report usage.
+        """
         try:
-            trouble = self._serve_some()
+            # Of all: what is queued by others may count anywhere, and what is given back, too.
+            self._refuse_inside(list(self._holder.stripes.values()))
+            return self._serve_some()
         finally:
             self._hand_on(sleeper)
-        if trouble is not None:
-            self._holder.report_trouble(trouble)  # not while leading: a hook may report usage
+
+    def tell_troubles(self, troubles: Iterable[LedgerError | None]) -> None:
+        """What the ledger failed with while this thread led, to whoever watches."""
+        for trouble in troubles:
+            if trouble is not None:
+                self._holder.report_trouble(trouble)
 
     def finish(self) -> LedgerError | None:
         """Serve all that is queued, and clear the doubts; what kept it from that, if anything did.
@@ -222,16 +274,26 @@ class Exchange:
         return trouble
 
     def _hand_on(self, sleeper: Sleeper) -> None:
-        """Give the lead to the first that waits, or let it go."""
-        while self.has_lead(sleeper):
-            following = self._next()
+        """Give the lead to the first that waits, or let it go.
+
+        Also for one that is gone since it was looked for: its own thread may be here for it too.
+        """
+        while True:
+            with self._handing:
+                if not self.has_lead(sleeper):
+                    return
+                following = self._next()
+                if following is None:
+                    del self._leads[_LEAD]
+                else:
+                    self._leads[_LEAD] = following
             if following is not None:
-                self._leads[_LEAD] = following
                 following.up()
-                return
-            del self._leads[_LEAD]
+                if not following.gone:
+                    return
+                sleeper = following
             # Who queued after the look and before the lead was free could not take it.
-            if self._next() is None or not self._take_lead(sleeper):
+            elif self._next() is None or not self._take_lead(sleeper):
                 return
 
     def _wake_leader(self) -> None:
@@ -241,8 +303,9 @@ class Exchange:
 
     def _next(self) -> Sleeper | None:
         """Whose turn it is to lead."""
-        with contextlib.suppress(IndexError):
-            return self._alone[0]
+        if self._alone:
+            with contextlib.suppress(IndexError):  # it gave up waiting, just now
+                return self._alone[0]
         entry = self._next_entry()
         return None if entry is None else entry.wake
 
@@ -252,6 +315,8 @@ class Exchange:
         By their places: who queues does not move them. Who leads may take off what is done, and
         hide one from another thread that looks; then it looks itself before it lets the lead go.
         """
+        if not self._queue:
+            return None
         with contextlib.suppress(IndexError):
             for at in itertools.count():
                 entry = self._queue[at]
@@ -304,12 +369,14 @@ class Exchange:
             known = holder.known
             round_ = Round(holder, known.change)
             try:
-                reply = holder.send(round_.make_ready(entries))
+                try:
+                    reply = holder.send(round_.make_ready(entries))
+                except Stale:
+                    # A model change of this process waits for the leader: it was another's.
+                    round_.withdraw()
+                    holder.model_changed(None)
+                    continue
                 round_.apply(reply, known.currency_of_row)
-            except Stale:
-                # A model change of this process waits for the leader: it was another's.
-                round_.withdraw()
-                holder.model_changed(None)
             except BaseException as error:
                 self._doubt(round_, error)
                 raise
@@ -319,11 +386,11 @@ class Exchange:
 
     def _doubt(self, round_: Round, error: BaseException) -> None:
         """Nobody knows whether it was committed; nor, after an interrupt, where that came."""
-        self._doubts.note(round_)
         if not isinstance(error, StiggctlError):
             for stripe in list(self._holder.stripes.values()):
                 with stripe.lock:
                     stripe.tear()
+        self._doubts.note(round_)
 
 
 class _Committer:
@@ -335,14 +402,15 @@ class _Committer:
         self._starting = Lock()
         self._stopped = False
         self._thread: Thread | None = None
+        self.thread = 0
+        self.gone = False
 
     def up(self) -> None:
         """Lead, if the lead was handed here."""
         self._calls.put(True)
         if self._stopped:  # put after it was told to stop, perhaps: nobody else would look
             self._end()
-            if self._exchange.has_lead(self):
-                self._exchange.lead(self)
+            self._lead()
         elif self._thread is None:
             with self._starting:
                 if self._thread is None:
@@ -361,6 +429,13 @@ class _Committer:
             thread.join(STOP_SECONDS_MAX)
 
     def _body(self) -> None:
+        self.thread = get_ident()
         while self._calls.get():
-            if self._exchange.has_lead(self):
-                self._exchange.lead(self)
+            self._lead()
+
+    def _lead(self) -> None:
+        if self._exchange.has_lead(self):
+            trouble = self._exchange.lead(self)
+            if trouble is not None:
+                # On a thread of its own: a hook that reports would wait for this one.
+                Thread(target=self._exchange.tell_troubles, args=([trouble],), daemon=True).start()

@@ -16,8 +16,7 @@ import secrets
 import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from threading import Lock
-from typing import TypeVar
+from threading import Lock, RLock
 
 from stiggctl.answers import Decision
 from stiggctl.decision.cells import Strand, Stripe
@@ -34,12 +33,12 @@ from stiggctl.holder.known import Known
 from stiggctl.holder.liveness import Presence
 from stiggctl.holder.options import Options
 from stiggctl.holder.others import Others
+from stiggctl.holder.owed import Owed
 from stiggctl.holder.trees import Trees
 from stiggctl.holder.under_way import UnderWay
 from stiggctl.ledger import Fenced, Ledger, Reader, Stale
 from stiggctl.ledger.records import Batch, CustomerRow, ModelChange, Orphan, Reply
-
-T = TypeVar("T")
+from stiggctl.locks import await_turn
 
 #: How often a change of the model is planned anew because another came first.
 CHANGES_MAX = 16
@@ -61,7 +60,7 @@ class Holder:
         #: (customer id, or None where there is only one, currency) -> strand: the way in of the
         #: half that never waits. Replaced whole when customers or currencies change.
         self.strands: dict[tuple[str | None, str | None], Strand] = {}
-        self._stripes_lock = Lock()
+        self._stripes_lock = RLock()
         self._enlisting = Lock()
         self._changes = 0  #: of the model, that this process knows of
         with ledger.reader() as reader:
@@ -81,6 +80,7 @@ class Holder:
         self.bookings = Bookings(self)
         self.exchange = Exchange(self)
         self.keeper = Keeper(self)
+        self.owed = Owed(self)
         _alive.add(self)
 
     # ---------------------------------------------------------------- the model
@@ -130,7 +130,9 @@ class Holder:
                 change, applied = plan(reader)
             # Both locks: while another thread makes this process a holder, its row in the
             # ledger would pass for another process's.
-            with self.exchange.alone(), self._enlisting:
+            enlisting = self._enlisting
+            await_turn(enlisting, enlisting)
+            with self.exchange.alone(), enlisting:
                 self.require_open()
                 self.others.bury_dead(other for other in self.others.rows() if other.id != self.row)
                 if not applied:
@@ -198,15 +200,15 @@ class Holder:
 
     def send(self, batch: Batch) -> Reply:
         """The one write of usage; raises Stale. By who leads the exchange."""
-        return self._unless_buried(lambda: self.ledger.exchange(batch))
-
-    def _unless_buried(self, write: Callable[[], T]) -> T:
         try:
-            return write()
+            return self.ledger.exchange(batch)
         except Fenced as error:
-            self._buried = True
-            self.strands = {}  # what it has to spare is another's now
-            raise self._lost(_BURIED, "close the control and open it again") from error
+            raise self._found_buried() from error
+
+    def _found_buried(self) -> LedgerUnavailable:
+        self._buried = True
+        self.strands = {}  # what it has to spare is another's now
+        return self._lost(_BURIED, "close the control and open it again")
 
     def become_holder(self) -> None:
         """Enlist, if this process has not; bury the dead.
@@ -218,7 +220,9 @@ class Holder:
             self._become_holder()
 
     def _become_holder(self) -> None:
-        with self._enlisting:
+        enlisting = self._enlisting
+        await_turn(enlisting, enlisting)
+        with enlisting:
             if self.is_holder:
                 return  # another thread was first
             with self.ledger.reader() as reader:
@@ -241,7 +245,10 @@ class Holder:
         """Before a longer ttl than any so far is used, the ledger must know it."""
         if ttl_seconds * 1000 > self.ttl_max_ms:
             self.become_holder()
-            self._unless_buried(lambda: self.ledger.raise_ttl(self.row, ttl_seconds * 1000))
+            try:
+                self.ledger.raise_ttl(self.row, ttl_seconds * 1000)
+            except Fenced as error:
+                raise self._found_buried() from error
             self.ttl_max_ms = max(self.ttl_max_ms, ttl_seconds * 1000)
 
     # ---------------------------------------------------------------- trouble, end
@@ -274,6 +281,8 @@ class Holder:
         if self._forked:
             self._closed = True
             return
+        self.keeper.stop()
+        self.owed.close()
         with self.exchange.alone(in_doubt=True):
             trouble = self.exchange.finish()
             self._closed = True
@@ -285,7 +294,6 @@ class Holder:
         if trouble is not None:
             self.report_trouble(trouble)
         self.exchange.close()
-        self.keeper.stop()
         self._leave(left)
         self.aside.close()
         _alive.discard(self)
@@ -311,10 +319,11 @@ class Holder:
         self.strands = {}
         self.stripes = {}
         self.row = 0
-        self._stripes_lock = Lock()
+        self._stripes_lock = RLock()
         self._enlisting = Lock()
         self.under_way = UnderWay()
         self.exchange = Exchange(self)
+        self.owed = Owed(self)
         self.aside = Aside()
         self.keeping = Keeping(self.location)
         if self._presence is not None:

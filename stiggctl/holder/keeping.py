@@ -8,7 +8,7 @@ Not here: what they hold (decision/reservations.py), how a page is made (page.py
 """
 
 from collections.abc import Iterable
-from threading import Lock
+from threading import RLock
 from typing import NamedTuple
 
 from stiggctl.amounts import to_amount
@@ -20,6 +20,7 @@ from stiggctl.errors import ControlClosed, LedgerUnavailable
 from stiggctl.events import DimensionValue
 from stiggctl.holder.page import Page
 from stiggctl.ledger.records import Orphan
+from stiggctl.locks import await_turn
 from stiggctl.windows import to_datetime
 
 #: How often it is looked for reservations whose thread was interrupted before it forgot them. They
@@ -45,7 +46,8 @@ class Keeping:
 
     def __init__(self, location: str) -> None:
         self._location = location
-        self._lock = Lock()  # guards the one below, and that a slot is cleared once
+        # guards the one below, and that a slot is cleared once; a finalizer may come in between
+        self._lock = RLock()
         self._kept: dict[int, Kept] = {}  # by reservation number
         self._page: Page | None = None
         self._left = False  # set once, when this process lets go
@@ -109,6 +111,8 @@ class Keeping:
                 cells = hard_cells(sight)
                 if cells and sight[4]:
                     slots.append(page.write(ends_us, number, cells, sight[4]))
+        except (IndexError, ValueError):  # the page was closed meanwhile
+            raise ControlClosed(location=self._location) from None
         except OSError as error:
             for slot in slots:
                 page.clear(slot)
@@ -192,6 +196,7 @@ def held_by_cell(stripes: Iterable[Stripe], now_us: int) -> dict[int, int]:
     """cell -> what this process holds of it, HARD and SOFT."""
     held: dict[int, int] = {}
     for stripe in stripes:
+        await_turn(stripe.lock, stripe)
         with stripe.lock:
             expire(stripe, now_us)
             for hold in stripe.holds.values():

@@ -9,7 +9,6 @@ serves it.
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.amounts import COUNTER_MAX, to_amount
@@ -37,7 +36,6 @@ from stiggctl.ledger.records import (
     Known,
     Part,
     Refused,
-    Spend,
 )
 
 if TYPE_CHECKING:
@@ -58,7 +56,11 @@ class Leg(NamedTuple):
     charge: Charge
     sight: "Sight"
     places: tuple[int, ...]
-    cells: list[int]
+    cells: tuple[int, ...]
+
+
+class HoldEnded(Exception):
+    """What was taken for a consume ended before it was queued: nothing is admitted any more."""
 
 
 class Order:
@@ -128,10 +130,16 @@ class Order:
         return self.way.stripe
 
     def begin(self, now_us: int) -> None:
-        """It is about to be queued: what it settles does not end by itself from here on."""
-        if self.settles and self.hold is not None and begin_settle(self.stripe, self.hold, now_us) is None:
-            self.hold = None
-            self.flags |= EXPIRED
+        """It is about to be queued: what it holds does not end by itself from here on.
+
+        Where that has ended already, a settle books plain usage; a consume raises HoldEnded.
+        """
+        if self.hold is None or begin_settle(self.stripe, self.hold, now_us) is not None:
+            return
+        self.hold = None
+        if not self.settles:
+            raise HoldEnded
+        self.flags |= EXPIRED
 
     def let_go(self) -> None:
         """It came to nothing: its hold ends at its own time, or now, if it was made for this."""
@@ -143,8 +151,9 @@ class Order:
     def forget_hold(self) -> None:
         """Nobody is told that it is booked: what stands on the page for it is to be cleared."""
         if self.hold is not None and self.receipt is not None:
-            with self.stripe.lock:
-                self.stripe.ended.append(self.hold)
+            stripe = self.stripe
+            with stripe.lock:
+                stripe.ended.append(self.hold)
 
     # ---------------------------------------------------------------- making ready
 
@@ -152,42 +161,45 @@ class Order:
         """Set apart what it spends, and write the booking. The caller has the stripe's lock."""
         stripe = self.stripe
         hold = self._open_hold()
-        if hold is not None and not self.settles:
-            stripe.settling[hold.number] = 1  # from here on it does not end by itself
         legs, parts = [], []
         for charge, sight in zip(self.charges, sights, strict=True):
+            strand, units, rate = charge
             places, hard = places_of(sight)
             held: dict[int, int] = {}
-            for held_places, units, _, strand in () if hold is None else hold.held:
-                if strand is charge.strand:
-                    held.update(dict.fromkeys(held_places, units))
-            spends = set_apart(stripe, places, hard, charge.units, held)
-            cells = [stripe.numbers[at + CELL] for at in places]
+            if hold is not None:
+                for held_places, held_units, _, held_strand in hold.held:
+                    if held_strand is strand:
+                        held.update(dict.fromkeys(held_places, held_units))
+            spends = tuple(set_apart(stripe, places, hard, units, held))
+            numbers = stripe.numbers
+            cells = tuple([numbers[at + CELL] for at in places])
             legs.append(Leg(charge, sight, places, cells))
-            parts.append(_part(charge, tuple(map(Spend, cells, repeat(charge.units), spends))))
+            parts.append(Part(strand.currency_row, units, rate, cells, spends))
         self.legs = tuple(legs)
         return self._booking(members_of(sights[0]), parts)  # the members are those of every currency
 
     def make_ready_without_cells(self) -> Booking:
         """An event that names no resource that exists: it is booked, and counts nowhere."""
         self.legs = ()
-        return self._booking((), [_part(charge, ()) for charge in self.charges])
+        parts = [Part(strand.currency_row, units, rate, (), ()) for strand, units, rate in self.charges]
+        return self._booking((), parts)
 
     def _booking(self, members: tuple[int, ...], parts: list[Part]) -> Booking:
+        # By position, in the record's order: by name it takes twice as long.
         return Booking(
-            customer=self.stripe.customer_row,
-            namespace=self.namespace,
-            key=self.key,
-            members=members,
-            parts=tuple(parts),
-            event_name=self.event_name,
-            dimensions=self.dimensions,
-            occurred_at_us=self.occurred_at_us,
-            reservation=self.reservation,
-            reverses=self.reverses,
-            flags=self.flags,
-            unattributed=self.unattributed,
-            fingerprint=self.fingerprint,
+            self.stripe.customer_row,
+            self.namespace,
+            self.key,
+            members,
+            tuple(parts),
+            self.event_name,
+            self.dimensions,
+            self.occurred_at_us,
+            self.reservation,
+            self.reverses,
+            self.flags,
+            self.unattributed,
+            self.fingerprint,
         )
 
     # ---------------------------------------------------------------- its outcome
@@ -226,17 +238,20 @@ class Order:
                 )
             self.receipt = receipt_of(outcome.event, self._limits_now(), currencies, duplicate=not self.sent)
             return
-        amounts, overages = {}, []
-        for (strand, units, _), cells in zip(self.charges, outcome.cells, strict=True):
-            amounts[strand.credit_currency] = to_amount(units, strand.decimals)
-            overages.append((max([overage for _, _, overage in cells], default=0), strand.decimals))
         self.receipt = Receipt(
             event_id=str(outcome.event_id),
-            amounts=amounts,
-            overage=largest(overages),
+            amounts={
+                strand.credit_currency: to_amount(units, strand.decimals) for strand, units, _ in self.charges
+            },
+            overage=largest(
+                [
+                    (part.overage_units, strand.decimals)
+                    for (strand, _, _), part in zip(self.charges, outcome.parts, strict=True)
+                ]
+            ),
             occurred_at_us=self.occurred_at_us,
             booked_at_us=outcome.booked_at_us,
-            limits=partial(limits_booked, self._sights_now(), outcome.cells),
+            limits=partial(limits_booked, self._sights_now(), outcome.parts),
             expired=bool(self.flags & EXPIRED),
             late=bool(self.flags & LATE),
             estimated=bool(self.flags & ESTIMATED),
@@ -249,10 +264,3 @@ class Order:
 
     def _limits_now(self) -> partial[list[RawLimit]]:
         return partial(limits_standing, self._sights_now())
-
-
-def _part(charge: Charge, spends: tuple[Spend, ...]) -> Part:
-    """What the event costs in one currency, and where that counts."""
-    return Part(
-        currency=charge.strand.currency_row, amount_units=charge.units, rate=charge.rate, spends=spends
-    )

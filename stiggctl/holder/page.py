@@ -33,6 +33,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from stiggctl.locks import await_turn
+
 _MAGIC = b"stiggpg1"  # another layout gets another number, and is not read by this one
 _HEADER = struct.Struct("<8sI64s64s")  # magic, checksum of what follows, holder name, boot id
 _NAME_BYTES = 64
@@ -137,7 +139,12 @@ class Page:
         return slot
 
     def clear(self, slot: int) -> None:
-        """The hold has fallen. Its slot may be another's as soon as this returns."""
+        """The hold has fallen. Its slot may be another's as soon as this returns.
+
+        Once the page is closed there is nothing to clear: its process has left, with what it held.
+        """
+        if slot >> 32 >= len(self._amounts):
+            return
         amounts, give = self._amounts[slot >> 32]
         amounts[(slot & 0xFFFFFFFF) >> 3] = 0
         give(slot)  # after the zero: the next owner finds the record absent
@@ -175,6 +182,7 @@ class Page:
 
     def _grow(self, cells: int) -> int:
         """A slot for so many cells; from a new chunk, unless another thread made one meanwhile."""
+        await_turn(self._growing, self)
         with self._growing:
             if self._file < 0:
                 raise ValueError("the page is closed")

@@ -11,7 +11,7 @@ from stiggctl.amounts import to_amount
 from stiggctl.answers import Circumstances, RawLimit, Receipt, Sight
 from stiggctl.decision.cells import CELL, HEADER, WIDTH, Stripe
 from stiggctl.decision.paths import Tail
-from stiggctl.ledger.records import ESTIMATED, EXPIRED, LATE, CellBooked, EventRow
+from stiggctl.ledger.records import ESTIMATED, EXPIRED, LATE, EventRow, PartBooked
 
 
 def receipt_of(
@@ -44,6 +44,8 @@ def receipt_of(
 
 def largest(overages: Sequence[tuple[int, int]]) -> int | Decimal:
     """The largest of several amounts, each given as (units, decimals)."""
+    if not any(units for units, _ in overages):  # as nearly always
+        return to_amount(0, max([decimals for _, decimals in overages], default=0))
     return max([to_amount(units, decimals) for units, decimals in overages], default=0)
 
 
@@ -57,20 +59,21 @@ def limits_standing(sights: tuple[Sight, ...]) -> list[RawLimit]:
     return [raw for sight in sights for raw in sight[0].raw_limits(sight, Circumstances())]
 
 
-def limits_booked(sights: tuple[Sight, ...], booked: tuple[tuple[CellBooked, ...], ...]) -> list[RawLimit]:
+def limits_booked(sights: tuple[Sight, ...], parts: tuple[PartBooked, ...]) -> list[RawLimit]:
     """The limits of a booking, each with what was used right after it and its own overage."""
     limits = []
     # No sight where no resource was known: the parts of such an event have no cells.
-    for sight, cells in zip(sights, booked, strict=False):
-        told = {cell.cell: cell for cell in cells}
+    for sight, part in zip(sights, parts, strict=False):
+        told = dict(zip(part.cells, zip(part.used_after, part.overages, strict=True), strict=True))
         tail: Tail
         tail, _, own, _, _, _ = sight
         own_cells = [own[at + CELL] for at in range(HEADER, len(own), WIDTH)]
         for raw, cell in zip(tail.raw_limits(sight, Circumstances()), [*tail.cells, *own_cells], strict=True):
-            done = told.get(cell)
-            limits.append(
-                raw if done is None else raw._replace(used=done.used_after, overage=done.overage_units)
-            )
+            if cell in told:
+                used, overage = told[cell]
+                limits.append(raw._replace(used=used, overage=overage))
+            else:
+                limits.append(raw)
     return limits
 
 

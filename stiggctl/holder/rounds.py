@@ -70,8 +70,9 @@ class Round:
         """Nothing was sent: what was set apart is spare again, what was to be given still is."""
         for _, order in self.orders:
             order.legs = ()
-            with order.stripe.lock:
-                put_apart_back(order.stripe)
+            stripe = order.stripe
+            with stripe.lock:
+                put_apart_back(stripe)
         for stripe, gives in self._gives.items():
             with stripe.lock:
                 for cell, units in gives.items():
@@ -80,9 +81,9 @@ class Round:
     def cells(self) -> set[int]:
         """Every cell that the batch names."""
         named = {cell for gives in self._gives.values() for cell in gives}
-        named.update(
-            spend.cell for booking in self._bookings for part in booking.parts for spend in part.spends
-        )
+        for booking in self._bookings:
+            for part in booking.parts:
+                named.update(part.cells)
         named.update(asked.cell for ask in self._asks for asked, _, _ in ask.cells)
         return named
 
@@ -131,10 +132,4 @@ class Round:
 
 def told_of(places: Mapping[int, int], rows: Mapping[int, CellRow]) -> dict[int, NumbersOfCell]:
     """Place -> what the ledger says of the cell there, as far as it has that still."""
-    return {
-        place: NumbersOfCell(
-            row.used, row.granted, row.limit_units, tuple((o.units, o.until_us) for o in row.orphans)
-        )
-        for cell, place in places.items()
-        if (row := rows.get(cell)) is not None
-    }
+    return {place: rows[cell] for cell, place in places.items() if cell in rows}

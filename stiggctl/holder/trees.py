@@ -166,7 +166,8 @@ class Trees:
             return order.make_ready_without_cells()
         wants = [(charge.strand, charge.units) for charge in order.charges]
         for _ in range(LOADS_MAX):
-            with way.stripe.lock:
+            stripe = way.stripe
+            with stripe.lock:
                 sights = self.sights(way, wants, NO_TIME)
                 if sights is not None:
                     return order.make_ready(sights)
@@ -176,7 +177,8 @@ class Trees:
     def wish_ready(self, wish: Wish, promised: dict[int, int]) -> Ask:
         """What to ask for a wish; loads what is not in memory."""
         for _ in range(LOADS_MAX):
-            with wish.stripe.lock:
+            stripe = wish.stripe
+            with stripe.lock:
                 sights = self.sights(wish.way, wish.wants, wish.now_us)
                 if sights is not None:
                     return wish.ask(sights, promised)

@@ -44,10 +44,10 @@ class UnderWay:
         mine = (weakref.ref(turn), turn.lock)
         return turn if self._keys.setdefault(key, mine) is mine else None
 
-    def leave(self, key: str, turn: Turn) -> None:
-        """Let the others go on, if it is this turn."""
-        standing = self._keys.get(key)
-        if standing is not None and standing[0]() is turn:
+    def leave(self, key: str | None, turn: Turn | None) -> None:
+        """Let the others go on, if it is this turn. Never waits: whoever tells an outcome calls it."""
+        standing = None if key is None or turn is None else self._keys.get(key)
+        if key is not None and turn is not None and standing is not None and standing[0]() is turn:
             del self._keys[key]
             turn.lock.release()
 
@@ -64,7 +64,11 @@ class UnderWay:
                 self._wait(key, standing)
             yield
         finally:  # asked, not remembered: an interrupt may come right after it was entered
-            self.leave(key, turn)
+            try:
+                self.leave(key, turn)
+            except BaseException:  # an interrupt, at its first step
+                self.leave(key, turn)
+                raise
 
     def _wait(self, key: str, standing: _Standing) -> None:
         """Until the first has left, or is gone without."""

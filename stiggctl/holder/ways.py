@@ -3,8 +3,15 @@
 Here: by ids, or by the members that admitted it. Not here: loading it (trees.py).
 """
 
+from stiggctl.answers import Sight
 from stiggctl.decision.cells import Stripe
 from stiggctl.decision.paths import Tail
+
+
+def way_of(stripe: Stripe, ids: tuple[str, ...], sight: Sight) -> "Way":
+    """The path that admitted something, wherever its resources stand later."""
+    tail, _, own, first, _, _ = sight
+    return Way(stripe, ids, frozenset(tail.ids | {first}), own[0].version)
 
 
 class Way:

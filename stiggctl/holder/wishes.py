@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, Stripe
 from stiggctl.decision.decide import Taken, Wants, grow_locked, places_of, seen, take_locked
+from stiggctl.decision.reservations import Hold
 from stiggctl.holder.ways import Way
 from stiggctl.ledger.records import Ask, AskCell
 
@@ -17,7 +18,7 @@ from stiggctl.ledger.records import Ask, AskCell
 class Wish:
     """Room that a request lacks: what it is for, and what came of it."""
 
-    __slots__ = ("ends_us", "grows", "minimum", "now_us", "number", "taken", "wants", "way")
+    __slots__ = ("ends_us", "grown", "grows", "minimum", "now_us", "number", "taken", "wants", "way")
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class Wish:
         self.ends_us = ends_us
         self.minimum = minimum
         self.grows = grows
+        self.grown: dict[str, int] | None = None  #: what it holds once it has grown, by currency
         self.taken: Taken | None = None
 
     @property
@@ -53,12 +55,12 @@ class Wish:
         if self.number is None:
             self.taken = seen(stripe, tuple(sights))
         elif self.grows:
-            more = {strand.credit_currency: units for strand, units in self.wants}
-            refused = any(sight[0].refusal is not None for sight in sights)
-            grown = not refused and grow_locked(stripe, self.number, more, self.now_us)
-            hold = stripe.holds.get(self.number) if grown else None
+            hold = self._grown(stripe, self.number, sights)
             met = seen(stripe, tuple(sights))
             self.taken = met if hold is None else Taken(met.sights, hold)
+        elif (hold := stripe.holds.get(self.number)) is not None:
+            # An interrupt came after it was taken, and this is the second round.
+            self.taken = Taken(tuple(sights), hold)
         else:
             self.taken = take_locked(
                 stripe,
@@ -70,6 +72,21 @@ class Wish:
                 self.ends_us,
                 self.minimum,
             )
+
+    def _grown(self, stripe: Stripe, number: int, sights: "Sequence[Sight]") -> Hold | None:
+        """The hold, once it is as large as is wanted; None where that does not fit, or it has ended."""
+        hold = stripe.holds.get(number)
+        more = {strand.credit_currency: units for strand, units in self.wants}
+        if hold is None or any(sight[0].refusal is not None for sight in sights):
+            return None
+        grown = {name: units + more.get(name, 0) for name, units in hold.units().items()}
+        if self.grown is None:
+            self.grown = grown
+        if hold.units() != self.grown:  # else an interrupt came after it grew: once is enough
+            hard = {place for places, many in map(places_of, sights) for place in places[:many]}
+            if not grow_locked(stripe, number, more, self.now_us, hard):
+                return None
+        return stripe.holds.get(number)
 
     def ask(self, sights: "Sequence[Sight]", promised: dict[int, int]) -> Ask:
         """What to ask of the ledger; `promised`: spare that earlier wishes of the batch count on.

@@ -280,26 +280,21 @@ class CellKey(NamedTuple):
     window_start_us: int
 
 
-class Spend(NamedTuple):
-    """Of one event in one cell: `used` grows by `amount_units`, my share falls by `spend_units`."""
+class Part(NamedTuple):
+    """What one event costs in one currency, and where that counts.
 
-    cell: int
-    amount_units: int
-    spend_units: int
-
-
-@dataclass(slots=True, kw_only=True)
-class Part:
-    """What one event costs in one currency."""
+    `used` of every cell grows by `amount_units`, my share of `cells[at]` falls by `spends[at]`.
+    Columns, not a record a cell: an event makes one of these, whatever it counts in.
+    """
 
     currency: int
     amount_units: int
     rate: int | None
-    spends: tuple[Spend, ...]
+    cells: tuple[int, ...]
+    spends: tuple[int, ...]
 
 
-@dataclass(slots=True, kw_only=True)
-class Booking:
+class Booking(NamedTuple):
     """One event to append. `members` are row ids of its resources and all their ancestors."""
 
     customer: int
@@ -348,21 +343,24 @@ class EventRow:
     fingerprint: bytes
 
 
-class CellBooked(NamedTuple):
-    """What one booking did to one cell: `used` right after it, and its overage there."""
+class PartBooked(NamedTuple):
+    """What one part did to its cells: `used` of each right after it, and its overage there.
 
-    cell: int
-    used_after: int
-    overage_units: int
+    A cell that has been closed is not among them.
+    """
+
+    overage_units: int  #: the largest; 0 where it counts nowhere
+    cells: tuple[int, ...]
+    used_after: list[int]
+    overages: list[int]
 
 
-@dataclass(slots=True, kw_only=True)
-class Booked:
+class Booked(NamedTuple):
     """A booking that was new: it is in the ledger now."""
 
     event_id: int
     booked_at_us: int
-    cells: tuple[tuple[CellBooked, ...], ...]  #: of each part, in the order of its spends
+    parts: tuple[PartBooked, ...]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,7 +12,7 @@ What always holds:
 
 from collections.abc import Callable, Iterator
 
-from stiggctl.definitions import Found
+from stiggctl.definitions import SILENT, Found, Telling
 from stiggctl.errors import Problem
 from stiggctl.validation import limits, schemas, trees
 from stiggctl.validation.whole import (
@@ -56,10 +56,13 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def problems_of(whole: Whole) -> tuple[Problem, ...]:
-    """All problems of a model: those of reading it, and those of every check, as they come in it."""
+def problems_of(whole: Whole, telling: Telling = SILENT) -> tuple[Problem, ...]:
+    """All problems of a model: those of reading it, and those of every check, as they come in it.
+
+    `telling` is at its phase of as many checks.
+    """
     draft = whole.draft
-    told = (draft.told(found) for check in CHECKS for found in check(whole))
+    told = (draft.told(found) for check in telling.each(CHECKS) for found in check(whole))
     return draft.in_order([*draft.problems, *(problem for problem in told if problem is not None)])
 
 

@@ -8,6 +8,7 @@ slowly, from sums. Not here: hypothesis and what is compared (the tests).
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from stiggctl.answers import Refusal, Sight
 from stiggctl.decision.cells import (
@@ -17,7 +18,6 @@ from stiggctl.decision.cells import (
     SPARE,
     USED,
     CellNumbers,
-    NumbersOfCell,
     Strand,
     Stripe,
     all_cells,
@@ -39,6 +39,14 @@ PARENTS: dict[str, str | None] = {
 LATER = 10**15
 
 
+class Told(NamedTuple):
+    """A cell as the ledger's reply has it."""
+
+    used: int
+    granted: int
+    orphans: tuple[tuple[int, int], ...]
+
+
 @dataclass
 class Cell:
     """A limit as the ledger has it; all of what is free is granted, unless said otherwise."""
@@ -56,8 +64,8 @@ class Cell:
     def free(self) -> int:
         return self.limit - self.used - self.granted - sum(units for units, _ in self.orphans)
 
-    def told(self) -> NumbersOfCell:
-        return NumbersOfCell(self.used, self.granted, self.limit, self.orphans)
+    def told(self) -> Told:
+        return Told(self.used, self.granted, self.orphans)
 
 
 @dataclass

@@ -66,7 +66,7 @@ def test_an_allocation_added_later_counts_what_came_before_it(world: World) -> N
 
 
 def _parts(world: World, amount: int, currency: int) -> tuple[Part, ...]:
-    return (Part(currency=currency, amount_units=amount, rate=None, spends=()),)
+    return (Part(currency, amount, None, (), ()),)
 
 
 def test_what_is_booked_while_a_cell_opens_is_counted_once(world: World) -> None:
@@ -151,11 +151,10 @@ def test_a_cell_whose_allocation_is_gone_is_gone_for_good(world: World) -> None:
     world.change(customers_touched={"acme"}, allocations=[allocation("free", 30)])
     world.reread()
     assert world.ids["free"] > last
-    late = world.booking("late", 3, [gone, "root"])
-    spent_where_it_was_held = late.parts[0].spends[0]._replace(cell=ids[gone], amount_units=3, spend_units=3)
-    late.parts = (Part(currency=world.tokens, amount_units=3, rate=None, spends=(spent_where_it_was_held,)),)
+    spent_where_it_was_held = Part(world.tokens, 3, None, (ids[gone],), (3,))
+    late = world.booking("late", 3, [gone, "root"], parts=(spent_where_it_was_held,))
     reply = world.exchange(late)
-    assert reply.bookings[0].cells == ((),)
+    assert reply.bookings[0].parts == ((0, (), [], []),)
     assert ids[gone] not in reply.cells
     assert world.cell("free").used == 0
     with world.ledger.reader() as reader:

@@ -172,8 +172,7 @@ def test_a_customers_own_type_is_not_that_for_all(world: World) -> None:
 def test_decimals_stay_once_something_counts_in_them(world: World) -> None:
     """An event that came after the plan: who plans again finds it."""
     world.change(currencies=[CurrencyWrite(currency_id="usd", name=None, decimals=2)])
-    part = world.booking("k", 5, []).parts[0]
-    part.currency = world.usd
+    part = world.booking("k", 5, []).parts[0]._replace(currency=world.usd)
     world.exchange(world.booking("k", 5, [], parts=(part,)))
     for currency_id in ("usd", "tokens"):  # tokens has cells
         with pytest.raises(Stale):

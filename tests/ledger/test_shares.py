@@ -426,7 +426,7 @@ def _one_exchange(world: World, reference: Reference, batch: list[Any], now: int
     for answer, overages in zip(reply.bookings, expected_overages, strict=True):
         assert isinstance(answer, Known if overages is None else Booked)
         if isinstance(answer, Booked):
-            assert [cell.overage_units for cell in answer.cells[0]] == overages
+            assert answer.parts[0].overages == overages
 
 
 def test_the_order_of_parts_of_a_batch_is_books_gives_asks(world: World) -> None:

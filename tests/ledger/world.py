@@ -26,7 +26,6 @@ from stiggctl.ledger.records import (
     Part,
     Reply,
     ResourceWrite,
-    Spend,
     TypeWrite,
 )
 
@@ -155,13 +154,14 @@ class World:
         **differs: Any,
     ) -> Booking:
         """One event on those resources, and in the cells of those that have one."""
-        spends = tuple(Spend(self.ids[name], amount, spend) for name in on if name in self.ids)
+        cells = tuple(self.ids[name] for name in on if name in self.ids)
+        part = Part(currency or self.tokens, amount, None, cells, (spend,) * len(cells))
         facts: dict[str, Any] = {
             "customer": self.customer,
             "namespace": KEYS_OF_USERS,
             "key": key,
             "members": tuple(sorted(self.rows[name] for name in on)),
-            "parts": (Part(currency=currency or self.tokens, amount_units=amount, rate=None, spends=spends),),
+            "parts": (part,),
             "event_name": "chat",
             "dimensions": '{"model": "gpt-5"}',
             "occurred_at_us": NOW_US - 1,

@@ -1,6 +1,7 @@
 """The public interface, as users write it: checked by mypy --strict and pyright, never run."""
 
 import asyncio
+from collections.abc import AsyncIterator, Generator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,13 +11,17 @@ from stiggctl import (
     AccessDenied,
     AccessDeniedReason,
     Applied,
+    Bound,
     BudgetExhausted,
+    Call,
     Clock,
     Decision,
+    Guard,
     IdempotencyConflict,
     InvalidModel,
     LedgerUnavailable,
     LimitState,
+    Progress,
     Receipt,
     Remedy,
     Reservation,
@@ -24,7 +29,7 @@ from stiggctl import (
     UsageControl,
     UsageModel,
 )
-from stiggctl.testing import ManualClock
+from stiggctl.testing import ManualClock, allow_all, deny
 
 
 def opening() -> None:
@@ -49,6 +54,9 @@ def describing(control: UsageControl, model: UsageModel) -> None:
     control.apply('{"customers": [{"id": "c"}]}')
     control.apply(Path("model.json"))
     control.apply(model, prune=True)
+    assert_type(control.apply(model, dry_run=True), Applied)
+    control.apply(model, progress=print)
+    control.apply(model, progress=lambda progress: assert_type(progress, Progress))
     assert_type(control.export_model(), UsageModel)
     control.suspend("user-01", reason="runaway", until=datetime.now(UTC) + timedelta(hours=1))
     control.resume("user-01", actor="ann")
@@ -146,6 +154,114 @@ async def awaiting(control: UsageControl) -> None:
     await control.areverse(second.event_id, reason="refund")
 
 
+def around_a_call(control: UsageControl) -> None:
+    guard = control.guard(resource_ids=["a"], credit_currency="usd", estimate="0.02", event_name="chat")
+    assert_type(guard, Guard)
+    with guard as call:
+        assert_type(call, Call)
+        assert_type(call.reservation, Reservation)
+        assert_type(call.decision, Decision)
+        call.used("0.013")
+        call.used({"usd": Decimal("0.013"), "ai-tokens": 5})
+        for chunk in call.stream(["a", "b"], amount=len):
+            assert_type(chunk, str)
+        chunks = call.stream(iter([b"a"]), amount=lambda chunk: {"usd": len(chunk)})
+        assert_type(chunks, Generator[bytes, None, None])
+        chunks.close()
+        call.used(0.5)  # type: ignore[arg-type]  # a float is no amount
+    assert_type(call.receipt, Receipt | None)
+    control.guard(estimate={"usd": "0.02", "ai-tokens": 500}, on_error="charge_estimate")
+    control.guard(estimate=1, on_error="ignore")  # type: ignore[arg-type]  # no such choice
+
+
+async def around_an_awaited_call(control: UsageControl, chunks: AsyncIterator[bytes]) -> None:
+    async with control.guard(resource_ids=["a"], credit_currency="usd", estimate=1) as call:
+        assert_type(call, Call)
+        async for chunk in call.stream(chunks, amount=len):
+            assert_type(chunk, bytes)
+        await call.stream(chunks, amount=len).aclose()
+    try:
+        await anext(call.stream(chunks, amount=len))
+    except BudgetExhausted as exhausted:
+        assert_type(exhausted.used, Mapping[str, int | Decimal])
+    except LedgerUnavailable as unavailable:
+        assert_type(unavailable.result, object)
+        assert_type(unavailable.reservation, object)
+
+
+def metering(control: UsageControl) -> None:
+    meter = control.metered(
+        resource_ids=lambda user, *_: [user],
+        credit_currency="ai-tokens",
+        estimate=200,
+        amount=lambda result: result.usage.total_tokens,
+        dimensions=lambda *_, **__: {"model": "large"},
+        idempotency_key=lambda user, *_: f"{user}-1",
+    )
+
+    @meter
+    def plain(user: str, *, size: int = 1) -> list[int]:
+        return [size]
+
+    @meter
+    async def coroutine(user: str) -> bytes:
+        return b""
+
+    @meter
+    def generator(user: str) -> Generator[int, str, bool]:
+        assert_type((yield 1), str)
+        return True
+
+    @meter
+    async def async_generator(user: str) -> AsyncIterator[int]:
+        yield 1
+
+    class Client:
+        @meter
+        def ask(self, prompt: str) -> str:
+            return prompt
+
+        @classmethod
+        @meter
+        def make(cls, name: str) -> int:
+            return len(name)
+
+    assert_type(plain("ana", size=2), list[int])
+    assert_type(asyncio.run(coroutine("ana")), bytes)
+    assert_type(generator("ana"), Generator[int, str, bool])
+    assert_type(generator("ana").send("x"), int)
+    assert_type(async_generator("ana"), AsyncIterator[int])
+    assert_type(Client().ask("hello"), str)
+    assert_type(Client.make("x"), int)
+    plain(7)  # type: ignore[arg-type]  # a user is text
+    plain("ana", length=2)  # type: ignore[call-arg]  # the signature is kept
+    Client().ask(prompt=7)  # type: ignore[arg-type]  # that of methods, too
+    meter(7)  # type: ignore[type-var]  # no function
+
+
+def naming(control: UsageControl) -> None:
+    with control.bound(customer_id="c", resource_ids=["a", "b"], credit_currency="usd") as team:
+        assert_type(team, Bound)
+        assert_type(control.check(), Decision)
+        assert_type(team.consume(amount=1), Receipt)
+        assert_type(team.reserve(amount=1), Reservation)
+        assert_type(team.report(amount=1, event_name="e"), Receipt)
+        assert_type(team.guard(estimate=1), Guard)
+        assert_type(team.bound(event_name="chat"), Bound)
+
+        @team.metered(estimate=1, amount=lambda _: 1)
+        def answer(prompt: str) -> str:
+            return prompt
+
+        assert_type(answer("x"), str)
+
+
+async def naming_in_tasks(control: UsageControl) -> None:
+    async with control.bound(resource_ids=["a"], dimensions={"model": "large"}) as team:
+        assert_type(await team.acheck(credit_currency="usd"), Decision)
+        await team.aconsume(credit_currency="usd", amount=1)
+
+
 def floats_are_no_amounts(control: UsageControl) -> None:
     ids, usd = ["a"], "usd"
     control.check(resource_ids=ids, credit_currency=usd, requested_usage=1)
@@ -159,3 +275,21 @@ def floats_are_no_amounts(control: UsageControl) -> None:
         credit_currency=usd,
         amount=0.5,  # type: ignore[arg-type]  # a float is no amount
     )
+
+
+def verdicts(control: UsageControl) -> None:
+    with allow_all() as new, allow_all(control) as same, deny("SUSPENDED"), deny(control=control):
+        assert_type((new, same), tuple[UsageControl, UsageControl])
+    deny(AccessDeniedReason.SUSPENDED, control)
+
+    @allow_all(control)
+    def decorated(amount: int) -> str:
+        return str(amount)
+
+    @deny(control=control)
+    async def awaited(amount: int) -> str:
+        return str(amount)
+
+    assert_type(decorated(1), str)
+    assert_type(asyncio.run(awaited(1)), str)
+    decorated("1")  # type: ignore[arg-type]  # it keeps its arguments

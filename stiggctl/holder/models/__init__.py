@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stiggctl.definitions import Applied, Draft, UsageModel, draft_of
+from stiggctl.definitions import SILENT, Applied, Draft, Telling, UsageModel, draft_of
 from stiggctl.holder.models.exporting import export
 from stiggctl.holder.models.marks import (
     archive_customer,
@@ -31,7 +31,7 @@ from stiggctl.holder.models.single import (
     set_allocation,
     set_rate,
 )
-from stiggctl.holder.models.writing import Stamp
+from stiggctl.holder.models.writing import Stamp, rows_of
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import ModelChange
 
@@ -45,6 +45,7 @@ def plan(
     actor: str | None,
     reason: str | None,
     verb: str = "apply",
+    telling: Telling = SILENT,
 ) -> tuple[ModelChange, Applied]:
     """What has to be written so that the ledger has the model, and what to tell of it.
 
@@ -53,7 +54,7 @@ def plan(
 
     Raises InvalidModel with all problems, of reading and of fitting; InvalidRequest for no model.
     """
-    planned = Plan(draft_of(model), reader, Stamp(at_us, actor, reason, verb))
+    planned = Plan(draft_of(model), reader, Stamp(at_us, actor, reason, verb), telling=telling)
     writing = planned.write()
     rest = rest_of(planned, everything=prune)
     if prune:
@@ -76,6 +77,7 @@ __all__ = [
     "restore_customer",
     "restore_resource",
     "resume",
+    "rows_of",
     "set_allocation",
     "set_rate",
     "suspend",

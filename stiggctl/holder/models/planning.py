@@ -12,13 +12,14 @@ What always holds:
 """
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from stiggctl.amounts import LIMIT_MAX, to_amount, to_units
-from stiggctl.definitions import Draft, ResourceType
+from stiggctl.definitions import SILENT, Draft, ResourceType, Telling, entries_of
 from stiggctl.errors import InvalidModel
 from stiggctl.holder.models import entries
 from stiggctl.holder.models.present import Present, key_of_allocation, known_for, present_for, shadows
-from stiggctl.holder.models.writing import Stamp, Writing
+from stiggctl.holder.models.writing import Stamp, Writing, ancestors_first
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import (
     AllocationRow,
@@ -31,39 +32,58 @@ from stiggctl.ledger.records import (
     TypeRow,
     TypeWrite,
 )
-from stiggctl.validation import Owners, Whole, owners_of, problems_of, without_owner
+from stiggctl.validation import CHECKS, Owners, Whole, owners_of, problems_of, without_owner
+
+T = TypeVar("T")
 
 
 class Plan:
     """A valid model, what the ledger has of it, and the writing that makes the one of the other."""
 
-    __slots__ = ("draft", "keeps_archived", "owners", "present", "reader", "whole", "writing")
+    __slots__ = ("draft", "keeps_archived", "owners", "present", "reader", "telling", "whole", "writing")
 
-    def __init__(self, draft: Draft, reader: Reader, stamp: Stamp, *, keeps_archived: bool = False) -> None:
+    def __init__(
+        self,
+        draft: Draft,
+        reader: Reader,
+        stamp: Stamp,
+        *,
+        keeps_archived: bool = False,
+        telling: Telling = SILENT,
+    ) -> None:
         """Raises InvalidModel with all problems of the model.
 
         `keeps_archived`: what is archived stays so although it is named (a move is no restore).
         """
+        telling.begin("checking", len(CHECKS))
         lacking = without_owner(draft)
+        self.telling = telling
         self.draft = draft
         self.reader = reader
         self.keeps_archived = keeps_archived
         self.owners: Owners = owners_of(draft, reader.customers_with(sorted(lacking)) if lacking else {})
         self.present: Present = present_for(draft, self.owners, reader)
         self.whole = Whole(draft, known_for(draft, self.owners, self.present, reader), self.owners)
-        if problems := problems_of(self.whole):
+        if problems := problems_of(self.whole, telling):
             raise InvalidModel(problems=problems)
+        telling.end(len(CHECKS))
         self.writing = Writing(self.present.state.change, stamp)
 
     def write(self) -> Writing:
         """Every entry, in the order in which rows refer to each other."""
+        entries = entries_of(self.draft.model)
+        self.telling.begin("planning", entries)
         self._currencies()
         self._customers()
         self._types()
         self._resources()
         self._allocations()
         self._rates()
+        self.telling.end(entries)
         return self.writing
+
+    def _told(self, entries: Sequence[T], owners: Sequence[str | None]) -> Iterator[tuple[T, str | None]]:
+        return self.telling.each(zip(entries, owners, strict=True))
 
     # ------------------------------------------------------------------ currencies, customers
 
@@ -128,7 +148,7 @@ class Plan:
 
     def _resources(self) -> None:
         writes: list[ResourceWrite] = []
-        for entry, owner in zip(self.draft.model.resources, self.owners.resources, strict=True):
+        for entry, owner in self._told(self.draft.model.resources, self.owners.resources):
             assert owner is not None  # else there was a problem
             key = self.whole.type_key(owner, entry.resource_type_id)
             assert key is not None
@@ -162,7 +182,7 @@ class Plan:
             if not same_path:
                 self.writing.touch(owner)
         writes += self._retargeted()
-        self.writing.change.resources.extend(_ancestors_first(writes))
+        self.writing.change.resources.extend(ancestors_first(writes))
 
     def _retargeted(self) -> Iterator[ResourceWrite]:
         """Resources that the model does not name, whose type is the customer's own from now on (WM3)."""
@@ -180,7 +200,7 @@ class Plan:
         decimals |= {each.currency_id: each.decimals for each in self.writing.change.currencies}
         currency_ids = {row.id: row.currency_id for row in self.present.currencies.values()}
         former = {row.currency_id: row.decimals for row in self.present.currencies.values()}
-        for entry, owner in zip(self.draft.model.allocations, self.owners.allocations, strict=True):
+        for entry, owner in self._told(self.draft.model.allocations, self.owners.allocations):
             assert owner is not None  # else there was a problem
             currency_id = entry.credit_currency
             write = AllocationWrite(
@@ -267,19 +287,3 @@ def _is_type(row: TypeRow, entry: ResourceType) -> bool:
         and tuple(row.attribution_keys) == entry.attribution_keys
         and entries.type_of(row).properties == entry.properties
     )
-
-
-def _ancestors_first(writes: Sequence[ResourceWrite]) -> list[ResourceWrite]:
-    """The same, every parent that is among them before its children."""
-    by_key = {(each.customer_id, each.resource_id): each for each in writes}
-    ordered: dict[tuple[str, str], ResourceWrite] = {}
-    for each in writes:
-        trail: list[tuple[str, str]] = []
-        key: tuple[str, str] | None = (each.customer_id, each.resource_id)
-        while key is not None and key in by_key and key not in ordered:
-            trail.append(key)
-            parent_id = by_key[key].parent_resource_id
-            key = None if parent_id is None else (key[0], parent_id)
-        for found in reversed(trail):
-            ordered[found] = by_key[found]
-    return list(ordered.values())

@@ -1,15 +1,17 @@
 """Writing: a change of the model as it is put together, with what will be told of it.
 
 Here: rows to write, audit lines and readable names, kept together so that none is without the
-others. Not here: which entries change (planning.py), who writes them (ledger/).
+others; in which order, and how many they are. Not here: which entries change (planning.py), who
+writes them (ledger/).
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from stiggctl.definitions import A_NAME, Applied, is_name
 from stiggctl.errors import InvalidRequest
 from stiggctl.holder.models.entries import of_customer
-from stiggctl.ledger.records import AuditLine, ModelChange
+from stiggctl.ledger.records import AuditLine, ModelChange, ResourceWrite
 
 Outcome = Literal["created", "changed", "archived"]
 
@@ -21,6 +23,12 @@ class Stamp(NamedTuple):
     actor: str | None
     reason: str | None
     verb: str
+
+
+def rows_of(change: ModelChange) -> int:
+    """How many rows there are to write."""
+    lists = (getattr(change, name) for name in change.__slots__)
+    return sum(len(rows) for rows in lists if isinstance(rows, list))
 
 
 class Writing:
@@ -88,3 +96,19 @@ class Writing:
             archived=tuple(self._names["archived"]),
             not_named=not_named,
         )
+
+
+def ancestors_first(writes: Sequence[ResourceWrite]) -> list[ResourceWrite]:
+    """The same, every parent that is among them before its children."""
+    by_key = {(each.customer_id, each.resource_id): each for each in writes}
+    ordered: dict[tuple[str, str], ResourceWrite] = {}
+    for each in writes:
+        trail: list[tuple[str, str]] = []
+        key: tuple[str, str] | None = (each.customer_id, each.resource_id)
+        while key is not None and key in by_key and key not in ordered:
+            trail.append(key)
+            parent_id = by_key[key].parent_resource_id
+            key = None if parent_id is None else (key[0], parent_id)
+        for found in reversed(trail):
+            ordered[found] = by_key[found]
+    return list(ordered.values())

@@ -59,7 +59,7 @@ def _event(rows: list[Row]) -> EventRow:
     )
 
 
-def as_booked(booking: Booking, booked: Booked, overages: list[int]) -> EventRow:
+def as_booked(booking: Booking, booked: Booked) -> EventRow:
     """The event that this booking became, without reading it."""
     return EventRow(
         id=booked.event_id,
@@ -69,9 +69,12 @@ def as_booked(booking: Booking, booked: Booked, overages: list[int]) -> EventRow
         members=booking.members,
         parts=tuple(
             EventPart(
-                currency=part.currency, amount_units=part.amount_units, overage_units=overage, rate=part.rate
+                currency=part.currency,
+                amount_units=part.amount_units,
+                overage_units=done.overage_units,
+                rate=part.rate,
             )
-            for part, overage in zip(booking.parts, overages, strict=True)
+            for part, done in zip(booking.parts, booked.parts, strict=True)
         ),
         event_name=booking.event_name,
         dimensions=booking.dimensions,

@@ -15,7 +15,7 @@ What always holds:
 from collections.abc import Collection, Sequence
 
 from stiggctl.amounts import COUNTER_MAX
-from stiggctl.ledger.records import Ask, Booking, CellBooked, Give, Part
+from stiggctl.ledger.records import Ask, Booking, Give, Part, PartBooked
 from stiggctl.ledger.sqlite.numbers import Numbers
 from stiggctl.shares import surplus
 
@@ -54,53 +54,70 @@ class Reckoning:
         """The first cell whose counter this booking would take past its bound."""
         sums: dict[int, int] = {}
         for part in booking.parts:
-            for spend in part.spends:
-                numbers = self.cells.get(spend.cell)
+            for cell in part.cells:
+                numbers = self.cells.get(cell)
                 if numbers is None:
                     continue
-                after = sums.get(spend.cell, numbers.used) + spend.amount_units
+                after = sums.get(cell, numbers.used) + part.amount_units
                 if not -COUNTER_MAX <= after <= COUNTER_MAX:
                     return numbers
-                sums[spend.cell] = after
+                sums[cell] = after
         return None
 
-    def book(self, part: Part) -> tuple[int, tuple[CellBooked, ...]]:
-        """Count one part in its cells; its overage, and what it did to each.
+    def book(self, part: Part) -> PartBooked:
+        """Count one part in its cells, and say what it did to each.
 
-        Raises Overflow where a counter would pass its bound.
+        Raises Overflow where a counter would pass its bound, Contradiction where a share would.
         """
-        worst: int | None = None
-        booked = []
-        cells, changed = self.cells, self.changed
-        for cell, amount_units, spend_units in part.spends:
-            numbers = cells.get(cell)
-            if numbers is None:
-                continue  # its allocation has gone, and limits nothing
-            lim, before = numbers.lim, numbers.used
-            after = before + amount_units
-            if not -COUNTER_MAX <= after <= COUNTER_MAX:
-                raise Overflow
-            overage = (after - lim if after > lim else 0) - (before - lim if before > lim else 0)
-            if worst is None or overage > worst:
-                worst = overage
-            booked.append(CellBooked(cell, after, overage))
-            if amount_units:
-                numbers.used = after
-                changed[cell] = numbers
-            if spend_units:
-                self._take_back(numbers, spend_units)
-            if numbers.granted and after + numbers.granted > lim:
-                self._hush(numbers)
-        return worst or 0, tuple(booked)
+        _, amount, _, cells, spends = part
+        changed, shares_changed = self.changed, self.shares_changed
+        try:
+            found = [self.cells[cell] for cell in cells]
+        except KeyError:
+            return self.book(self._of_open_cells(part))
+        used_after: list[int] = []
+        overages = [0] * len(cells)
+        for at, numbers in enumerate(found):
+            before = numbers.used
+            after = before + amount
+            spend = spends[at]
+            if spend:
+                left = numbers.mine - spend
+                if spend < 0 or left < 0:
+                    raise _contradiction(numbers, spend)
+                numbers.mine = left
+                numbers.granted -= spend
+                shares_changed[numbers.cell] = numbers
+            # Where it fits beside all that is granted, nothing is over and nothing is to be
+            # recalled; an amount below zero, of a reversal, may take away what was over.
+            if amount < 0 or after + numbers.granted > numbers.lim:
+                overages[at] = self._over(numbers, before, after)
+            if amount or spend:
+                changed[numbers.cell] = numbers
+            numbers.used = after
+            used_after.append(after)
+        return PartBooked(max(overages, default=0), cells, used_after, overages)
+
+    def _of_open_cells(self, part: Part) -> Part:
+        """The part without the cells whose allocations have gone: they limit nothing any more."""
+        still = [at for at, cell in enumerate(part.cells) if cell in self.cells]
+        cells = tuple([part.cells[at] for at in still])
+        return part._replace(cells=cells, spends=tuple([part.spends[at] for at in still]))
+
+    def _over(self, numbers: Numbers, before: int, after: int) -> int:
+        """The overage of what takes `used` from before to after (RC3)."""
+        if not -COUNTER_MAX <= after <= COUNTER_MAX:
+            raise Overflow
+        lim = numbers.lim
+        if numbers.granted and after + numbers.granted > lim:
+            self._hush(numbers)
+        return (after - lim if after > lim else 0) - (before - lim if before > lim else 0)
 
     def _take_back(self, numbers: Numbers, units: int) -> None:
-        """My share falls: it was spent, or given back."""
+        """My share falls by what is given back."""
         left = numbers.mine - units
         if units < 0 or left < 0:
-            cell, mine = numbers.cell, numbers.mine
-            raise Contradiction(
-                f"a holder's share of cell {cell} is {mine} units, and it spends {units} of it"
-            )
+            raise _contradiction(numbers, units)
         numbers.mine = left
         numbers.granted -= units
         self.changed[numbers.cell] = self.shares_changed[numbers.cell] = numbers
@@ -175,3 +192,8 @@ class Reckoning:
         numbers.mine += taken
         numbers.granted += taken
         self.changed[numbers.cell] = self.shares_changed[numbers.cell] = numbers
+
+
+def _contradiction(numbers: Numbers, units: int) -> Contradiction:
+    cell, mine = numbers.cell, numbers.mine
+    return Contradiction(f"a holder's share of cell {cell} is {mine} units, and it spends {units} of it")

@@ -18,7 +18,7 @@ BEGIN, the version, events, cells, shares, COMMIT.
 import json
 import sqlite3
 
-from stiggctl.ledger.records import Batch, Booked, Booking, CellBooked, EventRow, Known, Refused, Reply
+from stiggctl.ledger.records import Batch, Booked, Booking, EventRow, Known, PartBooked, Refused, Reply
 from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.events import as_booked, packed_members, together
 from stiggctl.ledger.sqlite.numbers import KnownNumbers, Recent
@@ -32,7 +32,7 @@ _PATHS_KEPT = 8_192
 
 _Path = tuple[int, tuple[int, ...]]  # customer, members
 _Key = tuple[int, int, str]  # customer, namespace, key
-_Appended = tuple[int, list[int], tuple[tuple[CellBooked, ...], ...]]  # row in the batch, overages, cells
+_Appended = tuple[int, tuple[PartBooked, ...]]  # its first row in the batch, what its parts did
 
 
 class _Taken(Exception):
@@ -80,7 +80,10 @@ class Usage:
 
 def _cells_of(batch: Batch) -> set[int]:
     """All that it names."""
-    cells = {spend[0] for booking in batch.bookings for part in booking.parts for spend in part.spends}
+    cells: set[int] = set()
+    for booking in batch.bookings:
+        for part in booking.parts:
+            cells.update(part.cells)
     if batch.gives:
         cells.update(give.cell for give in batch.gives)
     if batch.asks:
@@ -141,10 +144,9 @@ class _Attempt:
         answers: list[Booked | Known | Refused] = []
         for outcome in outcomes:
             if isinstance(outcome, int):
-                booked, original = answers[outcome], outcomes[outcome]
+                booked = answers[outcome]
                 assert isinstance(booked, Booked)
-                assert isinstance(original, tuple)
-                answers.append(Known(event=as_booked(bookings[outcome], booked, original[1])))
+                answers.append(Known(event=as_booked(bookings[outcome], booked)))
             else:
                 answers.append(self._booked(first, outcome) if isinstance(outcome, tuple) else outcome)
         return self._reply(answers, granted)
@@ -160,27 +162,23 @@ class _Attempt:
 
     def _append(self, booking: Booking) -> _Appended:
         """Count an event in its cells, and note its rows."""
-        row, now_us, book = self._rows, self._batch.now_us, self._reckoning.book
-        path = self._path(booking)
-        overages, cells = [], []
-        for part in booking.parts:
-            overage, booked = book(part)
-            overages.append(overage)
-            cells.append(booked)
-            # fmt: off
+        (customer, namespace, key, _, parts, event_name, dimensions, occurred_at_us, reservation,
+         reverses, flags, unattributed, fingerprint) = booking  # fmt: skip
+        first, now_us, path = self._rows, self._batch.now_us, self._path(booking)
+        booked = []
+        for at, part in enumerate(parts):
+            done = self._reckoning.book(part)
+            booked.append(done)
             self._values += (
-                booking.customer, booking.namespace, booking.key, self._rows - row, part.currency,
-                part.amount_units, overage, path, booking.event_name, booking.dimensions,
-                booking.occurred_at_us, now_us, booking.reservation, booking.reverses, part.rate,
-                booking.flags, booking.unattributed, booking.fingerprint,
-            )
-            # fmt: on
-            self._rows += 1
-        return row, overages, tuple(cells)
+                customer, namespace, key, at, part[0], part[1], done[0], path, event_name, dimensions,
+                occurred_at_us, now_us, reservation, reverses, part[2], flags, unattributed, fingerprint,
+            )  # fmt: skip
+        self._rows += len(booked)
+        return first, tuple(booked)
 
     def _booked(self, first: int, appended: _Appended) -> Booked:
-        row, _, cells = appended
-        return Booked(event_id=first + row, booked_at_us=self._batch.now_us, cells=cells)
+        row, parts = appended
+        return Booked(first + row, self._batch.now_us, parts)
 
     def _path(self, booking: Booking) -> int:
         """The id of the booking's path; one that nobody took yet is made."""

@@ -1,0 +1,207 @@
+"""Tally: what a guarded call has told so far, and how it ends: settled, released, or left to be.
+
+Here: everything between a reservation and the end of its block. Not here: the objects that
+application code has (call.py, guard.py), the settle itself (reservation.py), what is done
+later (holder/owed.py).
+
+  TL1  A call ends once, whatever ends it: its block, an error, a cancelled await, or that nobody
+       has it any more. What it told is booked; if it told nothing, the estimate, or nothing.
+  TL2  An error that is on its way out of the block is never replaced by one of ours.
+  TL3  What ends where nobody may wait (a finalizer, a coroutine that is closed) is left to the keeper.
+"""
+
+import asyncio
+import contextlib
+import copy
+import sys
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import partial
+from inspect import CO_ASYNC_GENERATOR
+from types import FrameType
+from typing import NamedTuple
+
+from stiggctl.amounts import to_amount
+from stiggctl.answers import Receipt, Sight
+from stiggctl.control.reservation import Reservation
+from stiggctl.control.used import Used, read_used
+from stiggctl.errors import ControlClosed, InvalidRequest, LedgerError, LedgerUnavailable, StiggctlError
+from stiggctl.holder import Holder
+from stiggctl.holder.owed import in_a_section
+
+
+class Ending(NamedTuple):
+    """What a settle is to book; without amounts, what is set aside."""
+
+    amounts: dict[str, int | Decimal] | None
+    estimated: bool
+
+
+class Tally:
+    """What one call has told so far."""
+
+    __slots__ = ("_holder", "charges", "over", "receipt", "reservation", "result", "sights", "units")
+
+    def __init__(
+        self, holder: Holder, reservation: Reservation, sights: tuple[Sight, ...], *, charges: bool
+    ) -> None:
+        self.over = True  # until it is whole: an interrupt may end this half way
+        self._holder = holder
+        self.charges = charges  #: an error books the estimate, where nothing was told
+        self.reservation = reservation
+        self.sights = sights
+        self.units: dict[str, int] | None = None  #: what was told, by currency; None: nothing
+        self.receipt: Receipt | None = None
+        self.result: object = None  #: the value of a metered function, not to be lost
+        self.over = False
+
+    @property
+    def holder(self) -> Holder:
+        """Whose call it is."""
+        return self._holder
+
+    # ---------------------------------------------------------------- what is told
+
+    def tell(self, used: Used) -> None:
+        """This is what was used; it replaces what was told before. Raises InvalidAmount."""
+        self.require_open("used", used)
+        self.units = read_used(self.sights, used)
+
+    def add(self, units: Mapping[str, int]) -> None:
+        """So much more was used."""
+        told = self.units or {}
+        self.units = {name: told.get(name, 0) + more for name, more in units.items()}
+
+    def told(self) -> dict[str, int | Decimal]:
+        """What was told, as amounts."""
+        return self.amounts_of(self.units or {})
+
+    def amounts_of(self, units: Mapping[str, int]) -> dict[str, int | Decimal]:
+        """Units of each reserved currency as amounts; left out: 0."""
+        return {
+            sight[0].credit_currency: to_amount(units.get(sight[0].credit_currency, 0), sight[0].decimals)
+            for sight in self.sights
+        }
+
+    def require_open(self, where: str, value: object) -> None:
+        """Raise InvalidRequest where the block is over."""
+        if self.over:
+            expected = "to be called inside the guarded block: it is over, and settled"
+            raise InvalidRequest(where=where, value=value, expected=expected)
+
+    # ---------------------------------------------------------------- how it ends
+
+    def leave(self, error: BaseException | None) -> None:
+        """The block is over, with that error or without: book what was used, or set it free."""
+        ending = self._ending(failed=error is not None)
+        if isinstance(error, GeneratorExit) and in_a_section():
+            self._owe(ending)
+            return
+        try:
+            self.receipt = self.reservation.release() if ending is None else _settle(self.reservation, ending)
+        except StiggctlError as trouble:
+            self._not_ended(trouble, ending, error)
+        except BaseException:  # interrupted: it is booked all the same
+            self._owe(ending)
+            raise
+        self.over = True
+
+    async def aleave(self, error: BaseException | None) -> None:
+        """`leave`, without blocking the event loop. Cancelled, it is booked all the same, once."""
+        ending = self._ending(failed=error is not None)
+        if isinstance(error, GeneratorExit) and not _may_wait(sys._getframe(1)):  # noqa: SLF001 - as there
+            self._owe(ending)
+            return
+        try:
+            if ending is None:
+                self.receipt = self.reservation.release()
+            else:
+                self.receipt = await self.reservation.asettle(
+                    amounts=ending.amounts, estimated=ending.estimated
+                )
+        except StiggctlError as trouble:
+            self._not_ended(trouble, ending, error)
+        except BaseException:
+            self._owe(ending)
+            raise
+        self.over = True
+
+    def _ending(self, *, failed: bool) -> Ending | None:
+        """What is to be booked; None: nothing, set it free."""
+        if self.units is not None:
+            return Ending(self.told(), estimated=False)
+        if (failed and not self.charges) or self.reservation.released:
+            return None
+        return Ending(None, estimated=True)
+
+    def _not_ended(self, trouble: StiggctlError, ending: Ending | None, error: BaseException | None) -> None:
+        """It could not be booked now: keep it for later, or say so."""
+        if isinstance(trouble, InvalidRequest) and in_a_section():
+            self._owe(ending)  # a finalizer's block that ended as if by itself (TL3)
+            return
+        self.over = True
+        holder, cause, kept = self._holder, trouble, False
+        if isinstance(trouble, LedgerUnavailable):
+            trouble = copy.copy(trouble)  # others whose settles were in the same exchange have it too
+            trouble.reservation, trouble.result = self.reservation, self.result
+            # With an error on its way nobody can be asked to settle again, whatever the policy.
+            may_wait = error is not None or holder.options.on_ledger_failure == "fail_open"
+            kept = trouble.unreachable and may_wait and holder.owed.put_off(self._work(ending))
+            if kept:
+                trouble.reason += f"; the settle of {self.reservation.reservation_id} is kept"
+                trouble.remedy = "it is sent again until it is booked"
+        elif not isinstance(trouble, LedgerError | ControlClosed):
+            # Under its key it can never be booked: hold nothing for it. If it was closed meanwhile,
+            # nothing is held here, and the first trouble is the one to tell.
+            with contextlib.suppress(ControlClosed, LedgerError):
+                self.reservation.release()
+        if error is not None:
+            error.add_note(f"stiggctl: what was used is not booked: {trouble}")
+        elif not kept:
+            raise trouble from (None if trouble is cause else cause)
+        if isinstance(trouble, LedgerError):
+            holder.report_trouble(trouble)
+
+    def _owe(self, ending: Ending | None) -> None:
+        """Have it done where somebody may wait (TL3); takes no lock."""
+        self._holder.owed.leave(self._work(ending))
+        self.over = True
+
+    def _work(self, ending: Ending | None) -> Callable[[], object]:
+        return partial(_end, self.reservation, ending)
+
+    def __del__(self) -> None:
+        # Nobody has the call any more, and nothing has ended it (TL1). This may run anywhere (TL3).
+        if not self.over:
+            self._owe(self._ending(failed=True))
+
+
+def _settle(reservation: Reservation, ending: Ending) -> Receipt:
+    return reservation.settle(amounts=ending.amounts, estimated=ending.estimated)
+
+
+def _end(reservation: Reservation, ending: Ending | None) -> None:
+    """What was left to be done; where it can never be booked, nothing stays held for it."""
+    if ending is None:
+        reservation.release()
+        return
+    try:
+        _settle(reservation, ending)
+    except (LedgerError, ControlClosed):
+        raise
+    except StiggctlError:
+        reservation.release()
+        raise
+
+
+def _may_wait(block: FrameType | None) -> bool:
+    """Whether a block that is being closed may wait for its settle; `block` is who awaits that.
+
+    An async generator may, while its loop runs: it is being `aclose`d. A coroutine may not: it is
+    closed, or collected, and nobody drives it any more.
+    """
+    if asyncio._get_running_loop() is None or in_a_section():  # noqa: SLF001 - the one that does not raise
+        return False
+    while block is not None and block.f_code.co_name == "__aexit__":
+        block = block.f_back  # a guard's, or a stack's that has one: the block is who awaits it
+    return block is not None and bool(block.f_code.co_flags & CO_ASYNC_GENERATOR)
