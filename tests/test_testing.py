@@ -1,7 +1,6 @@
 """The clock that tests move, and the two that the machine has."""
 
 import threading
-import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -124,6 +123,6 @@ def test_both_are_clocks(clock: ManualClock) -> None:
 
 
 def test_the_systems_clock_tells_the_systems_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "time_ns", lambda: 1_999)
-    monkeypatch.setattr(time, "monotonic_ns", lambda: 17)
+    monkeypatch.setattr("stiggctl.clocks.time_ns", lambda: 1_999)
+    monkeypatch.setattr("stiggctl.clocks.monotonic_ns", lambda: 17)
     assert readings(SystemClock()) == (1, 17)

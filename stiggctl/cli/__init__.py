@@ -1,26 +1,38 @@
 """The command line: stiggctl VERB PATH [--json].
 
-Here: the group of verbs, and how whatever goes wrong ends: in one line on stderr. Not here: the
-verbs (demo.py, doctor.py), how an answer looks (answering.py, tables.py).
+Here: the group of verbs, and how whatever goes wrong ends: in one line on stderr, and one more for
+each problem of a model. Not here: the verbs (a module each), how an answer looks (answering.py,
+tables.py).
 """
 
 import click
 
-from stiggctl import StiggctlError
+from stiggctl import InvalidModel, StiggctlError
 from stiggctl.cli.answering import Exit, one_line, version_option, write_any_script
+from stiggctl.cli.apply import apply
+from stiggctl.cli.check import check
 from stiggctl.cli.demo import demo
 from stiggctl.cli.doctor import doctor
+from stiggctl.cli.export_model import export_model
+from stiggctl.cli.tree import tree
 
 
 class _Trouble(click.ClickException):
-    """One line on stderr, and an exit code."""
+    """One line on stderr, and an exit code; of a model one line for each of its problems too."""
 
     exit_code = Exit.ERROR
+
+    def __init__(self, error: StiggctlError | OSError) -> None:
+        self._problems = error.problems if isinstance(error, InvalidModel) else ()
+        # The sentence of a model counts its problems, and shows the first of them below.
+        super().__init__(str(error).splitlines()[0] if self._problems else str(error))
 
     def show(self, file: object = None) -> None:
         """To stderr, whatever `file` is."""
         del file
         click.echo(f"stiggctl: {one_line(self.message)}", err=True)
+        for problem in self._problems:
+            click.echo(f"  {one_line(str(problem))}", err=True)
 
 
 class _Verbs(click.Group):
@@ -32,12 +44,12 @@ class _Verbs(click.Group):
         except BrokenPipeError:
             raise  # who read the output has gone: click ends quietly
         except (StiggctlError, OSError) as error:
-            raise _Trouble(str(error)) from error
+            raise _Trouble(error) from error
 
 
 @click.group(
     cls=_Verbs,
-    epilog="Exit codes: 0 done, 1 an error, 2 wrong usage, 4 verify found differences.",
+    epilog="Exit codes: 0 done or allowed, 1 an error, 2 wrong usage, 3 denied, 4 verify found differences.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -47,5 +59,5 @@ def main() -> None:
     write_any_script()
 
 
-main.add_command(demo)
-main.add_command(doctor)
+for _verb in (demo, doctor, apply, export_model, check, tree):
+    main.add_command(_verb)

@@ -25,6 +25,7 @@ class Exit(IntEnum):
 
     DONE = 0
     ERROR = 1
+    DENIED = 3
     DIFFERENCES = 4
 
 

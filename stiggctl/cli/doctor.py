@@ -10,6 +10,7 @@ import click
 
 from stiggctl.cli.answering import Exit, Screen, as_json_option, in_bytes, say_fact, say_json, verified
 from stiggctl.cli.examining import Examined, FileFacts, HolderFacts, examine
+from stiggctl.cli.locating import named_file
 
 
 @click.command()
@@ -21,9 +22,7 @@ def doctor(ctx: click.Context, *, path: str, as_json: bool) -> None:
 
     It only looks: other processes may be at work meanwhile.
     """
-    if path == ":memory:":
-        raise click.BadParameter("a ledger in memory is another process's own; give the path of a file")
-    examined = examine(path)
+    examined = examine(named_file(path))
     if examined.refused is not None and examined.file is None:
         raise examined.refused  # there is nothing to tell of
     if as_json:

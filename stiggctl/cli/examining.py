@@ -24,7 +24,8 @@ from stiggctl.ledger.records import HolderRow
 from stiggctl.windows import to_text
 
 _PACKAGES = ("stiggctl", "pydantic", "sqlite-utils", "filelock", "click")
-#: The keeper moves the log into the file from 4 MB on: so much more has not been moved for long.
+#: The keeper moves the log into the file from 16 MB on, and at 24 MB makes bookings wait for that: so
+#: much more has not been moved for long.
 _LOG_BYTES_MAX = 64 * 2**20
 #: A busy day of events. With less a disk may be full before somebody has read this.
 _FREE_BYTES_MIN = 100 * 2**20

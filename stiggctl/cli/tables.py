@@ -1,4 +1,4 @@
-"""Tables: trees of limits as lines of text that fit a terminal.
+"""Tables: trees of limits, and the limits of one request, as lines of text that fit a terminal.
 
 Here: columns and bars. Not here: how wide text is (letters.py), what a terminal can show
 (answering.py), where the numbers come from.
@@ -13,7 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from stiggctl import TreeNode
+from stiggctl import LimitState, TreeNode
 from stiggctl.cli.answering import Screen
 from stiggctl.cli.letters import cut, number, padded, printable, width_of
 
@@ -52,7 +52,7 @@ def _part(amount: int | Decimal, limit: int | Decimal, cells: int) -> int:
     return max(1, int(Fraction(amount) * cells / Fraction(limit)))
 
 
-def percent(utilisation: Decimal | None) -> str:
+def percent(utilisation: Decimal | Fraction | None) -> str:
     """A utilisation as a whole percentage, cut; above 100 where the limit is passed.
 
     >>> percent(Decimal("0.9999")), percent(Decimal("1.0321")), percent(Decimal(25)), percent(None)
@@ -63,13 +63,13 @@ def percent(utilisation: Decimal | None) -> str:
     return f"{int(Fraction(utilisation) * 100)}%" if utilisation < 10 else ">999%"
 
 
-def _colour(utilisation: Decimal | None) -> str | None:
+def _colour(utilisation: Decimal | Fraction | None) -> str | None:
     if utilisation is None:
         return None
     return "red" if utilisation >= 1 else "yellow" if utilisation >= _NEARLY else "green"
 
 
-# ------------------------------------------------------------------ trees
+# ------------------------------------------------------------------ rows
 
 _NUMBERS = ("used", "held", "left", "limit")
 _PERCENT = len(">999%")
@@ -79,8 +79,85 @@ class _Row(NamedTuple):
     guides: str
     name: str
     mark: str  #: what is not as usual: " (soft)"
-    numbers: tuple[str, ...]
-    node: TreeNode
+    used: int | Decimal
+    held: int | Decimal
+    left: int | Decimal | None
+    limit: int | Decimal | None  #: None: no limit, and no bar
+    utilisation: Decimal | Fraction | None
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """As they are shown, in the order of _NUMBERS."""
+        amounts = (self.used, self.held, self.left, self.limit)
+        return tuple("" if amount is None else number(amount) for amount in amounts)
+
+
+def trees(roots: Sequence[TreeNode], screen: Screen) -> list[str]:
+    """Trees of one currency, one below the other in the same columns, with headings and a legend."""
+    rows = [row for root in roots for row in _rows(root, blocks=screen.blocks)]
+    return _table(rows, printable(roots[0].credit_currency), screen)
+
+
+def limits(states: Sequence[LimitState], screen: Screen) -> list[str]:
+    """The limits of one request, in their order: a table for each currency, an empty line between."""
+    lines: list[str] = []
+    for currency in dict.fromkeys(state.credit_currency for state in states):
+        rows = [_row_of(state) for state in states if state.credit_currency == currency]
+        lines += [""] * bool(lines) + _table(rows, printable(currency), screen)
+    return lines
+
+
+def _row_of(state: LimitState) -> _Row:
+    soft = state.enforcement_type == "SOFT"
+    marks = (["soft"] if soft else []) + ([] if state.allowed else ["no room" if soft else "denies"])
+    return _Row(
+        guides="",
+        name=printable(state.resource_id),
+        mark=f" ({', '.join(marks)})" if marks else "",
+        used=state.used,
+        held=state.held,
+        left=state.remaining,
+        limit=state.limit,
+        utilisation=Fraction(state.used + state.held) / Fraction(state.limit) if state.limit else None,
+    )
+
+
+def _rows(root: TreeNode, *, blocks: bool) -> Iterator[_Row]:
+    """The nodes as one reads them; a stack, for a tree may be deeper than Python's own."""
+    middle, last, through = ("├ ", "└ ", "│ ") if blocks else ("|-", "`-", "| ")
+    below: list[tuple[TreeNode, str, str]] = [(root, "", "")]
+    while below:
+        node, guides, under = below.pop()
+        yield _Row(
+            guides=guides,
+            name=printable(node.resource_id),
+            mark=_mark(node),
+            used=node.used,
+            held=node.held,
+            left=node.remaining,
+            limit=node.limit,
+            utilisation=node.utilisation,
+        )
+        inner = under[-2 * _DEPTH_SHOWN :]
+        children = [
+            (child, inner + (last if at == 0 else middle), inner + ("  " if at == 0 else through))
+            for at, child in enumerate(reversed(node.children))
+        ]
+        below.extend(children)
+
+
+def _mark(node: TreeNode) -> str:
+    marks = []
+    if node.limits and all(limit.enforcement_type == "SOFT" for limit in node.limits):
+        marks.append("soft")
+    if node.suspended:
+        marks.append("suspended")
+    if node.archived:
+        marks.append("archived")
+    return f" ({', '.join(marks)})" if marks else ""
+
+
+# ------------------------------------------------------------------ a table
 
 
 class _Form(NamedTuple):
@@ -103,10 +180,7 @@ _FORMS: tuple[tuple[tuple[int, ...], bool, bool], ...] = (
 )
 
 
-def trees(roots: Sequence[TreeNode], screen: Screen) -> list[str]:
-    """Trees of one currency, one below the other in the same columns, with headings and a legend."""
-    rows = [row for root in roots for row in _rows(root, blocks=screen.blocks)]
-    currency = printable(roots[0].credit_currency)
+def _table(rows: Sequence[_Row], currency: str, screen: Screen) -> list[str]:
     form = _form(rows, currency, screen.columns)
     headings = [padded(cut(currency, form.name, ellipsis=screen.ellipsis), form.name)]
     headings += [_NUMBERS[at].rjust(width) for at, width in form.numbers.items()]
@@ -116,37 +190,6 @@ def trees(roots: Sequence[TreeNode], screen: Screen) -> list[str]:
         legend = "█ used  ▒ held  ░ left" if screen.blocks else "# used  = held  . left"
         lines.append(screen.paint(legend, dim=True))
     return lines
-
-
-def _rows(root: TreeNode, *, blocks: bool) -> Iterator[_Row]:
-    """The nodes as one reads them; a stack, for a tree may be deeper than Python's own."""
-    middle, last, through = ("├ ", "└ ", "│ ") if blocks else ("|-", "`-", "| ")
-    below: list[tuple[TreeNode, str, str]] = [(root, "", "")]
-    while below:
-        node, guides, under = below.pop()
-        yield _Row(guides, printable(node.resource_id), _mark(node), _numbers(node), node)
-        inner = under[-2 * _DEPTH_SHOWN :]
-        children = [
-            (child, inner + (last if at == 0 else middle), inner + ("  " if at == 0 else through))
-            for at, child in enumerate(reversed(node.children))
-        ]
-        below.extend(children)
-
-
-def _mark(node: TreeNode) -> str:
-    marks = []
-    if node.limits and all(limit.enforcement_type == "SOFT" for limit in node.limits):
-        marks.append("soft")
-    if node.suspended:
-        marks.append("suspended")
-    if node.archived:
-        marks.append("archived")
-    return f" ({', '.join(marks)})" if marks else ""
-
-
-def _numbers(node: TreeNode) -> tuple[str, ...]:
-    amounts = (node.used, node.held, node.remaining, node.limit)
-    return tuple("" if amount is None else number(amount) for amount in amounts)
 
 
 def _form(rows: Sequence[_Row], heading: str, columns: int | None) -> _Form:
@@ -169,20 +212,20 @@ def _form(rows: Sequence[_Row], heading: str, columns: int | None) -> _Form:
 
 
 def _line(row: _Row, form: _Form, screen: Screen) -> str:
-    node, ellipsis = row.node, screen.ellipsis
+    ellipsis, numbers = screen.ellipsis, row.numbers
     kept = max(form.name - width_of(row.guides + row.mark), 1)
     name = row.guides + cut(row.name, kept, ellipsis=ellipsis) + row.mark
     name = cut(name, form.name, ellipsis=ellipsis)
     parts = [padded(name, form.name)]
-    parts += [row.numbers[at].rjust(width) for at, width in form.numbers.items()]
-    colour = _colour(node.utilisation)
+    parts += [numbers[at].rjust(width) for at, width in form.numbers.items()]
+    colour = _colour(row.utilisation)
     if form.bar:
         drawn = (
             " " * form.bar
-            if node.limit is None
-            else bar(node.used, node.held, node.limit, form.bar, blocks=screen.blocks)
+            if row.limit is None
+            else bar(row.used, row.held, row.limit, form.bar, blocks=screen.blocks)
         )
         parts.append(screen.paint(drawn, colour))
     if form.percent:
-        parts.append(screen.paint(percent(node.utilisation).rjust(_PERCENT), colour))
+        parts.append(screen.paint(percent(row.utilisation).rjust(_PERCENT), colour))
     return _GAP.join(parts).rstrip()

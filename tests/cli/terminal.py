@@ -56,6 +56,6 @@ def shown(written: str) -> list[list[Line]]:
 
 
 def _line(state: str) -> Line:
-    text = unpainted(state.removesuffix("\x1b[K"))
+    text = unpainted(state.removeprefix("\x1b[K").removesuffix("\x1b[K"))
     assert "\x1b" not in text
     return Line(text, width_of(text))

@@ -19,8 +19,10 @@ from .conftest import OURS, ROOT, Run, RunReally
 def test_help_names_every_verb_and_exit_code(run: Run) -> None:
     told = run("--help")
     assert told.exit_code == 0
-    for said in ("demo", "doctor", "0 done", "1 an error", "2 wrong usage", "4 verify found differences"):
-        assert said in told.stdout
+    verbs = ("demo", "doctor", "apply", "export-model", "check", "tree")
+    ends = ("0 done or allowed", "1 an error", "2 wrong usage", "3 denied", "4 verify found differences")
+    for said in (*verbs, *ends):
+        assert said in " ".join(told.stdout.split())
 
 
 def test_every_verb_has_help_and_can_answer_in_json(run: Run) -> None:
@@ -42,6 +44,13 @@ def test_it_says_which_version_it_is(run: Run) -> None:
         ["demo", "--seconds", "x"],
         ["demo", "--seed", "-1"],
         ["doctor", "a", "b"],
+        ["doctor", ":memory:"],
+        ["apply", "usage.db"],
+        ["apply", ":memory:", "model.json"],
+        ["export-model"],
+        ["tree"],
+        ["check", "usage.db", "--currency", "ai-tokens"],
+        ["check", "usage.db", "--resource", "ana"],
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_so_on_stderr(run: Run, words: list[str]) -> None:
@@ -60,6 +69,12 @@ def test_wrong_usage_ends_with_2_and_says_so_on_stderr(run: Run, words: list[str
         ),
         (["demo", "no/such/place.db"], "is not there; make it first"),
         (["demo", "."], "this is a directory; name a file in it"),
+        (["check", "none.db", "--resource", "ana", "--currency", "usd"], "none.db: there is no ledger; "),
+        (["tree", "none.db"], "none.db: there is no ledger; "),
+        (["export-model", "none.db"], "none.db: there is no ledger; "),
+        (["apply", "no/such/place.db", "model.json"], "is not there; make it first"),
+        (["apply", "no/such/place.db", "model.json", "--dry-run"], "is not there; make it first"),
+        (["apply", "usage.db", "none.json"], "expected a readable file"),
     ],
 )
 def test_an_error_ends_with_1_and_is_one_line_on_stderr(

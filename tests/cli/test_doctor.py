@@ -1,66 +1,22 @@
 """The doctor: what it finds, what it advises, and that it only looks."""
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from stiggctl import LedgerUnavailable, UsageControl
+from stiggctl import LedgerUnavailable
 from stiggctl.cli import examining
 
-from .conftest import OURS, ROOT, Run
-
-HOLDING = """
-import sys, time
-from stiggctl import LedgerUnavailable, UsageControl
-control = UsageControl(sys.argv[1])
-reservation = control.reserve(resource_ids=["ana"], credit_currency="ai-tokens", amount=40)
-print("holds", flush=True)
-time.sleep(60)
-"""
-
-
-@pytest.fixture
-def ours(tmp_path: Path) -> Path:
-    """A ledger with a model and an event, that nobody has open."""
-    path = tmp_path / "ours.db"
-    with UsageControl(path) as control:
-        control.apply(OURS)
-        control.consume(resource_ids=["ana"], credit_currency="ai-tokens", amount=5)
-    return path
-
-
-@contextmanager
-def somebody_holding(path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Another process that holds 40 of ana's credits."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDING, str(path)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "holds\n"
-        yield process
-        process.kill()
+from .conftest import Run, files, somebody_holding
 
 
 def spoil(path: Path, statement: str) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(statement)
-
-
-def files(directory: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()
-    }
 
 
 def test_a_healthy_ledger_is_told_with_its_facts(run: Run, ours: Path) -> None:

@@ -1,6 +1,6 @@
-"""Testing: what tests of an application need beside it.
+"""The manual clock: time that passes when a test says so.
 
-Here: a clock that is moved by hand. Not here: anything that production code should import.
+Here: that clock. Not here: what a clock is, and the system's (clocks.py).
 """
 
 from datetime import datetime

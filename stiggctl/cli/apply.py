@@ -1,0 +1,163 @@
+"""Apply: a model into a ledger, or what it would change there.
+
+Here: the verb, and how what was applied is told. Not here: what is wrong in a model (the model's
+own problems say so), how problems are told (__init__.py).
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stiggctl import Applied, InvalidModel, InvalidRequest, Problem, Progress, UsageControl
+from stiggctl.cli.answering import Exit, Screen, as_json_option, say_fact, say_json
+from stiggctl.cli.letters import cut
+from stiggctl.cli.locating import is_there, opened_to_read
+from stiggctl.cli.tables import bar
+
+#: What a screen shows of a list; --json has all. A model of ten thousand users is not read by name.
+_NAMES_SHOWN = 10
+_BAR = 16
+_TOLD = {
+    "created": "created",
+    "changed": "changed",
+    "archived": "archived",
+    "not_named": "not named",
+    "waiting_for": "waiting for",
+}
+
+Tell = Callable[[Progress], None] | None
+
+
+@click.command()
+@click.argument("path")
+@click.argument("model")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and write nothing.")
+@click.option("--prune", is_flag=True, help="Also archive or remove what the model no longer names.")
+@click.option("--actor", help="Who changes it, for the audit.")
+@click.option("--reason", help="Why, for the audit.")
+@as_json_option
+@click.pass_context
+def apply(
+    ctx: click.Context,
+    *,
+    path: str,
+    model: str,
+    dry_run: bool,
+    prune: bool,
+    actor: str | None,
+    reason: str | None,
+    as_json: bool,
+) -> None:
+    """Make the ledger PATH have the model in the file MODEL ("-": from stdin).
+
+    All of it or nothing. A ledger that is not there is made. Usage is never touched.
+    """
+    screen = Screen.of(sys.stdout)
+    makes, applied = not is_there(path), Applied()
+    try:
+        with _told(screen, quiet=as_json) as tell:
+            given = _read(model)
+            if dry_run or makes:
+                # Also before a ledger is made: a model with problems leaves no empty one behind.
+                applied = _would_apply(path, given, prune=prune, makes=makes, tell=tell)
+            if not dry_run:
+                with UsageControl(path) as control:
+                    applied = control.apply(given, prune=prune, actor=actor, reason=reason, progress=tell)
+    except InvalidModel as invalid:
+        if as_json:
+            say_json({"location": path, "problems": list(map(_problem, invalid.problems))})
+        raise
+    if as_json:
+        say_json({"location": path, "dryRun": dry_run, "makesLedger": makes, **applied.as_dict()})
+    else:
+        _say(screen, path, applied, dry_run=dry_run, makes=makes, prune=prune)
+    ctx.exit(Exit.DONE)
+
+
+def _read(model: str) -> str | Path:
+    """The model, as `UsageControl.apply` takes it: a file, or the text of stdin."""
+    if model != "-":
+        return Path(model)
+    read = sys.stdin.buffer.read()
+    try:
+        text = read.decode()
+    except UnicodeDecodeError as error:
+        wrong = read[error.start : error.end]
+        raise InvalidModel(problems=(Problem("stdin", wrong, "text in UTF-8"),)) from None
+    if not text.strip():
+        raise InvalidRequest(where="model", value=text, expected="a model as JSON on stdin")
+    # Text that begins otherwise would be taken for a path that was meant; behind a space it is read
+    # as JSON, and what is wrong with it is told.
+    return text if text.startswith("{") else f" {text}"
+
+
+def _would_apply(path: str, given: str | Path, *, prune: bool, makes: bool, tell: Tell) -> Applied:
+    """What applying it would do; nothing is written, and no ledger made: an empty one is planned on."""
+    with UsageControl(":memory:") if makes else opened_to_read(path) as control:
+        return control.apply(given, prune=prune, dry_run=True, progress=tell)
+
+
+@contextmanager
+def _told(screen: Screen, *, quiet: bool) -> Iterator[Tell]:
+    """Tells how far it is, in one line of a terminal that is written over: a large model takes seconds."""
+    if quiet or not screen.live:
+        yield None
+        return
+
+    def tell(progress: Progress) -> None:
+        # What has no end yet, and the one transaction at the end, shows as begun.
+        drawn = bar(progress.done, 0, progress.total or 1, _BAR, blocks=screen.blocks)
+        line = cut(f"{drawn}  {progress}", (screen.columns or 80) - 1, ellipsis=screen.ellipsis)
+        click.echo(f"\r{line}\x1b[K", nl=False)
+
+    try:
+        yield tell
+    finally:
+        click.echo("\r\x1b[K", nl=False)
+
+
+# ------------------------------------------------------------------ how it is told
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    value = problem.value if isinstance(problem.value, str | int | None) else str(problem.value)
+    return {"path": problem.path, "value": value, "expected": problem.expected}
+
+
+def _say(screen: Screen, path: str, applied: Applied, *, dry_run: bool, makes: bool, prune: bool) -> None:
+    making = (", which would be made" if dry_run else ", made now") if makes else ""
+    say_fact(screen, "ledger", path + making)
+    say_fact(screen, "dry run" if dry_run else "applied", _counts(applied, dry_run=dry_run))
+    for field, label in _TOLD.items():
+        names = getattr(applied, field)
+        if names:
+            say_fact(screen, label, _names(names))
+    if applied.not_named and not prune:
+        say_fact(screen, "", "(what is not named stays; --prune archives or removes it)")
+
+
+def _counts(applied: Applied, *, dry_run: bool) -> str:
+    told = [
+        f"{len(names):,} {word}"
+        for word, names in (
+            ("created", applied.created),
+            ("changed", applied.changed),
+            ("archived or removed", applied.archived),
+            ("unchanged", applied.unchanged),
+        )
+        if names
+    ]
+    counts = ", ".join(told) or "the model names nothing"
+    if dry_run:
+        return f"{counts}; nothing was written"
+    return counts if applied else f"{counts}; there was nothing to write"
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    return f"{shown} and {more:,} more (--json lists all)" if more > 0 else shown
