@@ -1,17 +1,26 @@
-"""What is run: python -m benchmarks [decide|book] [--quick] [--json]."""
+"""What is run: python -m benchmarks [decide|book|guard|flat|memory] [--quick] [--json]."""
 
 import argparse
 from collections.abc import Callable
 
-from benchmarks import book, decide
+from benchmarks import book, decide, flat, guard, memory
 from benchmarks.measuring import Line, as_json, as_text
 
-PARTS: dict[str, Callable[..., list[Line]]] = {"decide": decide.run, "book": book.run}
+PARTS: dict[str, Callable[..., list[Line]]] = {
+    "decide": decide.run,
+    "book": book.run,
+    "guard": guard.run,
+    "flat": flat.run,
+    "memory": memory.run,
+}
 TITLES = {
     "decide": "decide: nanoseconds a call, beside one lock, a look and an addition at each limit",
     "book": "book: durable bookings, beside one commit an event",
+    "guard": "guard: a guarded call, beside its reserve and settle by hand",
+    "flat": "flat: the same with many resources, and after many events",
+    "memory": "memory: what resources weigh that were touched",
 }
-OTHERS = {"decide": "floor", "book": "by hand"}
+OTHERS = {"decide": "floor", "book": "by hand", "guard": "by hand", "flat": "beside", "memory": "beside"}
 
 
 def main() -> None:

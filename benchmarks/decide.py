@@ -8,11 +8,14 @@ each in hand. What is timed of ours, each time:
 
     check             the clock, the strand of customer and currency, `look` (which finds the path
                       by the resources' ids), `fits`, Decision
-    consume           the clock, the strand, a number, `take`, Decision; and `install` of the hold
-                      that a booking has settled
+    consume           the clock, the strand, a number, `take`; and `install` of the hold that a
+                      booking has settled
     reserve + settle  the same, with an end; and before `install` a second reading of the clock
                       and `begin_settle`
     control.check     the public verb, as people call it; beside the others, as information
+
+A yes to consume or reserve keeps its numbers; the Decision around them is made when somebody asks
+the reservation for it.
 
 Nothing is booked: in life the booking stands in the queue, and is committed, before the hold falls,
 and one `install` is that of a whole batch.
@@ -78,46 +81,44 @@ class Ours:
 
     def __init__(self, holder: Holder, ids: list[str]) -> None:
         self._holder = holder
-        self._ids = ids
+        self._ids = tuple(ids)
 
     def check(self) -> Decision:
         """As in control/spending.py, `_check_at_once`."""
         holder, ids = self._holder, self._ids
         now_us = holder.clock.now_us()
         strand = holder.strands[None, TOKENS]
-        sights = look(strand.stripe, ids[0], tuple(ids[1:]), ((strand, AMOUNT),), now_us)
+        sights = look(strand.stripe, ids[0], ids[1:], ((strand, AMOUNT),), now_us)
         assert sights is not None
         for sight in sights:
             assert sight[0].refusal is None
             assert fits(sight)
         return Decision(None, sights, now_us, holder.ids)
 
-    def consume(self) -> Decision:
-        """Take and answer; booked, its hold falls."""
-        hold, decision, stripe = self._take(NEVER)
+    def consume(self) -> None:
+        """Take; booked, its hold falls."""
+        hold, stripe = self._take(NEVER)
         with stripe.lock:
             install(stripe, {}, [hold])
-        return decision
 
-    def reserve_and_settle(self) -> Decision:
-        """Take and answer; keep it from ending while it is booked; booked, its hold falls."""
-        hold, decision, stripe = self._take(TTL_US)
+    def reserve_and_settle(self) -> None:
+        """Take; keep it from ending while it is booked; booked, its hold falls."""
+        hold, stripe = self._take(TTL_US)
         begin_settle(stripe, hold.number, self._holder.clock.now_us())
         with stripe.lock:
             install(stripe, {}, [hold])
-        return decision
 
-    def _take(self, ttl_us: int) -> tuple[Hold, Decision, Stripe]:
+    def _take(self, ttl_us: int) -> tuple[Hold, Stripe]:
         """As in control/requests.py, `Request.at_once`."""
         holder, ids = self._holder, self._ids
         now_us = holder.clock.now_us()
         strand = holder.strands[None, TOKENS]
         stripe, number = strand.stripe, holder.ids.next_number()
         ends_us = NEVER if ttl_us == NEVER else now_us + ttl_us
-        taken = take(stripe, ids[0], tuple(ids[1:]), ((strand, AMOUNT),), now_us, number, ends_us)
+        taken = take(stripe, ids[0], ids[1:], ((strand, AMOUNT),), now_us, number, ends_us)
         assert taken is not None
         assert taken.hold is not None
-        return taken.hold, Decision(None, taken.sights, now_us, holder.ids, number=number), stripe
+        return taken.hold, stripe
 
 
 def run(*, quick: bool) -> list[Line]:
@@ -126,7 +127,7 @@ def run(*, quick: bool) -> list[Line]:
 
 
 def _with(limits: int, rounds: int) -> Iterator[Line]:
-    with _opened(limits) as (control, ids):
+    with opened(limits) as (control, ids):
         ours = Ours(control._holder, ids)  # noqa: SLF001 - it is what is measured
         ways: dict[str, Callable[[], object]] = {
             "floor": Floor(limits).take,
@@ -142,7 +143,7 @@ def _with(limits: int, rounds: int) -> Iterator[Line]:
 
 
 @contextmanager
-def _opened(limits: int) -> Iterator[tuple[UsageControl, list[str]]]:
+def opened(limits: int) -> Iterator[tuple[UsageControl, list[str]]]:
     """A control that has drawn its share of every limit, and what to ask of it."""
     described, ids = model(limits)
     with (
