@@ -16,8 +16,7 @@ finalizers, which wait for nothing (holder/owed.py).
 """
 
 import sys
-from threading import Lock
-from time import monotonic, sleep
+from threading import Event, Lock
 from types import FrameType
 
 from stiggctl.errors import InvalidRequest
@@ -25,8 +24,7 @@ from stiggctl.errors import InvalidRequest
 #: How long a lock of memory is waited for before it is asked who has it. A section takes
 #: microseconds, but its thread may have been put aside for a turn or two of the interpreter (5 ms).
 #: Shorter, busy threads would look at their stacks for nothing; longer, a finalizer stands still.
-PATIENCE_SECONDS = 0.05
-_LOOK_SECONDS = 0.001
+LOOKS, LOOK_SECONDS = 50, 0.001
 
 _OURS = ("stiggctl.",)
 #: Those that have locks while they run.
@@ -42,13 +40,13 @@ def await_turn(lock: Lock, whose: object) -> None:
     """
     if _outer_section() is None:
         return  # it came in the middle of nothing of ours, as nearly always
-    deadline = monotonic() + PATIENCE_SECONDS
-    while lock.locked():
-        if monotonic() >= deadline:
-            if _comes_between(whose):
-                raise reentered()
+    pause = Event()
+    for _ in range(LOOKS):
+        if not lock.locked():
             return
-        sleep(_LOOK_SECONDS)
+        pause.wait(LOOK_SECONDS)
+    if _comes_between(whose):
+        raise reentered()
 
 
 def reentered() -> InvalidRequest:

@@ -32,7 +32,7 @@ MODEL_CHANGES = {"customers": [{"id": "another"}]}
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is waited for in vain is looked at soon: it happens some thousand times here."""
-    monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.0005)
+    monkeypatch.setattr(locks, "LOOKS", 1)
     monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.001)
 
 
