@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks.model import CUSTOMER, TOKENS
 from stiggctl import UsageControl
 from stiggctl.decision.cells import Strand
+from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.paths import Node, compile_path
 from stiggctl.holder import Holder
 from stiggctl.ledger.records import Ask, AskCell, Batch
@@ -85,6 +86,7 @@ def touch(control: UsageControl, users: int) -> None:
                     strand,
                     named,
                     version=strand.stripe.version,
+                    meeting=Meeting(),
                     refuse_unlimited=False,
                     customer_refusal=None,
                 )
@@ -93,9 +95,10 @@ def touch(control: UsageControl, users: int) -> None:
 
 
 def _read(holder: Holder, strand: Strand, ids: list[str]) -> dict[str, Node]:
-    found = holder.trees._read(strand.stripe, [strand], [*ids, *BESIDE])  # noqa: SLF001 - as above
+    now_us = holder.clock.now_us()
+    found = holder.trees._read(strand.stripe, [strand], [*ids, *BESIDE], now_us)  # noqa: SLF001 - as above
     assert found is not None  # nobody changes the model
-    return found[1][0][1]
+    return found.nodes[0][1]
 
 
 def _draw(holder: Holder, strand: Strand, nodes: dict[str, Node], ids: list[str]) -> None:

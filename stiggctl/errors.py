@@ -307,9 +307,10 @@ class RateNotFound(StiggctlError):
 
     def __str__(self) -> str:
         whom = "" if self.customer_id is None else f" for customer {shown(self.customer_id)}"
+        other = " (its rates are for other customers, currencies or dimensions, or begin later)"
+        hint = other if self.event_name in self.known else _hint(self.event_name, self.known)
         return (
-            f"no rate says what event {shown(self.event_name)} costs{whom}"
-            f"{_hint(self.event_name, self.known)}; nothing was booked: "
+            f"no rate says what event {shown(self.event_name)} costs{whom}{hint}; nothing was booked: "
             f"define one with set_rate, or give credit_currency and amount"
         )
 

@@ -1,11 +1,14 @@
 """Rates: what an event costs in a currency, from its name and its dimensions.
 
-Here: a rate as a plain record, and the price of one event. Not here: which rates there are
-(holder/known.py), how they are written (definitions/).
+Here: a rate as a plain record, which rates price an event, and its price. Not here: which rates
+there are (holder/known.py), how they are written (definitions/).
 
 What always holds:
   PR1  A price is exact until its one rounding: up, to the currency's next unit, once an event
        and currency. Rounding each term would charge an event of many terms for its form.
+  PR2  An event is priced by one rate a currency, of those in force at its own instant whose
+       `where` it meets: a customer's own before one for all, then the most particular one, then
+       the latest. The order in which rates were written decides only what nothing else does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +17,9 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from stiggctl.amounts import AMOUNT_MAX, NUMBER, to_amount
+from stiggctl.definitions import text_of_value
 from stiggctl.errors import InvalidAmount, InvalidRequest
+from stiggctl.windows import FIRST_US
 
 
 class Term(NamedTuple):
@@ -33,6 +38,44 @@ class Rate(NamedTuple):
     currency_id: str
     credits: Decimal
     terms: tuple[Term, ...]
+    customer_id: str | None = None  #: None: for all
+    where: tuple[tuple[str, frozenset[str]], ...] = ()  #: a dimension, and the texts that it may be
+    effective_at_us: int | None = None
+
+
+def applying(
+    rates: Sequence[Rate],
+    customer_id: str,
+    dimensions: Mapping[str, str | int | Decimal | bool],
+    at_us: int,
+) -> list[Rate]:
+    """Which of an event's rates price it, of a customer and at an instant: one a currency (PR2).
+
+    >>> any_model = Rate(1, "chat", "usd", Decimal(1), ())
+    >>> of_gpt_5 = any_model._replace(row=2, where=(("model", frozenset({"gpt-5"})),))
+    >>> [rate.row for rate in applying([any_model, of_gpt_5], "acme", {"model": "gpt-5"}, 0)]
+    [2]
+    >>> [rate.row for rate in applying([any_model, of_gpt_5], "acme", {"model": "o4"}, 0)]
+    [1]
+    """
+    found: dict[str, Rate] = {}
+    for rate in rates:
+        if (
+            (rate.customer_id is None or rate.customer_id == customer_id)
+            and (rate.effective_at_us is None or rate.effective_at_us <= at_us)
+            and all(
+                name in dimensions and text_of_value(dimensions[name]) in texts for name, texts in rate.where
+            )
+        ):
+            other = found.get(rate.currency_id)
+            if other is None or _rank(rate) > _rank(other):
+                found[rate.currency_id] = rate
+    return list(found.values())
+
+
+def _rank(rate: Rate) -> tuple[bool, int, int, int]:
+    begins_us = FIRST_US - 1 if rate.effective_at_us is None else rate.effective_at_us
+    return rate.customer_id is not None, len(rate.where), begins_us, rate.row
 
 
 def price(

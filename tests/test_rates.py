@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stiggctl.amounts import AMOUNT_MAX
 from stiggctl.errors import InvalidAmount, InvalidRequest, shown
-from stiggctl.rates import Rate, Term, price
+from stiggctl.rates import Rate, Term, applying, price
 
 CREDITS = st.decimals(0, 10**6, places=12)
 COUNTS = st.one_of(st.integers(0, 10**9), st.decimals(0, 10**9, places=6))
@@ -133,3 +133,54 @@ def test_a_price_of_any_size_is_refused_in_one_sentence() -> None:
     with pytest.raises(InvalidAmount) as caught:
         units(rate("0", tokens("1e37", "1e-37")), {"tokens": AMOUNT_MAX}, 18)
     assert len(str(caught.value)) < 1_000
+
+
+# ------------------------------------------------------------------ which rates price an event
+
+ASKED = st.dictionaries(
+    st.sampled_from("mn"), st.frozensets(st.sampled_from(["a", "5", "true"]), min_size=1), max_size=2
+)
+RATES = st.lists(
+    st.builds(
+        lambda customer, currency, where, begins: (customer, currency, tuple(sorted(where.items())), begins),
+        st.sampled_from([None, "c", "d"]),
+        st.sampled_from(["usd", "tokens"]),
+        ASKED,
+        st.sampled_from([None, 10, 20, 30]),
+    ),
+    max_size=8,
+)
+DIMENSIONS = st.dictionaries(st.sampled_from("mn"), st.sampled_from(["a", "b", 5, "5", True, Decimal("5.0")]))
+
+
+@given(RATES, DIMENSIONS, st.sampled_from([9, 10, 20, 35]), st.randoms())
+def test_one_rate_a_currency_prices_an_event_whatever_their_order(
+    given_rates: list[Any], dimensions: dict[str, Any], at_us: int, random: Any
+) -> None:
+    """PR2."""
+    rates = [
+        Rate(row, "chat", currency, Decimal(row), (), customer, where, begins)
+        for row, (customer, currency, where, begins) in enumerate(given_rates)
+    ]
+    texts = {
+        name: "5" if value in {5, "5"} and value is not True else "true" if value is True else value
+        for name, value in dimensions.items()
+    }
+    expected = {}
+    for currency in ("usd", "tokens"):
+        fitting = [
+            rate
+            for rate in rates
+            if rate.currency_id == currency
+            and rate.customer_id in {None, "c"}
+            and (rate.effective_at_us or 0) <= at_us
+            and all(texts.get(name) in asked for name, asked in rate.where)
+        ]
+        own = [rate for rate in fitting if rate.customer_id] or fitting
+        longest = [rate for rate in own if len(rate.where) == max(len(each.where) for each in own)]
+        latest = max((rate.effective_at_us or 0 for rate in longest), default=0)
+        last = [rate.row for rate in longest if (rate.effective_at_us or 0) == latest]
+        if last:
+            expected[currency] = max(last)
+    random.shuffle(rates)
+    assert {rate.currency_id: rate.row for rate in applying(rates, "c", dimensions, at_us)} == expected

@@ -82,7 +82,7 @@ def ask(name: str, amount: object = 50) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["ana", "bob", "eve", "growth", "nobody"])
 def test_allow_all_allows_whatever_a_ledger_denies(strict: UsageControl, face: Face, name: str) -> None:
-    """AL1."""
+    """AW1."""
     say = Say(strict, face)
     asked = {"resource_ids": [name], "credit_currency": "ai-tokens", "requested_usage": 50}
     with allow_all(strict):

@@ -6,12 +6,13 @@ leave as int or Decimal of the currency.
 """
 
 from stiggctl.answers.decision import Decision
-from stiggctl.answers.limits import NOT_LIMITS, AccessDeniedReason, LimitState, RawLimit
+from stiggctl.answers.limits import FOR_EVER, NOT_LIMITS, AccessDeniedReason, LimitState, RawLimit, Terms
 from stiggctl.answers.receipt import OpenReservation, Receipt
 from stiggctl.answers.remedy import Remedy, RemedyKind
 from stiggctl.answers.sights import Circumstances, Describes, Identities, NoLimits, Refusal, Sight
 
 __all__ = [
+    "FOR_EVER",
     "NOT_LIMITS",
     "AccessDeniedReason",
     "Circumstances",
@@ -27,4 +28,5 @@ __all__ = [
     "Remedy",
     "RemedyKind",
     "Sight",
+    "Terms",
 ]

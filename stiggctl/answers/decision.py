@@ -236,7 +236,7 @@ class Decision:
         made = self._making()
         if made.raw is None:
             found = [raw for sight in self.sights for raw in sight[0].raw_limits(sight, self._circumstances)]
-            made.raw = sorted(found, key=lambda raw: raw[:5])
+            made.raw = sorted(found, key=lambda raw: raw.order)
         return made.raw
 
     def _denying(self) -> list[RawLimit]:

@@ -4,6 +4,7 @@ Here: LimitState, the raw numbers that it is made of, the closed set of reasons.
 Not here: the answer that they stand in (decision.py, receipt.py).
 """
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -12,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from stiggctl.amounts import plain, to_amount
 from stiggctl.answers.json_form import camel, json_value
+from stiggctl.windows import to_datetime, to_text, to_us
 
 
 class AccessDeniedReason(StrEnum):
@@ -42,6 +44,22 @@ NOT_LIMITS = (
 )
 
 
+class Terms(NamedTuple):
+    """What a limit counts, in which window, and whether it is another than usual for a while."""
+
+    cadence: str | None = None  #: None: for ever
+    scope: str = "{}"  #: JSON: {dimension: [values as text]}; "{}": every request counts
+    window_start_us: int = 0
+    window_end_us: int | None = None
+    expires_at_us: int | None = None  #: when it is no limit any more
+    overridden_by: str | None = None
+    #: it is not in force, and limits nothing: but what takes place meanwhile is in its window
+    only_counts: bool = False
+
+
+FOR_EVER = Terms()
+
+
 class RawLimit(NamedTuple):
     """One limit of a decision in integer units, before it is made into a LimitState."""
 
@@ -58,6 +76,13 @@ class RawLimit(NamedTuple):
     amount: int  #: what was asked for, of this currency
     overage: int | None = None  #: of a receipt: what the event added to what the limit is over
     frees: tuple[tuple[int, int], ...] = ()  #: (end_us, units) of what is held, as far as known
+    terms: Terms = FOR_EVER
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """Where it stands among others: roots first, then by type, resource, currency, cadence, scope."""
+        cadence = self.terms.cadence or ""
+        return (*self[:4], cadence, self.terms.scope, self.allocation_id)
 
     @property
     def room(self) -> int:
@@ -70,13 +95,21 @@ class RawLimit(NamedTuple):
         return self.amount <= self.room
 
     def free_at_us(self) -> int | None:
-        """When enough of what is held has ended for the amount to fit; None: never."""
-        room = self.room
+        """When the amount fits, if nothing more is spent; None: never.
+
+        Enough of what is held has ended; or its window has, and the next one is empty; or the
+        limit itself.
+        """
+        terms, room = self.terms, self.room
+        ends = [] if terms.expires_at_us is None else [terms.expires_at_us]
+        if terms.window_end_us is not None and self.amount <= self.limit:
+            ends.append(terms.window_end_us)
         for end_us, units in sorted(self.frees):
             room += units
             if self.amount <= room:
-                return end_us
-        return None
+                ends.append(end_us)
+                break
+        return min(ends, default=None)
 
 
 class LimitState:
@@ -134,13 +167,17 @@ class LimitState:
         self.used = to_amount(raw.used, raw.decimals)
         self.held = to_amount(raw.held, raw.decimals)
         self.remaining = to_amount(max(0, raw.room), raw.decimals)
+        terms = raw.terms
         self.scope = None
-        self.cadence = None
-        self.window_start = None
-        self.window_end = None
+        if terms.scope != "{}":
+            self.scope = {name: tuple(values) for name, values in json.loads(terms.scope).items()}
+        self.cadence = terms.cadence
+        bounded = terms.window_end_us is not None
+        self.window_start = to_datetime(terms.window_start_us) if bounded else None
+        self.window_end = None if terms.window_end_us is None else to_datetime(terms.window_end_us)
         self.allowed = raw.fits
         self.is_pool = False
-        self.overridden_by = None
+        self.overridden_by = terms.overridden_by
         self.overage = None if raw.overage is None else to_amount(raw.overage, raw.decimals)
 
     def as_dict(self) -> dict[str, Any]:
@@ -161,7 +198,10 @@ class LimitState:
         return f"<LimitState {self}>"
 
     def __str__(self) -> str:
+        counts = [f"{name} {' or '.join(values)}" for name, values in (self.scope or {}).items()]
+        of = f" for {', '.join(counts)}" if counts else ""
+        until = "" if self.window_end is None else f" until {to_text(to_us(self.window_end, 'window_end'))}"
         return (
             f"{self.resource_id} has {plain(self.remaining)} of {plain(self.limit)} "
-            f"{self.credit_currency} left ({plain(self.used)} used, {plain(self.held)} held)"
+            f"{self.credit_currency} left{of}{until} ({plain(self.used)} used, {plain(self.held)} held)"
         )

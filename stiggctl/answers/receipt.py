@@ -91,7 +91,7 @@ class Receipt:
     def limits(self) -> tuple[LimitState, ...]:
         """Every limit that counted it, right after; of a duplicate: as they stand now."""
         if not isinstance(self._limits, tuple):
-            self._limits = tuple(map(LimitState, sorted(self._limits(), key=lambda raw: raw[:5])))
+            self._limits = tuple(map(LimitState, sorted(self._limits(), key=lambda raw: raw.order)))
         return self._limits
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:

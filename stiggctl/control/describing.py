@@ -1,28 +1,24 @@
 """Describing: what limits there are: whole models and single changes.
 
-Here: the verbs that change the model, each with who and why. Not here: what a valid model is
-(definitions/, validation/), how a change is planned and written (holder/).
+Here: the verbs that change the model, each with who and why. Not here: single limits and prices
+(limiting.py), what a valid model is (definitions/, validation/), how a change is planned and
+written (holder/).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from stiggctl.amounts import Amount
+from stiggctl.control.limiting import Limiting, Planned
 from stiggctl.definitions import Applied, Progress, Telling, UsageModel, draft_of, entries_of
-from stiggctl.holder import Holder, models
+from stiggctl.holder import models
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import ModelChange
 from stiggctl.windows import to_us
 
-Planned = tuple[ModelChange, Applied]
 
-
-class Describing:
+class Describing(Limiting):
     """The part of a control that says which limits there are."""
-
-    _holder: Holder
 
     def apply(
         self,
@@ -42,8 +38,8 @@ class Describing:
         Args:
             model: a mapping, JSON text, a Path to a JSON file, or a UsageModel; keys in
                 camelCase or snake_case.
-            prune: also archive resources and remove allocations and rates that the model no
-                longer names, of the customers that it names.
+            prune: also archive resources, remove allocations and rates and end overrides that
+                the model no longer names, of the customers that it names.
             dry_run: only say what would change. Nothing is written, so it works while another
                 process has the ledger, and somebody may change the model before it is applied.
             actor, reason: for the audit.
@@ -86,7 +82,7 @@ class Describing:
         """The model as it stands; applying it changes nothing."""
         self._holder.require_open()
         with self._holder.ledger.reader() as reader:
-            return models.export(reader)
+            return models.export(reader, at_us=self._holder.clock.now_us())
 
     # ---------------------------------------------------------------- single changes
 
@@ -252,93 +248,6 @@ class Describing:
             reason,
         )
 
-    def set_allocation(
-        self,
-        *,
-        resource_id: str,
-        credit_currency: str,
-        limit: Amount,
-        enforcement_type: Literal["HARD", "SOFT"] = "HARD",
-        customer_id: str | None = None,
-        allocation_id: str | None = None,
-        actor: str | None = None,
-        reason: str | None = None,
-    ) -> Applied:
-        """A limit on a resource in a currency. A lowered one binds at once; what is held stays held.
-
-        Raises ResourceNotFound, AmbiguousResource, CustomerNotFound, InvalidModel.
-        """
-        return self._change(
-            lambda reader, stamp: models.set_allocation(
-                reader,
-                stamp,
-                resource_id=resource_id,
-                credit_currency=credit_currency,
-                limit=limit,
-                enforcement_type=enforcement_type,
-                customer_id=customer_id,
-                allocation_id=allocation_id,
-            ),
-            "set_allocation",
-            actor,
-            reason,
-        )
-
-    def remove_allocation(
-        self,
-        *,
-        resource_id: str | None = None,
-        credit_currency: str | None = None,
-        allocation_id: str | None = None,
-        customer_id: str | None = None,
-        actor: str | None = None,
-        reason: str | None = None,
-    ) -> Applied:
-        """End a limit: by its id, or by its resource and currency. Calls in flight settle without it."""
-        return self._change(
-            lambda reader, stamp: models.remove_allocation(
-                reader,
-                stamp,
-                resource_id=resource_id,
-                credit_currency=credit_currency,
-                allocation_id=allocation_id,
-                customer_id=customer_id,
-            ),
-            "remove_allocation",
-            actor,
-            reason,
-        )
-
-    def set_rate(
-        self,
-        *,
-        event_name: str,
-        credit_currency: str,
-        credits: Amount = 0,  # noqa: A002 - a rate's own word
-        terms: Sequence[Mapping[str, Any]] = (),
-        customer_id: str | None = None,
-        actor: str | None = None,
-        reason: str | None = None,
-    ) -> Applied:
-        """What an event costs from now on: `credits`, and for each term credits per number.
-
-        Raises CurrencyNotFound, CustomerNotFound, InvalidModel.
-        """
-        return self._change(
-            lambda reader, stamp: models.set_rate(
-                reader,
-                stamp,
-                event_name=event_name,
-                credit_currency=credit_currency,
-                credits=credits,
-                terms=terms,
-                customer_id=customer_id,
-            ),
-            "set_rate",
-            actor,
-            reason,
-        )
-
     def suspend(
         self,
         resource_id: str,
@@ -385,14 +294,3 @@ class Describing:
             actor,
             reason,
         )
-
-    def _change(
-        self,
-        plan: Callable[[Reader, models.Stamp], Planned],
-        verb: str,
-        actor: str | None,
-        reason: str | None,
-    ) -> Applied:
-        holder = self._holder
-        stamp = models.Stamp(holder.clock.now_us(), actor, reason, verb)
-        return holder.change_model(lambda reader: plan(reader, stamp))

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from stiggctl.errors import AmbiguousResource, CustomerNotFound, ResourceNotFound
 from stiggctl.holder import Holder
+from stiggctl.holder.in_force import limits_of
 from stiggctl.holder.keeping import held_by_cell
-from stiggctl.holder.trees import within_share
+from stiggctl.holder.trees import read_model, within_share
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import CellKey, CustomerRow, Difference
+from stiggctl.ledger.records import CustomerRow, Difference
 from stiggctl.reports.events import BookedEvent, booked_event
 from stiggctl.reports.tree import TreeNode, build_tree
 from stiggctl.windows import to_datetime, to_us
@@ -52,33 +53,32 @@ class Reading:
         """
         holder = self._holder
         currency = holder.known.currency(credit_currency)
-        held = held_by_cell(list(holder.stripes.values()), holder.clock.now_us())
+        now_us = holder.clock.now_us()
+        held = held_by_cell(list(holder.stripes.values()), now_us)
         with holder.ledger.reader() as reader:
             customer = _owner(reader, root_resource_id, customer_id)
             lineage = reader.lineage(customer.id, [root_resource_id])
             rows = reader.subtree(customer.id, root_resource_id)
-            allocations = [
-                one
-                for one in reader.allocations(customer.id, [row.id for row in rows])
-                if one.currency == currency.id
-            ]
-            cells = reader.cells([CellKey(one.id, one.resource, 0) for one in allocations], holder.row)
-            limited = {one.resource for one in allocations}
+            model = read_model(reader, customer.id, [row.id for row in rows])
+            in_force = [limits_of(row, model, currency.id, now_us, now_us) for row in rows]
+            limits = [limit for of_row in in_force for limit in of_row.limits if not limit.terms.only_counts]
+            cells = reader.cells([limit.wanted for limit in limits], holder.row)
+            limited = {limit.resource for limit in limits}
             unlimited = [row.id for row in rows if row.id not in limited]
             used = reader.used_under(customer.id, currency.id, unlimited)
             shares = {cell.id: cell.others for cell in cells.values()}
-            for cell, ends in holder.others.held(reader, holder.row, holder.clock.now_us()).items():
+            for cell, ends in holder.others.held(reader, holder.row, now_us).items():
                 held_there = sum(end.units for end in within_share(ends, shares.get(cell, 0)))
                 held[cell] = held.get(cell, 0) + held_there
         return build_tree(
             rows,
-            allocations,
+            limits,
             cells,
             currency,
             held=held,
             used_without_limit=used,
             depth=len(lineage) - 1,
-            now_us=holder.clock.now_us(),
+            now_us=now_us,
         )
 
     def events(

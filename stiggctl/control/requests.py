@@ -24,7 +24,7 @@ from stiggctl.events import (
 from stiggctl.holder import Holder, Kept
 from stiggctl.holder.asking import Answer, Asked, Hoped, read_minimum
 from stiggctl.holder.orders import Charge, Order
-from stiggctl.holder.ways import way_of
+from stiggctl.holder.ways import rest_of, way_of
 from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS
 
 #: A reservation's longest time. A day is longer than any call; what is forgotten for longer
@@ -124,7 +124,7 @@ class Request:
         if minimum is not None and len(asked.amounts) > 1:
             expected = "one currency: with several it would not be clear which may shrink"
             raise InvalidRequest(where="minimum", value=minimum, expected=expected)
-        self.asked = asked
+        self.asked = asked._replace(dimensions=told.dimensions) if told.dimensions else asked
         self.told = told
         self._holder = holder
         self._minimum = minimum
@@ -153,7 +153,8 @@ class Request:
             read_minimum(self._minimum, strand.decimals, units)
         ids = holder.ids
         self._number = ids.next_number()
-        taken = take(stripe, asked.ids[0], asked.ids[1:], wants, self._began_us, self._number, self._ends_us)
+        rest = asked.ids[1:] if not stripe.scoped else rest_of(stripe, asked.ids, asked.dimensions)
+        taken = take(stripe, asked.ids[0], rest, wants, self._began_us, self._number, self._ends_us)
         holder.keeping.sweep(stripe)
         if taken is None or taken.hold is None:
             return None
@@ -180,6 +181,10 @@ class Request:
         """Nobody waits for it any more: let go what it holds."""
         if answer.hold is not None and answer.stripe is not None:
             release(answer.stripe, answer.hold.number)
+
+    def _admitted_us(self, answer: Answer) -> int:
+        """The clock reading that admitted it: in its windows it counts."""
+        return self._began_us if answer.hold is None else answer.hold.began_us
 
     def _id_of(self, answer: Answer) -> str:
         """What the reservation, its decision and its event are called."""
@@ -208,7 +213,7 @@ class Request:
         ids = answer.ids or self.told.ids
         return Reservation(
             holder, decision, self._number, stripe, answer.sights,
-            self._began_us, self._ends_us, ids, self.told,
+            self._admitted_us(answer), self._ends_us, ids, self.told,
         )  # fmt: skip
 
     # ---------------------------------------------------------------- consume
@@ -242,12 +247,12 @@ class Request:
         assert stripe is not None  # something is held in it
         reservation = self._id_of(answer)
         return Order(
-            way_of(stripe, answer.ids, answer.sights[0]),
+            way_of(stripe, answer.ids, told.dimensions, answer.sights[0]),
             [Charge(sight[0].strand, sight[4], None) for sight in answer.sights],
             namespace=KEYS_OF_OURS if key is None else KEYS_OF_USERS,
             key=reservation if key is None else key,
             fingerprint=self._fingerprint(),
-            occurred_at_us=self._began_us,
+            occurred_at_us=self._admitted_us(answer),
             event_name=told.event_name,
             dimensions=dimensions_json(told.dimensions),
             reservation=reservation,

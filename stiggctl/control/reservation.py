@@ -271,7 +271,7 @@ class Reservation:
 
     def _way(self, stripe: Stripe) -> Way:
         """The path that admitted it, wherever its resources stand now."""
-        return way_of(stripe, self._ids, self._sights[0])
+        return way_of(stripe, self._ids, self._told.dimensions, self._sights[0])
 
     def _settled(self, order: Order) -> Receipt:
         assert order.receipt is not None  # it was served without an error
@@ -360,7 +360,7 @@ class Reservation:
                 if sight[0].credit_currency in more
             ]
         )
-        wish = Wish(self._way(stripe), wants, now_us, number=self._number, grows=True)
+        wish = Wish(self._way(stripe), wants, now_us, number=self._number, grows=True, at_us=self._began_us)
         holder.exchange.run(wish)
         taken = wish.taken
         if taken is None or (taken.hold is None and self._number not in stripe.holds):

@@ -22,11 +22,12 @@ from stiggctl.control.requests import (
     wants_at_once,
 )
 from stiggctl.control.reservation import Reservation
-from stiggctl.decision.decide import Wants, fits, look
+from stiggctl.decision.decide import Rest, Wants, fits, look
 from stiggctl.errors import LedgerUnavailable
 from stiggctl.events import DimensionValue, read_dimensions
 from stiggctl.holder.asking import Asked
 from stiggctl.holder.orders import HoldEnded, Order
+from stiggctl.holder.ways import rest_of
 
 Dimensions = Mapping[str, DimensionValue]
 
@@ -141,7 +142,10 @@ class Spending(Face):
         if type(resource_ids) not in _LISTS or not resource_ids:
             return None
         try:
-            sights = look(stripe, resource_ids[0], tuple(resource_ids[1:]), wants, now_us)
+            rest: Rest = tuple(resource_ids[1:])
+            if stripe.scoped:
+                rest = rest_of(stripe, resource_ids, dimensions or {})
+            sights = look(stripe, resource_ids[0], rest, wants, now_us)
         except TypeError:  # something unhashable among the ids: reading them will name it
             return None
         if stripe.ended:
@@ -399,7 +403,8 @@ def _read_check(
     dimensions: object,
     amounts: object,
 ) -> Asked:
-    read_dimensions(dimensions)
-    return read_asked(
+    read = read_dimensions(dimensions)
+    asked = read_asked(
         resource_ids, credit_currency, requested_usage, amounts, customer_id, where="requested_usage"
     )
+    return asked._replace(dimensions=read) if read else asked

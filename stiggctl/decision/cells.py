@@ -10,6 +10,10 @@ resources named first by requests are found by one dict get; what stands at thei
 
     branch, resource row, (spare, used, allotted, limit, cell) for each own limit, HARD first
 
+A record has the cells of the limits that are in force now. When a window turns it gets those of the
+next; an old cell in which something is held is *loose* from then on: it lies outside the records,
+as do cells of other windows in which events are booked late, until nobody needs them (sweep).
+
 Holds for every HARD cell whenever its stripe's lock is free:
   C1  spare >= 0, and spare = granted − Σ of the holds on it − what bookings under way have set
       apart, where `granted` is this process's share in the ledger (`allotted` is granted +
@@ -19,6 +23,8 @@ Holds for every HARD cell whenever its stripe's lock is free:
   C3  `used` is the ledger's, as of the last contact.
   C4  Where spare is above 0, used + allotted <= limit: what usage that nobody admitted took
       beyond it is given back as soon as nothing holds it.
+  C5  A cell lies in one place at most, and only there stands its id: whoever remembers a place
+      sees by the id whether it is still the cell's.
 A SOFT cell has no share: allotted is 0 and spare is minus what is held here.
 So `held = allotted − spare` and `remaining = limit − used − held` hold for both.
 
@@ -29,6 +35,7 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from stiggctl.answers import FOR_EVER, Terms
 from stiggctl.locks import await_turn
 
 if TYPE_CHECKING:
@@ -53,6 +60,14 @@ class CellNumbers(NamedTuple):
     used: int
     granted: int
     orphans: tuple[tuple[int, int], ...]  #: (units, until_us) of what dead processes held
+    terms: Terms = FOR_EVER
+
+
+class Loose(NamedTuple):
+    """A cell that is in no record: where it lies, and when its window ended."""
+
+    place: int
+    ended_us: int
 
 
 class NumbersOfCell(Protocol):
@@ -88,9 +103,11 @@ class Stripe:
         "gives",
         "holds",
         "lock",
+        "loose",
         "next_end_us",
         "numbers",
         "orphans",
+        "scoped",
         "settling",
         "strands",
         "torn",
@@ -103,6 +120,8 @@ class Stripe:
         self.customer_row = customer_row
         self.lock = Lock()
         self.version = 0  #: raised by every change of the customer's model
+        #: the dimensions that scopes name, sorted: those of a request say which limits it meets
+        self.scoped: tuple[str, ...] = ()
         self.numbers: list[int] = []
         self.strands: dict[str, Strand] = {}  #: by currency id
         self.holds: dict[int, Hold] = {}  #: what is held, by reservation number
@@ -112,7 +131,8 @@ class Stripe:
         self.torn = False  #: an interrupt ended a change half way (mending.py)
         #: place -> (units, until_us) of dead processes' holds: they are in `allotted`
         self.orphans: dict[int, tuple[tuple[int, int], ...]] = {}
-        self.unused: dict[int, list[int]] = {}  #: records that were left, by width
+        self.unused: dict[int, list[int]] = {}  #: places that were left, by width
+        self.loose: dict[int, Loose] = {}  #: cell -> where it lies outside the records
         #: numbers of holds that ended by themselves, until the holder has cleared their page
         self.ended: list[int] = []
         #: cell -> units that have left spare and that the ledger has not heard of (C2)
@@ -142,7 +162,17 @@ class Stripe:
 class Strand:
     """The part of a stripe that is of one currency."""
 
-    __slots__ = ("branches", "credit_currency", "currency_row", "decimals", "leaves", "stripe")
+    __slots__ = (
+        "branches",
+        "branches_max",
+        "credit_currency",
+        "currency_row",
+        "decimals",
+        "in_tails",
+        "laid",
+        "leaves",
+        "stripe",
+    )
 
     def __init__(self, stripe: Stripe, credit_currency: str, currency_row: int, decimals: int) -> None:
         self.stripe = stripe
@@ -153,32 +183,11 @@ class Strand:
         self.leaves: dict[str, int] = {}
         #: (what resources share) -> their branch; those of an older version are left to fade
         self.branches: dict[tuple[object, ...], Branch] = {}
-
-
-def lay_record(
-    strand: Strand, resource_id: str, resource_row: int, branch: "Branch", cells: list[CellNumbers]
-) -> None:
-    """Put a resource's record in its place, or refresh the one that lies there.
-
-    What this process has in a cell that it knows stays as it is; only the limit is taken
-    over. Of a cell whose limit changed all spare is given back, and the next request draws
-    under the new limit. The caller has the lock.
-    """
-    numbers = strand.stripe.numbers
-    place = strand.leaves.get(resource_id)
-    known = {} if place is None else _cells_at(numbers, place)
-    try:
-        if place is None or list(known) != [one.cell for one in cells]:
-            place = _move_record(strand, resource_id, branch, place, known, cells)
-        numbers[place] = branch  # type: ignore[call-overload]  # the header is no number
-        numbers[place + 1] = resource_row
-        for at, one in zip(range(place + HEADER, place + branch.width, WIDTH), cells, strict=True):
-            if one.hard and numbers[at + LIMIT] != one.limit:
-                give_back(strand.stripe, at, numbers[at + SPARE])
-            numbers[at + LIMIT] = one.limit
-    except BaseException:
-        strand.stripe.tear()
-        raise
+        self.branches_max = 0  #: when it is next looked for those that nobody needs any more
+        #: resources whose cells stand in tails; and how often the record of one was laid anew: a
+        #: tail that was compiled before names places that may be another cell's by now
+        self.in_tails: set[str] = set()
+        self.laid = 0
 
 
 def give_back_above(stripe: Stripe, place: int) -> None:
@@ -218,68 +227,3 @@ def give_back(stripe: Stripe, place: int, units: int) -> None:
         numbers[place + ALLOTTED] -= units
         cell = numbers[place + CELL]
         stripe.gives[cell] = stripe.gives.get(cell, 0) + units
-
-
-def _cells_at(numbers: list[int], place: int) -> dict[int, int]:
-    """cell -> place, of the record that lies at `place`."""
-    branch: Branch = numbers[place]  # type: ignore[assignment]  # the header is no number
-    return {numbers[at + CELL]: at for at in range(place + HEADER, place + branch.width, WIDTH)}
-
-
-def _move_record(
-    strand: Strand,
-    resource_id: str,
-    branch: "Branch",
-    old: int | None,
-    known: dict[int, int],
-    cells: list[CellNumbers],
-) -> int:
-    """Lay a record anew because its cells are others; what is held moves with them.
-
-    Whole before it is found, and the old one whole until then: an interrupt may come at any step.
-    """
-    stripe, numbers = strand.stripe, strand.stripe.numbers
-    width = HEADER + WIDTH * len(cells)
-    left = stripe.unused.get(width)
-    place = left.pop() if left else len(numbers)
-    if place == len(numbers):
-        numbers.extend([0] * width)
-    moved: dict[int, int | None] = dict.fromkeys(known.values())
-    for at, one in zip(range(place + HEADER, place + width, WIDTH), cells, strict=True):
-        was = known.get(one.cell)
-        if was is not None:
-            numbers[at : at + WIDTH] = numbers[was : was + WIDTH]
-            moved[was] = at
-            stripe.orphans.pop(at, None)
-            continue
-        withheld = sum(units for units, _ in one.orphans)
-        numbers[at : at + WIDTH] = [
-            one.granted,
-            one.used,
-            one.granted + withheld,
-            one.limit,
-            one.cell,
-        ]
-        note_orphans(stripe, at, one.orphans)
-    for was, there in moved.items():
-        if there is not None and was in stripe.orphans:
-            stripe.orphans[there] = stripe.orphans[was]
-    numbers[place] = branch  # type: ignore[call-overload]  # the header is no number
-    strand.leaves[resource_id] = place
-    if any(moved):
-        for number, hold in stripe.holds.items():
-            stripe.holds[number] = hold.moved(moved)
-    for was in moved:
-        stripe.orphans.pop(was, None)
-    if old is not None:
-        stripe.unused.setdefault(HEADER + WIDTH * len(known), []).append(old)
-    return place
-
-
-def all_cells(stripe: Stripe) -> dict[int, int]:
-    """cell -> place, of every record (only after a failure or an interrupt). The caller has the lock."""
-    found: dict[int, int] = {}
-    for strand in stripe.strands.values():
-        for place in strand.leaves.values():
-            found.update(_cells_at(stripe.numbers, place))
-    return found

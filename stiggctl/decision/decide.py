@@ -33,10 +33,13 @@ from stiggctl.decision.cells import (
     give_back_above,
     note_orphans,
 )
+from stiggctl.decision.meeting import Texts
 from stiggctl.decision.paths import Branch, Tail
 from stiggctl.decision.reservations import Held, Hold, close_hold, expire
 from stiggctl.locks import await_turn
 
+#: What else a request names, and, where scopes name dimensions, what it says of those (paths.key_of).
+Rest = tuple[str | Texts, ...]
 _ONE_CELL = HEADER + WIDTH  # how long the record of a resource with one limit is
 
 #: What is asked for, by currency.
@@ -85,10 +88,11 @@ def most(sight: Sight) -> int:
     return min(spares)
 
 
-def gather(
-    stripe: Stripe, first: str, rest: tuple[str, ...], wants: Wants, now_us: int
-) -> tuple[Sight, ...] | None:
-    """The numbers of a request's path; None where it is not compiled. The caller has the lock."""
+def gather(stripe: Stripe, first: str, rest: Rest, wants: Wants, now_us: int) -> tuple[Sight, ...] | None:
+    """The numbers of a request's path; None where it is not compiled for that instant.
+
+    The caller has the lock.
+    """
     numbers, version = stripe.numbers, stripe.version
     sights: tuple[Sight, ...] = ()
     try:
@@ -96,7 +100,11 @@ def gather(
             place = strand.leaves[first]
             branch: Branch = numbers[place]  # type: ignore[assignment]  # the header is no number
             tail = branch.tails[rest]
-            if branch.version != version or now_us >= tail.valid_until_us:
+            if (
+                branch.version != version
+                or tail.laid != strand.laid
+                or not tail.from_us <= now_us < tail.valid_until_us
+            ):
                 return None
             end = place + (HEADER if first in tail.ids else branch.width)
             sights += ((tail, tail.gather(numbers), numbers[place:end], first, units, place),)
@@ -105,9 +113,7 @@ def gather(
     return sights
 
 
-def look(
-    stripe: Stripe, first: str, rest: tuple[str, ...], wants: Wants, now_us: int
-) -> tuple[Sight, ...] | None:
+def look(stripe: Stripe, first: str, rest: Rest, wants: Wants, now_us: int) -> tuple[Sight, ...] | None:
     """What a request would meet; changes nothing. None where its path is not compiled."""
     if stripe.lock.locked():
         await_turn(stripe.lock, stripe)
@@ -146,7 +152,7 @@ class Met(Taken):
 def take(
     stripe: Stripe,
     first: str,
-    rest: tuple[str, ...],
+    rest: Rest,
     wants: Wants,
     now_us: int,
     number: int,
@@ -167,7 +173,7 @@ def take(
 def take_locked(
     stripe: Stripe,
     first: str,
-    rest: tuple[str, ...],
+    rest: Rest,
     wants: Wants,
     now_us: int,
     number: int,

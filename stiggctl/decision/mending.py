@@ -20,10 +20,10 @@ from stiggctl.decision.cells import (
     USED,
     NumbersOfCell,
     Stripe,
-    all_cells,
     give_back_above,
     note_orphans,
 )
+from stiggctl.decision.laying import all_cells
 
 
 def mend(stripe: Stripe) -> None:
@@ -35,6 +35,9 @@ def mend(stripe: Stripe) -> None:
         # Some may lie where a record was about to move from, or to.
         lie = {at: places.get(numbers[at + CELL]) for held in hold.held for at in held[0]}
         stripe.holds[number] = hold.moved(lie)
+    apart = {places.get(numbers[at + CELL], at): units for at, units in stripe.apart.items()}
+    stripe.apart.clear()
+    stripe.apart.update(apart)
     recount(stripe, places.values())
     stripe.torn = False
 

@@ -1,19 +1,19 @@
 """Definitions: what people write. UsageModel and its parts, and how one is read.
 
-Here: the parts (parts.py), reading a document with all of its problems (reading.py), exact
-JSON text (text.py), what applying one did (applied.py), how far it is (progress.py).
+Here: the parts (parts.py) and what may stand in their fields (values.py), reading a document with
+all of its problems (reading.py), exact JSON text (text.py), what applying one did (applied.py), how
+far it is (progress.py).
 Not here: checks over a whole model (validation.py), how it gets into the ledger
 (holder/models.py).
 """
 
 from stiggctl.definitions.applied import Applied
 from stiggctl.definitions.parts import (
-    A_NAME,
-    AN_ID,
     Allocation,
     CreditCurrency,
     Customer,
     Enforcement,
+    Override,
     Part,
     Property,
     Rate,
@@ -21,15 +21,22 @@ from stiggctl.definitions.parts import (
     Resource,
     ResourceType,
     UsageModel,
-    Value,
     attribution_keys_of,
-    is_id,
-    is_name,
 )
 from stiggctl.definitions.places import Steps
 from stiggctl.definitions.progress import SILENT, Progress, Telling, entries_of
 from stiggctl.definitions.reading import Draft, Found, draft_of, read
-from stiggctl.definitions.text import json_text, json_value, plain
+from stiggctl.definitions.text import filter_text, json_text, json_value, plain
+from stiggctl.definitions.values import (
+    A_NAME,
+    AN_ID,
+    Value,
+    is_id,
+    is_name,
+    text_of_value,
+    us_of,
+    us_of_anchor,
+)
 
 __all__ = [
     "AN_ID",
@@ -42,6 +49,7 @@ __all__ = [
     "Draft",
     "Enforcement",
     "Found",
+    "Override",
     "Part",
     "Progress",
     "Property",
@@ -56,10 +64,14 @@ __all__ = [
     "attribution_keys_of",
     "draft_of",
     "entries_of",
+    "filter_text",
     "is_id",
     "is_name",
     "json_text",
     "json_value",
     "plain",
     "read",
+    "text_of_value",
+    "us_of",
+    "us_of_anchor",
 ]

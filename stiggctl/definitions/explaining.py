@@ -12,19 +12,15 @@ from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import ErrorDetails
 
 from stiggctl.definitions import places
-from stiggctl.definitions.parts import AN_ID, PARTS, Allocation, Part, Rate, UsageModel
+from stiggctl.definitions.parts import PARTS, Allocation, Part, UsageModel
 from stiggctl.definitions.places import Place, Steps
+from stiggctl.definitions.values import AN_ID
 from stiggctl.errors import nearest
-
-# A template, the allocation of a type: it names no resource.
-_TEMPLATE = frozenset({"resource_type_id", "where"})
 
 # What later versions know; to ignore it would be to allow what it forbids.
 LATER: Mapping[type[Part], frozenset[str]] = {
-    UsageModel: frozenset({"overrides", "grants"}),
-    Allocation: _TEMPLATE
-    | {"cadence", "timezone", "anchor", "rolling", "scope", "effective_at", "expires_at", "thresholds"},
-    Rate: frozenset({"where", "effective_at"}),
+    UsageModel: frozenset({"grants", "prices"}),
+    Allocation: frozenset({"thresholds"}),
 }
 
 
@@ -51,14 +47,24 @@ def explained(document: object, error: ValidationError) -> Iterator[Wrong]:
             continue  # the id is missing or wrong, and that is told
         if detail["type"] in {"extra_forbidden", "invalid_key"}:
             yield Wrong(steps, detail["input"], _unknown(place, steps[-1]))
+            if (field := _misspelt(document, steps, place)) is not None:
+                yield Wrong((*steps[:-1], field), None, "", told=False)
         elif detail["type"] == "missing":
             entry = _entry(document, steps[:-1])
-            template = place.part is Allocation and any(to_snake(str(key)) in _TEMPLATE for key in entry)
             spelt = (*steps[:-1], places.spelling(entry, str(place.name)))
-            told = steps not in meant and not (template and place.name == "resource_id")
-            yield Wrong(spelt, None, f"{_described(place)}; it is required", told)
+            yield Wrong(spelt, None, f"{_described(place)}; it is required", steps not in meant)
         else:
             yield Wrong(steps, detail["input"], _right(detail, place))
+
+
+def _misspelt(document: object, steps: Steps, place: Place) -> str | None:
+    """The field that an unknown key was meant to be, where it is not given as well: nobody knows it."""
+    meant = nearest(str(steps[-1]), places.keys(place.part))
+    if meant is None or to_snake(str(steps[-1])) in LATER.get(place.part, ()):
+        return None
+    field = places.names(place.part)[meant]
+    written = {places.names(place.part).get(str(key)) for key in _entry(document, steps[:-1])}
+    return None if field in written else field
 
 
 def _entry(document: object, steps: Steps) -> Mapping[str, object]:

@@ -1,119 +1,48 @@
 """The parts of a model, as people write them: frozen, each knowing what may stand in it.
 
-Here: UsageModel and its parts; which text is an id, which value is an amount or a property.
-Not here: reading documents (reading.py), whether the parts fit each other (validation.py).
+Here: UsageModel and its parts. Not here: what may stand in one field (values.py), reading
+documents (reading.py), whether the parts fit each other (validation.py).
 
 What always holds:
-  DF1  A number is what was written: int, Decimal or text. A float or a bool is refused.
   DF2  Keys are read in camelCase or snake_case and written in camelCase.
   DF3  What is left out is its default; an unknown key is never ignored.
 """
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
-from stiggctl.amounts import DECIMALS_MAX, Amount
+from stiggctl.amounts import DECIMALS_MAX
 from stiggctl.definitions.text import json_text
-
-# Names are for people: a sentence fits, a page does not.
-NAME_MAX = 1_000
-# A property is looked at, not searched: longer text belongs into the application's own tables.
-TEXT_MAX = 4_000
-# JSON's readers elsewhere keep 15 to 17 digits at best; 38 leave room for any id or amount.
-DIGITS_MAX = 38
-
-AN_ID = "text of 1 to 255 characters, without NUL or a lone surrogate"
-A_NAME = f"text of at most {NAME_MAX:,} characters, without NUL or a lone surrogate"
-AN_AMOUNT = 'an int, a Decimal or text such as "5" or "0.02"'
-A_TEXT = f"text of at most {TEXT_MAX:,} characters, without NUL or a lone surrogate"
-A_VALUE = f"text of at most {TEXT_MAX:,} characters, an int, a Decimal or a bool"
+from stiggctl.definitions.values import (
+    A_FILTER,
+    A_NAME,
+    AN_AMOUNT,
+    AN_ANCHOR,
+    AN_ID,
+    AN_INSTANT,
+    Anchor,
+    AsList,
+    CadenceText,
+    Filter,
+    Id,
+    Instant,
+    Key,
+    Name,
+    NotRolling,
+    Number,
+    PropertyValue,
+    ZoneName,
+)
 
 Enforcement = Literal["HARD", "SOFT"]
 Kind = Literal["STRING", "NUMBER", "BOOLEAN", "ENUM"]
-Value = str | int | Decimal | bool
 
-
-def _refused(expected: str) -> PydanticCustomError:
-    return PydanticCustomError("refused", expected)
-
-
-def _read_amount(value: object) -> object:
-    # How large and how precise it may be depends on the currency: validation.py asks to_units.
-    if isinstance(value, float):
-        raise _refused(f"{AN_AMOUNT}; a float is not exact: write text or Decimal")
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
-        raise _refused(AN_AMOUNT)
-    return value
-
-
-def _read_value(value: object) -> object:
-    if isinstance(value, float):
-        raise _refused('an int or a Decimal; a float is not exact: write Decimal("0.5")')
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        text = str.__str__(value)  # of a StrEnum its text, not its name
-        if len(text) > TEXT_MAX or "\0" in text or not _is_unicode(text):
-            raise _refused(A_TEXT)
-        return text
-    if isinstance(value, int):
-        if not -(10**DIGITS_MAX) < value < 10**DIGITS_MAX:
-            raise _refused(f"a number of at most {DIGITS_MAX} digits")
-        return int(value)
-    if isinstance(value, Decimal):
-        if not _is_short(value):
-            raise _refused(f"a number of at most {DIGITS_MAX} digits")
-        return value
-    raise _refused(A_VALUE)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_short(number: Decimal) -> bool:
-    _sign, digits, exponent = number.as_tuple()
-    return isinstance(exponent, int) and len(digits) <= DIGITS_MAX and -DIGITS_MAX <= exponent <= DIGITS_MAX
-
-
-def is_id(value: object) -> bool:
-    """Whether it may be an id.
-
-    >>> is_id("user-01"), is_id("日本"), is_id(""), is_id("a" * 256), is_id(5)
-    (True, True, False, False, False)
-    """
-    return isinstance(value, str) and 1 <= len(value) <= 255 and "\0" not in value and _is_unicode(value)
-
-
-def is_name(value: object) -> bool:
-    """Whether it may be a name, or say who changed something and why."""
-    return isinstance(value, str) and len(value) <= NAME_MAX and "\0" not in value and _is_unicode(value)
-
-
-def _read_list(value: object) -> object:
-    # pydantic would take sets and generators too: one has no order, the other no second reading.
-    if not isinstance(value, list | tuple):
-        raise _refused("a list")
-    return value
-
-
-Id = Annotated[str, Field(strict=True, min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
-# Of a type with an id of 255 characters, the default key id + "_id" is still one.
-Key = Annotated[str, Field(strict=True, min_length=1, max_length=258, pattern=r"^[^\x00]+$")]
-Name = Annotated[str, Field(strict=True, max_length=NAME_MAX, pattern=r"^[^\x00]*$")]
-Number = Annotated[Amount, PlainValidator(_read_amount)]
-PropertyValue = Annotated[Value, PlainValidator(_read_value)]
-_AsList = BeforeValidator(_read_list)
+_A_CADENCE = "a duration of one unit, such as PT1H, P1D or P1M, or hour, day, week, month or year"
+_A_ZONE = 'an IANA time zone, such as "UTC" or "Europe/Amsterdam"'
 
 
 class Part(BaseModel):
@@ -157,7 +86,7 @@ class Property(Part):
 
     type: Kind = Field(description="STRING, NUMBER, BOOLEAN or ENUM")
     required: bool = Field(default=False, strict=True, description="true or false")
-    values: Annotated[tuple[Name, ...], _AsList] | None = Field(
+    values: Annotated[tuple[Name, ...], AsList] | None = Field(
         None, description="a list of texts, the values of an ENUM"
     )
 
@@ -180,7 +109,7 @@ class ResourceType(Part):
     name: Name | None = Field(None, description=A_NAME)
     customer_id: Id | None = Field(None, description=AN_ID)
     parent_resource_type_id: Id | None = Field(None, description=AN_ID)
-    attribution_keys: Annotated[tuple[Key, ...], _AsList] = Field(
+    attribution_keys: Annotated[tuple[Key, ...], AsList] = Field(
         default_factory=lambda read: attribution_keys_of(read["id"]),
         description="a list of dimension keys, each text of 1 to 258 characters",
     )
@@ -203,14 +132,45 @@ class Resource(Part):
 
 
 class Allocation(Part):
-    """A limit on a resource in a currency."""
+    """A limit in a currency: on a resource, or (a template) on each of a type that matches."""
 
     id: Id | None = Field(None, description=AN_ID)
-    resource_id: Id = Field(description=AN_ID)
+    resource_id: Id | None = Field(None, description=AN_ID)
+    resource_type_id: Id | None = Field(None, description=AN_ID)
+    where: Filter | None = Field(None, description=A_FILTER)
     credit_currency: Id = Field(description=AN_ID)
     customer_id: Id | None = Field(None, description=AN_ID)
     limit: Number = Field(description=AN_AMOUNT)
     enforcement_type: Enforcement = Field("HARD", description="HARD or SOFT")
+    cadence: CadenceText | None = Field(None, description=_A_CADENCE)
+    timezone: ZoneName | None = Field(None, description=_A_ZONE)  #: None: UTC
+    anchor: Anchor | None = Field(None, description=AN_ANCHOR)
+    # It can only be false yet, and to say so of each limit would be noise.
+    rolling: NotRolling = Field(default=False, description="false", exclude=True)
+    scope: Filter | None = Field(None, description=A_FILTER)
+    effective_at: Instant | None = Field(None, description=AN_INSTANT)
+    expires_at: Instant | None = Field(None, description=AN_INSTANT)
+
+    @property
+    def is_template(self) -> bool:
+        """Whether it is for each resource of a type, rather than on one."""
+        return self.resource_id is None
+
+
+class Override(Part):
+    """A temporary change of the limits of a resource in a currency and scope, which ends by itself."""
+
+    resource_id: Id = Field(description=AN_ID)
+    credit_currency: Id = Field(description=AN_ID)
+    customer_id: Id | None = Field(None, description=AN_ID)
+    limit: Number | None = Field(None, description=AN_AMOUNT)
+    add: Number | None = Field(None, description=AN_AMOUNT)
+    cadence: CadenceText | None = Field(None, description=_A_CADENCE)
+    scope: Filter | None = Field(None, description=A_FILTER)
+    reason: Name | None = Field(None, description=A_NAME)
+    actor: Name | None = Field(None, description=A_NAME)
+    effective_at: Instant | None = Field(None, description=AN_INSTANT)
+    expires_at: Instant = Field(description=AN_INSTANT)
 
 
 class RateTerm(Part):
@@ -227,10 +187,12 @@ class Rate(Part):
     event_name: Id = Field(description=AN_ID)
     credit_currency: Id = Field(description=AN_ID)
     customer_id: Id | None = Field(None, description=AN_ID)
+    where: Filter | None = Field(None, description=A_FILTER)
     credits: Number = Field(0, description=AN_AMOUNT)
-    terms: Annotated[tuple[RateTerm, ...], _AsList] = Field(
+    terms: Annotated[tuple[RateTerm, ...], AsList] = Field(
         (), description="a list of {dimension, credits, per}"
     )
+    effective_at: Instant | None = Field(None, description=AN_INSTANT)
 
 
 class UsageModel(Part):
@@ -246,20 +208,23 @@ class UsageModel(Part):
     {'resources': ({'id': 'emea', 'resourceTypeId': 'region', 'properties': {}},)}
     """
 
-    customers: Annotated[tuple[Customer, ...], _AsList] = Field((), description="a list of {id, name}")
-    credit_currencies: Annotated[tuple[CreditCurrency, ...], _AsList] = Field(
+    customers: Annotated[tuple[Customer, ...], AsList] = Field((), description="a list of {id, name}")
+    credit_currencies: Annotated[tuple[CreditCurrency, ...], AsList] = Field(
         (), description="a list of {id, name, decimals}"
     )
-    resource_types: Annotated[tuple[ResourceType, ...], _AsList] = Field(
+    resource_types: Annotated[tuple[ResourceType, ...], AsList] = Field(
         (), description="a list of {id, name, parentResourceTypeId, attributionKeys, properties}"
     )
-    resources: Annotated[tuple[Resource, ...], _AsList] = Field(
+    resources: Annotated[tuple[Resource, ...], AsList] = Field(
         (), description="a list of {id, resourceTypeId, parentResourceId, customerId, name, properties}"
     )
-    allocations: Annotated[tuple[Allocation, ...], _AsList] = Field(
-        (), description="a list of {resourceId, creditCurrency, customerId, limit, enforcementType}"
+    allocations: Annotated[tuple[Allocation, ...], AsList] = Field(
+        (), description="a list of {resourceId or resourceTypeId, creditCurrency, limit, cadence, scope …}"
     )
-    rates: Annotated[tuple[Rate, ...], _AsList] = Field(
+    overrides: Annotated[tuple[Override, ...], AsList] = Field(
+        (), description="a list of {resourceId, creditCurrency, limit or add, expiresAt …}"
+    )
+    rates: Annotated[tuple[Rate, ...], AsList] = Field(
         (), description="a list of {eventName, creditCurrency, credits, terms}"
     )
 
@@ -279,6 +244,7 @@ PARTS: Mapping[tuple[type[Part], str], type[Part]] = {
     (UsageModel, "resource_types"): ResourceType,
     (UsageModel, "resources"): Resource,
     (UsageModel, "allocations"): Allocation,
+    (UsageModel, "overrides"): Override,
     (UsageModel, "rates"): Rate,
     (ResourceType, "properties"): Property,
     (Rate, "terms"): RateTerm,

@@ -38,7 +38,20 @@ _STAND_INS: Mapping[str, object] = {
     "parent_resource_type_id": None,
     "credits": 0,
     "terms": (),
+    "where": None,
+    "cadence": None,
+    "timezone": None,
+    "anchor": None,
+    "rolling": False,
+    "scope": None,
+    "add": 0,
+    "reason": None,
+    "actor": None,
+    "effective_at": None,
+    "expires_at": None,
 }
+# Of a list in which the field must be there.
+_NEEDED: Mapping[tuple[str, str], object] = {("overrides", "expires_at"): "9999-12-31T00:00:00Z"}
 
 
 class Found(NamedTuple):
@@ -199,7 +212,7 @@ def _mended_entry(draft: Draft, entries: str, place: int, entry: object) -> obje
         elif first == "properties" and inside:
             fields[first] = {name: each for name, each in fields[first].items() if name != inside[0]}
         elif first in _STAND_INS:
-            fields[first] = _STAND_INS[str(first)]
+            fields[first] = _NEEDED.get((entries, str(first)), _STAND_INS[str(first)])
         else:
             lost = True
     if not lost:

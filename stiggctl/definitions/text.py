@@ -63,6 +63,15 @@ def _write(value: object, layout: tuple[str, str, str], margin: str) -> str:
     return f"{left}{line}{inner}{f',{line}{inner}'.join(parts)}{line}{margin}{right}"
 
 
+def filter_text(asked: Mapping[str, tuple[str, ...]] | None) -> str:
+    """A scope or a `where` that was read, as rows keep it: equal ones have equal texts.
+
+    >>> filter_text({"model": ("gpt-5", "o4")}), filter_text(None)
+    ('{"model":["gpt-5","o4"]}', '{}')
+    """
+    return "{}" if asked is None else json_text(asked)
+
+
 def json_value(text: str) -> Any:
     """What `json_text` wrote: numbers are int or Decimal."""
     return json.loads(text, parse_float=Decimal)

@@ -11,18 +11,19 @@ Not here: the half that never waits (decision/decide.py, called by the face firs
 """
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.amounts import Amount, plain, to_amount, to_units
 from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, NoLimits, Refusal, Sight
 from stiggctl.decision.cells import Stripe
-from stiggctl.decision.decide import Met, Taken, Wants, fits, look, seen, take
+from stiggctl.decision.decide import Met, Rest, Taken, Wants, fits, look, seen, take
 from stiggctl.decision.reservations import Hold
 from stiggctl.errors import InvalidAmount, LedgerUnavailable
 from stiggctl.holder.known import Known
 from stiggctl.holder.meant import Meant, find_meant
 from stiggctl.holder.trees import peek
-from stiggctl.holder.ways import Way
+from stiggctl.holder.ways import Dimensions, Way, rest_of
 from stiggctl.holder.wishes import Wish
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Asked(NamedTuple):
     customer_id: str | None
     ids: tuple[str, ...]
     amounts: tuple[tuple[str, Amount | None], ...]  #: None: one smallest unit
+    dimensions: Dimensions = MappingProxyType({})
 
 
 class Hoped(NamedTuple):
@@ -77,10 +79,15 @@ class _Target(NamedTuple):
     stripe: Stripe
     ids: tuple[str, ...]
     wants: Wants
+    dimensions: Dimensions
 
     @property
-    def rest(self) -> tuple[str, ...]:
-        return self.ids[1:]
+    def rest(self) -> Rest:
+        return rest_of(self.stripe, self.ids, self.dimensions)
+
+    @property
+    def way(self) -> Way:
+        return Way(self.stripe, self.ids, self.dimensions)
 
 
 class Asking:
@@ -101,7 +108,7 @@ class Asking:
             meant = self._meant(asked)
             if meant.refusal is not None or not meant.ids:
                 return self._without_limits(meant, units, now_us)
-            target = self._target(meant, units)
+            target = self._target(meant, units, asked.dimensions)
             return self._look_at(target, now_us)
         except LedgerUnavailable as trouble:
             return self._without_ledger(asked, trouble, now_us)
@@ -111,16 +118,24 @@ class Asking:
         for _ in range(ROUNDS_MAX):
             sights = look(stripe, target.ids[0], target.rest, target.wants, now_us)
             if sights is None:
-                holder.trees.load(stripe, [strand for strand, _ in target.wants], target.ids)
+                now_us = self._load(target)
                 continue
             if _refusal_of(sights) is not None or all(map(fits, sights)):
                 return self._decision(Taken(sights, None), now_us)
-            wish = Wish(Way(stripe, target.ids), target.wants, now_us, number=None)
+            wish = Wish(target.way, target.wants, now_us, number=None)
             holder.exchange.run(wish)
             if wish.taken is not None:
                 # What it drew may be less than what is free: the numbers tell, not the spare.
                 return self._decision(wish.taken, now_us)
         return self._lost_races(target, now_us)
+
+    def _load(self, target: _Target) -> int:
+        """Load its path; the instant that it is the path of: a window may have turned since the call."""
+        holder = self._holder
+        holder.trees.load(
+            target.stripe, [strand for strand, _ in target.wants], target.ids, target.dimensions
+        )
+        return holder.clock.now_us()
 
     def _peek(self, asked: Asked, units: Sequence[tuple[str, int]], now_us: int) -> Decision:
         """A look by a process that holds nothing: at the ledger, and at what its holder holds."""
@@ -137,11 +152,12 @@ class Asking:
                 reader,
                 meant,
                 amounts,
+                dimensions=asked.dimensions,
                 held_elsewhere=holder.others.held(reader, holder.row, now_us),
                 refuse_unlimited=holder.options.default_access == "deny",
                 now_us=now_us,
             )
-        sights = look(stripe, meant.ids[0], meant.ids[1:], wants, now_us)
+        sights = look(stripe, meant.ids[0], rest_of(stripe, meant.ids, asked.dimensions), wants, now_us)
         assert sights is not None  # it was compiled a moment ago, in a stripe that is only ours
         with stripe.lock:
             return self._decision(seen(stripe, sights), now_us)
@@ -157,7 +173,7 @@ class Asking:
             if meant.refusal is not None or not meant.ids:
                 decision = self._without_limits(meant, units, now_us)
                 return Answer(decision, sights=decision.sights)
-            target = self._target(meant, units)
+            target = self._target(meant, units, asked.dimensions)
             minimum = self._minimum(hoped, target)
             return self._take_at(target, hoped, minimum, now_us)
         except LedgerUnavailable as trouble:
@@ -170,16 +186,16 @@ class Asking:
 
     def _take_at(self, target: _Target, hoped: Hoped, minimum: int | None, now_us: int) -> Answer:
         holder, stripe = self._holder, target.stripe
-        first, rest, wants = target.ids[0], target.rest, target.wants
+        wants = target.wants
         for _ in range(ROUNDS_MAX):
             # All of it first; before less is given, the ledger is asked for what it has.
-            taken = take(stripe, first, rest, wants, now_us, hoped.number, hoped.ends_us)
+            taken = take(stripe, target.ids[0], target.rest, wants, now_us, hoped.number, hoped.ends_us)
             if taken is None:
-                holder.trees.load(stripe, [strand for strand, _ in wants], target.ids)
+                now_us = self._load(target)
                 continue
             if taken.hold is None and _refusal_of(taken.sights) is None:
                 wish = Wish(
-                    Way(stripe, target.ids),
+                    target.way,
                     wants,
                     now_us,
                     number=hoped.number,
@@ -188,6 +204,7 @@ class Asking:
                 )
                 holder.exchange.run(wish)
                 if wish.taken is None:
+                    now_us = holder.clock.now_us()
                     continue
                 taken = wish.taken
                 if taken.hold is None and not _proves_denial(taken.sights, minimum):
@@ -219,12 +236,12 @@ class Asking:
         with holder.ledger.reader() as reader:
             return find_meant(reader, asked.customer_id, asked.ids, holder.options.unknown_resources)
 
-    def _target(self, meant: Meant, units: Sequence[tuple[str, int]]) -> _Target:
+    def _target(self, meant: Meant, units: Sequence[tuple[str, int]], dimensions: Dimensions) -> _Target:
         holder = self._holder
         assert meant.customer is not None
         stripe = holder.stripe_of(meant.customer)
         wants = tuple([(holder.strand_of(stripe, name), number) for name, number in units])
-        return _Target(stripe, meant.ids, wants)
+        return _Target(stripe, meant.ids, wants, dimensions)
 
     # ---------------------------------------------------------------- decisions
 

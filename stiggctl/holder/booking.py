@@ -65,7 +65,7 @@ class Bookings:
         named = self._named(report, known, customer_id)
         ids = tuple(dict.fromkeys([one for _, one in named]))
         charges: list[Charge] = []
-        for name, units, rate in self._costs(report, known, customer_id):
+        for name, units, rate in self._costs(report, known, customer_id, now_us):
             strand = stripe.strands.get(name)
             types = None if strand is None else types_of(strand, ids)
             if strand is None or types is None:
@@ -101,7 +101,7 @@ class Bookings:
         stripe = holder.stripe_of(customer)
         charges = [
             Charge(holder.strand_of(stripe, name), units, rate)
-            for name, units, rate in self._costs(report, known, customer.customer_id)
+            for name, units, rate in self._costs(report, known, customer.customer_id, now_us)
         ]
         return self._order(report, stripe, charges, ids, unattributed, now_us)
 
@@ -182,7 +182,7 @@ class Bookings:
         ]
         return Order(
             # Of no version: the path is that of the event's members, whatever was compiled since.
-            Way(stripe, (), members, version=-1),
+            Way(stripe, (), dimensions_of(event.dimensions), members, version=-1),
             charges,
             namespace=KEYS_OF_OURS,
             key="",
@@ -203,7 +203,7 @@ class Bookings:
     ) -> Order:
         holder, key = self._holder, report.idempotency_key
         return Order(
-            Way(stripe, ids),
+            Way(stripe, ids, report.dimensions),
             charges,
             namespace=KEYS_OF_OURS if key is None else KEYS_OF_USERS,
             key=holder.ids.id_of(holder.ids.next_number()) if key is None else key,
@@ -256,8 +256,10 @@ class Bookings:
             )
         return known.currency_of_row[rows[0]][0]
 
-    def _costs(self, report: Report, known: Known, customer_id: str) -> list[tuple[str, int, int | None]]:
-        """(currency, units, rate) of each currency that is charged: given, or by the rates."""
+    def _costs(
+        self, report: Report, known: Known, customer_id: str, now_us: int
+    ) -> list[tuple[str, int, int | None]]:
+        """(currency, units, rate) of each currency that is charged: given, or by the rates of its instant."""
         if report.amounts:
             several = len(report.amounts) > 1
             costs: list[tuple[str, int, int | None]] = []
@@ -272,7 +274,8 @@ class Bookings:
                 value=None,
                 expected="an amount with its credit_currency, or an event_name that a rate prices",
             )
-        rates = known.rates(report.event_name, customer_id)
+        at_us = now_us if report.occurred_at_us is None else report.occurred_at_us
+        rates = known.rates(report.event_name, customer_id, report.dimensions, at_us)
         if report.credit_currency is not None:
             known.currency(report.credit_currency)
             rates = [rate for rate in rates if rate.currency_id == report.credit_currency]

@@ -10,7 +10,8 @@ told which events are in, and the cells what this process's share is.
 
 from typing import TYPE_CHECKING
 
-from stiggctl.decision.cells import Stripe, all_cells
+from stiggctl.decision.cells import Stripe
+from stiggctl.decision.laying import all_cells
 from stiggctl.decision.mending import mend, recount, retell
 from stiggctl.decision.reservations import close_hold
 from stiggctl.holder.orders import Order
@@ -103,4 +104,4 @@ class Doubts:
             mend(stripe)
             recount(stripe, apart)  # also where it was mended while they were under way
             places = {cell: at for cell, at in all_cells(stripe).items() if cell in rows} if rows else {}
-            retell(stripe, told_of(places, rows))
+            retell(stripe, told_of(stripe, places, rows))

@@ -9,6 +9,7 @@ A step is one call of `beat`, which is what tests call; the thread is a loop aro
 from threading import Event, Lock, Thread, current_thread
 from typing import TYPE_CHECKING
 
+from stiggctl.decision.laying import sweep_loose
 from stiggctl.decision.reservations import expire
 from stiggctl.errors import LedgerError
 
@@ -56,6 +57,9 @@ class Keeper:
             if stripe.next_end_us <= now_us:
                 with stripe.lock:
                     expire(stripe, now_us)
+            if stripe.loose:
+                with stripe.lock:
+                    sweep_loose(stripe, now_us)
             holder.keeping.sweep(stripe)
         holder.keeping.sweep_over(now_us)
         holder.exchange.clear_doubts()

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from stiggctl.errors import CurrencyNotFound, InvalidRequest
+from stiggctl.events import DimensionValue
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import CurrencyRow, CustomerRow, RateRow
-from stiggctl.rates import Rate, Term
+from stiggctl.rates import Rate, Term, applying
 
 
 class Known:
@@ -31,9 +32,9 @@ class Known:
         for row in reader.types():
             for key in row.attribution_keys:
                 self._keys[row.customer_id].setdefault(key, []).append(row.type_id)
-        rates: dict[str, list[tuple[str | None, Rate]]] = defaultdict(list)
+        rates: dict[str, list[Rate]] = defaultdict(list)
         for rate in reader.rates():
-            rates[rate.event_name].append((rate.customer_id, _rate(rate, self.currency_of_row)))
+            rates[rate.event_name].append(_rate(rate, self.currency_of_row))
         self._rates = dict(rates)
 
     def currency(self, credit_currency: str) -> CurrencyRow:
@@ -55,13 +56,11 @@ class Known:
             return shared
         return {key: [*own.get(key, ()), *shared.get(key, ())] for key in {*own, *shared}}
 
-    def rates(self, event_name: str, customer_id: str) -> list[Rate]:
-        """What such an event costs: one rate a currency, a customer's own before one for all."""
-        found: dict[str, Rate] = {}
-        for whose, rate in self._rates.get(event_name, ()):
-            if whose == customer_id or (whose is None and rate.currency_id not in found):
-                found[rate.currency_id] = rate
-        return list(found.values())
+    def rates(
+        self, event_name: str, customer_id: str, dimensions: Mapping[str, DimensionValue], at_us: int
+    ) -> list[Rate]:
+        """What prices such an event at that instant: one rate a currency."""
+        return applying(self._rates.get(event_name, ()), customer_id, dimensions, at_us)
 
     def event_names(self) -> tuple[str, ...]:
         """The events that have a rate, for a hint."""
@@ -79,4 +78,7 @@ def _rate(row: RateRow, currency_of_row: Mapping[int, tuple[str, int]]) -> Rate:
         currency_id=currency_of_row[row.currency][0],
         credits=Decimal(row.credits),
         terms=tuple(terms),
+        customer_id=row.customer_id,
+        where=tuple((name, frozenset(texts)) for name, texts in json.loads(row.where).items()),
+        effective_at_us=row.effective_at_us,
     )

@@ -157,10 +157,12 @@ class Order:
 
     # ---------------------------------------------------------------- making ready
 
-    def make_ready(self, sights: "Sequence[Sight]") -> Booking:
+    def make_ready(self, sights: "Sequence[Sight]", now_us: int) -> Booking:
         """Set apart what it spends, and write the booking. The caller has the stripe's lock."""
         stripe = self.stripe
         hold = self._open_hold()
+        if any(sight[0].windows_end_us <= now_us for sight in sights):
+            self.flags |= LATE
         legs, parts = [], []
         for charge, sight in zip(self.charges, sights, strict=True):
             strand, units, rate = charge
@@ -260,7 +262,7 @@ class Order:
 
     def _sights_now(self) -> "tuple[Sight, ...]":
         """The numbers as they stand after the booking. The caller has the lock."""
-        return tuple([regathered(self.stripe, leg.sight, leg.charge.units) for leg in self.legs])
+        return tuple([regathered(self.stripe, leg.sight, leg.charge.units, leg.cells) for leg in self.legs])
 
     def _limits_now(self) -> partial[list[RawLimit]]:
         return partial(limits_standing, self._sights_now())

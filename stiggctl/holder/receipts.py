@@ -10,6 +10,7 @@ from decimal import Decimal
 from stiggctl.amounts import to_amount
 from stiggctl.answers import Circumstances, RawLimit, Receipt, Sight
 from stiggctl.decision.cells import CELL, HEADER, WIDTH, Stripe
+from stiggctl.decision.decide import places_of
 from stiggctl.decision.paths import Tail
 from stiggctl.ledger.records import ESTIMATED, EXPIRED, LATE, EventRow, PartBooked
 
@@ -67,8 +68,11 @@ def limits_booked(sights: tuple[Sight, ...], parts: tuple[PartBooked, ...]) -> l
         told = dict(zip(part.cells, zip(part.used_after, part.overages, strict=True), strict=True))
         tail: Tail
         tail, _, own, _, _, _ = sight
-        own_cells = [own[at + CELL] for at in range(HEADER, len(own), WIDTH)]
-        for raw, cell in zip(tail.raw_limits(sight, Circumstances()), [*tail.cells, *own_cells], strict=True):
+        cells = list(zip(tail.cells, tail.labels, strict=True))
+        if len(own) > HEADER:
+            cells += [(own[HEADER + WIDTH * at + CELL], told_as) for at, told_as in enumerate(own[0].own)]
+        shown = [cell for cell, told_as in cells if not told_as.terms.only_counts]
+        for raw, cell in zip(tail.raw_limits(sight, Circumstances()), shown, strict=True):
             if cell in told:
                 used, overage = told[cell]
                 limits.append(raw._replace(used=used, overage=overage))
@@ -77,9 +81,15 @@ def limits_booked(sights: tuple[Sight, ...], parts: tuple[PartBooked, ...]) -> l
     return limits
 
 
-def regathered(stripe: Stripe, sight: Sight, units: int) -> Sight:
-    """The same path, with the numbers of now. The caller has the lock."""
+def regathered(stripe: Stripe, sight: Sight, units: int, cells: Sequence[int]) -> Sight:
+    """The same path, with the numbers of now; as they were where its cells lie elsewhere by now.
+
+    `cells` are those of the path, as `places_of` tells where they lie. The caller has the lock.
+    """
     tail: Tail
     tail, _, own, first, _, place = sight
     numbers = stripe.numbers
+    for at, cell in zip(places_of(sight)[0], cells, strict=True):
+        if numbers[at + CELL] != cell:
+            return (*sight[:4], units, place)
     return tail, tail.gather(numbers), numbers[place : place + len(own)], first, units, place

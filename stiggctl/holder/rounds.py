@@ -4,11 +4,12 @@ Here: which entry each part of a batch is of, and what a reply does to each stri
 the queue and its leader, what follows where an exchange fails (exchange.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from stiggctl.decision.cells import NumbersOfCell, Stripe
+from stiggctl.decision.cells import CELL, NumbersOfCell, Stripe
 from stiggctl.decision.decide import cells_of, install, put_apart_back
+from stiggctl.decision.laying import find_cell
 from stiggctl.decision.reservations import Hold, expire
 from stiggctl.errors import StiggctlError
 from stiggctl.holder.orders import Order
@@ -35,12 +36,13 @@ class Round:
     def make_ready(self, entries: list[Entry]) -> Batch:
         """What to send for them. One of which that cannot be said gets its error, and is left out."""
         promised: dict[Stripe, dict[int, int]] = {}
+        now_us = self._holder.clock.now_us()
         for entry in entries:
             try:
                 entry.error = None  # of a round that was withdrawn
                 work = entry.work
                 if isinstance(work, Order):
-                    self._bookings.append(self._holder.trees.make_ready(work))
+                    self._bookings.append(self._holder.trees.make_ready(work, now_us))
                     self.orders.append((entry, work))
                 else:
                     self._asks.append(
@@ -53,7 +55,7 @@ class Round:
         return Batch(
             holder=self._holder.row,
             change=self._change,
-            now_us=self._holder.clock.now_us(),
+            now_us=now_us,
             bookings=self._bookings,
             gives=[Give(cell, units) for of in self._gives.values() for cell, units in of.items()],
             asks=self._asks,
@@ -106,7 +108,7 @@ class Round:
                         entry.error = error
                 for at in wishes:
                     wish = self.wishes[at][1]
-                    sights = self._holder.trees.sights(wish.way, wish.wants, wish.now_us)
+                    sights = self._holder.trees.sights(wish.way, wish.wants, wish.at_us)
                     # Without its path the model changed: it is asked again. And once is enough, also
                     # where an interrupt made this a second round.
                     if sights is not None and wish.taken is None:
@@ -116,20 +118,38 @@ class Round:
         """The numbers of one stripe. The caller has its lock."""
         settled: dict[int, Hold] = {}  # by number: two may settle one
         places: dict[int, int] = {}  # cell -> place
+        unspent: set[int] = set()
         for at in orders:
             order = self.orders[at][1]
-            for leg in order.legs:
+            for leg, part in zip(order.legs, self._bookings[at].parts, strict=False):
                 places.update(zip(leg.cells, leg.places, strict=True))
+                unspent.update(cell for cell, spend in zip(part.cells, part.spends, strict=True) if not spend)
             hold = order.settled(reply.bookings[at])
             if hold is not None:
                 settled[hold.number] = hold
         for at in wishes:
             wish = self.wishes[at][1]
-            for sight in self._holder.trees.sights(wish.way, wish.wants, wish.now_us) or ():
+            for sight in self._holder.trees.sights(wish.way, wish.wants, wish.at_us) or ():
                 places.update(cells_of(stripe, sight))
-        install(stripe, told_of(places, reply.cells), list(settled.values()))
+        install(stripe, told_of(stripe, places, reply.cells, unspent), list(settled.values()))
 
 
-def told_of(places: Mapping[int, int], rows: Mapping[int, CellRow]) -> dict[int, NumbersOfCell]:
-    """Place -> what the ledger says of the cell there, as far as it has that still."""
-    return {place: rows[cell] for cell, place in places.items() if cell in rows}
+def told_of(
+    stripe: Stripe, places: Mapping[int, int], rows: Mapping[int, CellRow], unspent: Collection[int] = ()
+) -> dict[int, NumbersOfCell]:
+    """Place -> what the ledger says of the cell there, as far as it has that still.
+
+    A cell may lie elsewhere since its place was noted, or nowhere: its window turned. Of those
+    in which nothing was spent nobody is looked for: they are read again when they are needed.
+    The caller has the lock.
+    """
+    told: dict[int, NumbersOfCell] = {}
+    numbers = stripe.numbers
+    for cell, place in places.items():
+        row = rows.get(cell)
+        if row is not None:
+            if numbers[place + CELL] == cell:
+                told[place] = row
+            elif cell not in unspent and (there := find_cell(stripe, cell)) is not None:
+                told[there] = row
+    return told

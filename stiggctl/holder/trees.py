@@ -12,20 +12,20 @@ wishes ready. Not here: the model's writing (models.py), waiting for the ledger 
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.answers import AccessDeniedReason, Refusal, Sight
 from stiggctl.decision.cells import CellNumbers, Strand, Stripe
 from stiggctl.decision.decide import Wants, gather
-from stiggctl.decision.paths import Node, Tail, compile_path, tail_of_members
+from stiggctl.decision.paths import Node, compile_path, tail_of_members
 from stiggctl.errors import ResourceNotFound
+from stiggctl.holder.in_force import InForce, Limit, Model, limits_of, model_of
 from stiggctl.holder.meant import Meant, refusal_of_customer
 from stiggctl.holder.orders import Order
-from stiggctl.holder.ways import Way
+from stiggctl.holder.ways import Dimensions, Way, meeting_of
 from stiggctl.holder.wishes import Wish
 from stiggctl.ledger import Reader, Stale
 from stiggctl.ledger.records import (
-    AllocationRow,
     Ask,
     Booking,
     CellKey,
@@ -34,7 +34,7 @@ from stiggctl.ledger.records import (
     Orphan,
     ResourceRow,
 )
-from stiggctl.windows import to_text
+from stiggctl.windows import ALWAYS, Window, to_text
 
 if TYPE_CHECKING:
     from stiggctl.holder.holder import Holder
@@ -48,36 +48,38 @@ LOADS_MAX = 8
 
 def nodes_of(
     rows: Iterable[ResourceRow],
-    allocations: Iterable[AllocationRow],
+    in_force: Mapping[int, InForce],
     cells: Mapping[CellKey, CellRow],
     now_us: int,
 ) -> dict[str, Node]:
     """The nodes of one currency, by id; rows come ancestors first."""
-    of_resource: dict[int, list[CellNumbers]] = {}
-    for one in sorted(allocations, key=lambda one: (one.enforcement != "HARD", one.id)):
-        cell = cells[CellKey(one.id, one.resource, 0)]
-        of_resource.setdefault(one.resource, []).append(
-            CellNumbers(
-                cell=cell.id,
-                hard=one.enforcement == "HARD",
-                allocation_id=one.allocation_id or "",
-                limit=one.limit_units,
-                used=cell.used,
-                granted=cell.granted,
-                orphans=tuple((orphan.units, orphan.until_us) for orphan in cell.orphans),
-            )
-        )
     nodes: dict[int, Node] = {}
     for row in rows:
+        limits, from_us, until_us = in_force[row.id]
         nodes[row.id] = Node(
             resource_id=row.resource_id,
             row=row.id,
             type_id=row.type_id,
             parent=None if row.parent is None else nodes[row.parent],
             refusal=_refusal_of(row, now_us),
-            cells=of_resource.get(row.id, []),
+            cells=[_cell_of(limit, cells[limit.wanted.key]) for limit in limits],
+            from_us=from_us,
+            until_us=until_us,
         )
     return {node.resource_id: node for node in nodes.values()}
+
+
+def _cell_of(limit: Limit, cell: CellRow) -> CellNumbers:
+    return CellNumbers(
+        cell=cell.id,
+        hard=limit.hard,
+        allocation_id=limit.allocation_id or "",
+        limit=limit.limit_units,
+        used=cell.used,
+        granted=cell.granted,
+        orphans=tuple((orphan.units, orphan.until_us) for orphan in cell.orphans),
+        terms=limit.terms,
+    )
 
 
 def _refusal_of(row: ResourceRow, now_us: int) -> Refusal | None:
@@ -106,60 +108,67 @@ class Trees:
     def __init__(self, holder: "Holder") -> None:
         self._holder = holder
 
-    def load(self, stripe: Stripe, strands: Sequence[Strand], ids: Sequence[str]) -> None:
-        """Compile the path of these resources in each currency, from the ledger.
+    def load(
+        self, stripe: Stripe, strands: Sequence[Strand], ids: Sequence[str], dimensions: Dimensions
+    ) -> None:
+        """Compile the path of these resources in each currency as it is now, from the ledger.
 
         Raises ResourceNotFound where one is not there (any more). May do nothing because the
-        model changed meanwhile: the caller looks, and loads again.
+        model changed meanwhile, or a window turned: the caller looks, and loads again.
         """
-        version = stripe.version
-        self._holder.require_open()  # after the look at the version: close() marks, then restamps
-        found = self._read(stripe, strands, ids)
+        holder, version = self._holder, stripe.version
+        holder.require_open()  # after the look at the version: close() marks, then restamps
+        now_us = holder.clock.now_us()
+        found = self._read(stripe, strands, ids, now_us)
         if found is None:
             return
-        customer, nodes_by_strand = found
-        holder = self._holder
         with stripe.lock:
             if stripe.version != version:
                 return
-            for strand, nodes in nodes_by_strand:
+            # A record never goes back to a window that is over: another thread may have laid it since.
+            if not found.lasts.has(holder.clock.now_us()):
+                return
+            stripe.scoped = found.scoped
+            for strand, nodes in found.nodes:
                 compile_path(
                     strand,
                     [nodes[one] for one in ids],
                     version=version,
+                    meeting=meeting_of(stripe, dimensions),
                     refuse_unlimited=holder.options.default_access == "deny",
-                    customer_refusal=refusal_of_customer(customer),
+                    customer_refusal=refusal_of_customer(found.customer),
                 )
 
     def _read(
-        self, stripe: Stripe, strands: Sequence[Strand], ids: Iterable[str]
-    ) -> tuple[CustomerRow, list[tuple[Strand, dict[str, Node]]]] | None:
-        """Nodes of each currency, all cells open; None where the model changed meanwhile."""
+        self, stripe: Stripe, strands: Sequence[Strand], ids: Iterable[str], at_us: int
+    ) -> "Found | None":
+        """Nodes of each currency at an instant, all cells open; None where the model changed meanwhile."""
         holder, wanted = self._holder, list(dict.fromkeys(ids))
         with holder.ledger.reader() as reader:
             change = reader.state().change
             customers = reader.customers([stripe.customer_id])
             rows = reader.lineage(stripe.customer_row, wanted)
-            allocations = reader.allocations(stripe.customer_row, [row.id for row in rows])
+            model = read_model(reader, stripe.customer_row, [row.id for row in rows])
+            scoped = reader.scoped_dimensions(stripe.customer_row)
         there = {row.resource_id for row in rows}
         lacking = tuple(one for one in wanted if one not in there)
         if lacking or not customers:
             raise ResourceNotFound(resource_ids=lacking, customer_id=stripe.customer_id)
         now_us = holder.clock.now_us()
-        found = []
+        found: list[tuple[Strand, dict[str, Node]]] = []
         for strand in strands:
-            of_strand = [one for one in allocations if one.currency == strand.currency_row]
-            keys = [CellKey(one.id, one.resource, 0) for one in of_strand]
+            in_force = {row.id: limits_of(row, model, strand.currency_row, at_us, now_us) for row in rows}
+            cells_wanted = [limit.wanted for of_row in in_force.values() for limit in of_row.limits]
             try:
-                cells = holder.ledger.open_cells(keys, change, holder.row) if keys else {}
+                cells = holder.ledger.open_cells(cells_wanted, change, holder.row) if cells_wanted else {}
             except Stale:
                 return None
-            found.append((strand, nodes_of(rows, of_strand, cells, now_us)))
-        return customers[0], found
+            found.append((strand, nodes_of(rows, in_force, cells, now_us)))
+        return Found(customers[0], scoped, found)
 
     # ---------------------------------------------------------------- orders and wishes
 
-    def make_ready(self, order: Order) -> Booking:
+    def make_ready(self, order: Order, now_us: int) -> Booking:
         """The booking of an order, its spends set apart; loads what is not in memory."""
         way = order.way
         if not way.ids and not way.members:
@@ -168,10 +177,10 @@ class Trees:
         for _ in range(LOADS_MAX):
             stripe = way.stripe
             with stripe.lock:
-                sights = self.sights(way, wants, NO_TIME)
+                sights = self.sights(way, wants, order.occurred_at_us)
                 if sights is not None:
-                    return order.make_ready(sights)
-            self._load_way(way, wants)
+                    return order.make_ready(sights, now_us)
+            self._load_way(way, wants, order.occurred_at_us)
         raise self._holder.restless(LOADS_MAX, "it was read")
 
     def wish_ready(self, wish: Wish, promised: dict[int, int]) -> Ask:
@@ -179,53 +188,87 @@ class Trees:
         for _ in range(LOADS_MAX):
             stripe = wish.stripe
             with stripe.lock:
-                sights = self.sights(wish.way, wish.wants, wish.now_us)
+                sights = self.sights(wish.way, wish.wants, wish.at_us)
                 if sights is not None:
                     return wish.ask(sights, promised)
-            self._load_way(wish.way, wish.wants)
+            self._load_way(wish.way, wish.wants, wish.at_us)
         raise self._holder.restless(LOADS_MAX, "it was read")
 
-    def sights(self, way: Way, wants: Wants, now_us: int) -> Sequence[Sight] | None:
-        """The numbers of a way's path; None where it is not in memory. The caller has the lock."""
+    def sights(self, way: Way, wants: Wants, at_us: int) -> Sequence[Sight] | None:
+        """The numbers of a way's path at an instant; None where it is not in memory.
+
+        The caller has the lock.
+        """
         stripe = way.stripe
         if way.by_ids:
-            return gather(stripe, way.ids[0], way.ids[1:], wants, now_us)
-        if way.fixed is None or way.fixed[0] != stripe.version:
+            sights = gather(stripe, way.ids[0], way.rest, wants, at_us)
+            if sights is not None:
+                return sights
+        tails = way.tails_at(at_us)
+        if tails is None:
             return None
         return [
             (tail, tail.gather(stripe.numbers), [], "", units, 0)
-            for tail, (_, units) in zip(way.fixed[1], wants, strict=True)
+            for tail, (_, units) in zip(tails, wants, strict=True)
         ]
 
-    def _load_way(self, way: Way, wants: Wants) -> None:
-        """Load it by its ids, or just the resources that admitted it, wherever they stand now."""
+    def _load_way(self, way: Way, wants: Wants, at_us: int) -> None:
+        """Load it by its ids; or, of another time or place, just the resources that it counts in."""
         stripe, strands = way.stripe, [strand for strand, _ in wants]
         if way.by_ids:
-            self.load(stripe, strands, way.ids)
-            return
-        version, members = stripe.version, sorted(way.members or ())
+            now_us = self._holder.clock.now_us()
+            with stripe.lock:
+                is_loaded = gather(stripe, way.ids[0], way.rest, wants, now_us) is not None
+            if not is_loaded:
+                self.load(stripe, strands, way.ids, way.dimensions)
+                return  # the caller looks whether that is the path of its instant, too
+        version = stripe.version
         self._holder.require_open()  # as in `load`
-        found = self._read(stripe, strands, members)
+        found = self._read(stripe, strands, way.ids if way.by_ids else sorted(way.members or ()), at_us)
         if found is None:
             return
-        tails: list[Tail] = []
         with stripe.lock:
             if stripe.version != version:
                 return
-            for strand, nodes in found[1]:
-                tails.append(
-                    tail_of_members(
-                        strand,
-                        [nodes[one] for one in members],
-                        version=version,
-                        customer_refusal=refusal_of_customer(found[0]),
-                    )
+            stripe.scoped = found.scoped
+            tails = [
+                tail_of_members(
+                    strand,
+                    [
+                        node
+                        for node in nodes.values()
+                        if way.by_ids or node.resource_id in (way.members or ())
+                    ],
+                    meeting=meeting_of(stripe, way.dimensions),
+                    customer_refusal=refusal_of_customer(found.customer),
                 )
-            way.fixed = (version, tails)
+                for strand, nodes in found.nodes
+            ]
+            way.fix(version, tails)
 
 
-#: Bookings take place whatever is refused or suspended: no refusal of their path ends for them.
-NO_TIME = -1
+class Found(NamedTuple):
+    """What was read of some resources: whose they are, and their nodes in each currency."""
+
+    customer: CustomerRow
+    scoped: tuple[str, ...]
+    nodes: list[tuple[Strand, dict[str, Node]]]
+
+    @property
+    def lasts(self) -> Window:
+        """How long all of it stays as it is."""
+        nodes = [node for _, of_strand in self.nodes for node in of_strand.values()]
+        from_us = max((node.from_us for node in nodes), default=ALWAYS.start_us)
+        return Window(from_us, min((node.until_us for node in nodes), default=ALWAYS.end_us))
+
+
+def read_model(reader: Reader, customer: int, resources: Sequence[int]) -> Model:
+    """What limits those resources, at whatever instant."""
+    return model_of(
+        reader.allocations(customer, resources),
+        reader.templates(customer),
+        reader.overrides(customer, resources),
+    )
 
 
 def peek(
@@ -233,6 +276,7 @@ def peek(
     meant: Meant,
     amounts: Sequence[tuple[int, str, int, int]],
     *,
+    dimensions: Dimensions,
     held_elsewhere: Mapping[int, Sequence[Orphan]],
     refuse_unlimited: bool,
     now_us: int,
@@ -245,18 +289,20 @@ def peek(
     assert meant.customer is not None
     stripe = Stripe(meant.customer.customer_id, meant.customer.id)
     rows = reader.lineage(meant.customer.id, meant.ids)
-    allocations = reader.allocations(meant.customer.id, [row.id for row in rows])
+    model = read_model(reader, meant.customer.id, [row.id for row in rows])
+    stripe.scoped = reader.scoped_dimensions(meant.customer.id)
     wants = []
     for currency_row, currency_id, decimals, units in amounts:
         strand = stripe.strand(currency_id, currency_row, decimals)
-        of_strand = [one for one in allocations if one.currency == currency_row]
-        cells = reader.cells([CellKey(one.id, one.resource, 0) for one in of_strand], 0)
-        nodes = nodes_of(rows, of_strand, _as_if_alone(cells, held_elsewhere), now_us)
+        in_force = {row.id: limits_of(row, model, currency_row, now_us, now_us) for row in rows}
+        cells = reader.cells([limit.wanted for of_row in in_force.values() for limit in of_row.limits], 0)
+        nodes = nodes_of(rows, in_force, _as_if_alone(cells, held_elsewhere), now_us)
         with stripe.lock:
             compile_path(
                 strand,
                 [nodes[one] for one in meant.ids],
                 version=stripe.version,
+                meeting=meeting_of(stripe, dimensions),
                 refuse_unlimited=refuse_unlimited,
                 customer_refusal=refusal_of_customer(meant.customer),
             )

@@ -18,7 +18,7 @@ from stiggctl.ledger.records import Ask, AskCell
 class Wish:
     """Room that a request lacks: what it is for, and what came of it."""
 
-    __slots__ = ("ends_us", "grown", "grows", "minimum", "now_us", "number", "taken", "wants", "way")
+    __slots__ = ("at_us", "ends_us", "grown", "grows", "minimum", "now_us", "number", "taken", "wants", "way")
 
     def __init__(
         self,
@@ -30,6 +30,7 @@ class Wish:
         ends_us: int = 0,
         minimum: int | None = None,
         grows: bool = False,
+        at_us: int | None = None,
     ) -> None:
         self.way = way
         self.wants = wants
@@ -38,6 +39,8 @@ class Wish:
         self.ends_us = ends_us
         self.minimum = minimum
         self.grows = grows
+        #: of whose limits and windows: those of now, or, of what is extended, of its reserve
+        self.at_us = now_us if at_us is None else at_us
         self.grown: dict[str, int] | None = None  #: what it holds once it has grown, by currency
         self.taken: Taken | None = None
 
@@ -65,7 +68,7 @@ class Wish:
             self.taken = take_locked(
                 stripe,
                 way.ids[0],
-                way.ids[1:],
+                way.rest,
                 self.wants,
                 self.now_us,
                 self.number,

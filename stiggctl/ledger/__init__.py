@@ -23,6 +23,7 @@ from stiggctl.ledger.records import (
     Batch,
     CellKey,
     CellRow,
+    CellWanted,
     CurrencyRow,
     CustomerRow,
     Difference,
@@ -32,6 +33,7 @@ from stiggctl.ledger.records import (
     LedgerState,
     ModelChange,
     Orphan,
+    OverrideRow,
     RateRow,
     Reply,
     ResourceRow,
@@ -110,7 +112,24 @@ class Reader(Protocol):
     def allocations(
         self, customer: int | None = None, resources: Sequence[int] | None = None
     ) -> list[AllocationRow]:
-        """Those of a customer, on those resources (row ids)."""
+        """Those of a customer, on those resources (row ids); templates are not among those on resources.
+
+        Without resources: the customer's own templates too, and without a customer all.
+        """
+        ...
+
+    def templates(self, customer: int) -> list[AllocationRow]:
+        """The templates that are the customer's or for all (there are few)."""
+        ...
+
+    def overrides(
+        self, customer: int | None = None, resources: Sequence[int] | None = None
+    ) -> list[OverrideRow]:
+        """Those of a customer, on those resources (row ids); those that have ended too."""
+        ...
+
+    def scoped_dimensions(self, customer: int) -> tuple[str, ...]:
+        """Every dimension that the scope of some limit of the customer, or for all, names; sorted."""
         ...
 
     def rates(self, event_name: str | None = None) -> list[RateRow]:
@@ -128,8 +147,11 @@ class Reader(Protocol):
         """Whether an event or an open cell counts in that currency: then its decimals stay."""
         ...
 
-    def cells(self, keys: Sequence[CellKey], holder: int) -> dict[CellKey, CellRow]:
-        """Those cells; one that is not open yet has id 0 and `used` summed from the events."""
+    def cells(self, wanted: Sequence[CellWanted], holder: int) -> dict[CellKey, CellRow]:
+        """Those cells; one that is not open yet has id 0 and `used` summed from the events.
+
+        The limit of each is the one that is wanted.
+        """
         ...
 
     def used_under(self, customer: int, currency: int, resources: Sequence[int]) -> dict[int, int]:
@@ -191,8 +213,12 @@ class Ledger(Protocol):
         """The longest ttl that this holder promised; before a longer one is used."""
         ...
 
-    def open_cells(self, keys: Sequence[CellKey], change: int, holder: int) -> dict[CellKey, CellRow]:
-        """Open what is not open (`used` = its events so far) and return all. Raises Stale."""
+    def open_cells(self, wanted: Sequence[CellWanted], change: int, holder: int) -> dict[CellKey, CellRow]:
+        """Open what is not open (`used` = its events so far) and return all. Raises Stale.
+
+        One that is open with another limit than is wanted (an override began or ended) gets it;
+        where less is left than was granted, nobody draws a surplus for a while.
+        """
         ...
 
     def exchange(self, batch: Batch) -> Reply:

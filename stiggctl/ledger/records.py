@@ -86,16 +86,48 @@ class ResourceRow:
 
 @dataclass(slots=True, kw_only=True)
 class AllocationRow:
-    """A limit on a resource in a currency."""
+    """A limit in a currency: on a resource, or (a template) on each that is of a type and matches.
+
+    Windows, scopes and validity as people wrote them, in one form each: equal ones have equal texts.
+    """
 
     id: int
-    customer: int
+    customer: int  #: 0: a template for all customers
     allocation_id: str | None
-    resource: int
-    resource_id: str
+    resource: int  #: 0: a template
+    resource_id: str  #: "" of a template
+    type: int | None  #: of a template: the row of its resource type
+    type_id: str | None
+    where: str  #: of a template, JSON: {property: [values]}, sorted; "{}": every resource of the type
     currency: int
     limit_units: int
     enforcement: Literal["HARD", "SOFT"]
+    cadence: str | None  #: a single-unit ISO 8601 duration; None: for ever
+    timezone: str  #: an IANA zone
+    anchor_us: int | None  #: windows are counted from here; None: calendar ones
+    rolling: bool
+    scope: str  #: JSON: {dimension: [values as text]}, sorted; "{}": every event counts
+    effective_at_us: int | None
+    expires_at_us: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class OverrideRow:
+    """A temporary change of the limits of a resource in a currency and scope: another, or so much more."""
+
+    id: int
+    customer: int
+    resource: int
+    resource_id: str
+    currency: int
+    cadence: str | None  #: of the limits it changes; None: of whatever cadence
+    scope: str  #: theirs, as in AllocationRow
+    limit_units: int | None  #: either this
+    add_units: int | None  #: or this
+    reason: str | None
+    actor: str | None
+    effective_at_us: int | None
+    expires_at_us: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,8 +138,10 @@ class RateRow:
     customer_id: str | None
     event_name: str
     currency: int
+    where: str  #: JSON: {dimension: [values as text]}, sorted; "{}": every event of the name
     credits: str  #: a decimal number
     terms: str  #: JSON: [{"dimension", "credits", "per"}]
+    effective_at_us: int | None  #: it prices events that took place from then on
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,14 +175,44 @@ class ResourceWrite:
 
 @dataclass(slots=True, kw_only=True)
 class AllocationWrite:
-    """An allocation as it is to stand. Its key: `allocation_id`, else (resource, currency)."""
+    """An allocation as it is to stand.
 
-    customer_id: str
+    Its key: `allocation_id`, else (resource, or type and where; currency, scope, rolling, cadence).
+    """
+
+    customer_id: str | None  #: None: a template for all customers
     allocation_id: str | None
-    resource_id: str
+    resource_id: str | None  #: None: a template
+    type_id: str | None  #: of a template
+    type_customer_id: str | None  #: whose type it is: None, one for all
+    where: str
     currency_id: str
     limit_units: int
     enforcement: Literal["HARD", "SOFT"]
+    cadence: str | None
+    timezone: str
+    anchor_us: int | None
+    rolling: bool
+    scope: str
+    effective_at_us: int | None
+    expires_at_us: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class OverrideWrite:
+    """An override as it is to stand. Its key: (resource, currency, cadence, scope, effective_at_us)."""
+
+    customer_id: str
+    resource_id: str
+    currency_id: str
+    cadence: str | None
+    scope: str
+    limit_units: int | None
+    add_units: int | None
+    reason: str | None
+    actor: str | None
+    effective_at_us: int | None
+    expires_at_us: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,13 +247,18 @@ class TypeWrite:
 
 @dataclass(slots=True, kw_only=True)
 class RateWrite:
-    """A rate as it is to stand; a live one of the same key is retired."""
+    """A rate as it is to stand; a live one of the same key is retired.
+
+    Its key: (customer, event name, currency, where, effective_at_us).
+    """
 
     customer_id: str | None
     event_name: str
     currency_id: str
+    where: str
     credits: str
     terms: str
+    effective_at_us: int | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -213,6 +282,8 @@ class ModelChange:
     resources: list[ResourceWrite] = field(default_factory=list)
     allocations: list[AllocationWrite] = field(default_factory=list)
     allocations_removed: list[int] = field(default_factory=list)
+    overrides: list[OverrideWrite] = field(default_factory=list)
+    overrides_removed: list[int] = field(default_factory=list)
     rates: list[RateWrite] = field(default_factory=list)
     rates_retired: list[int] = field(default_factory=list)
     audit: list[AuditLine] = field(default_factory=list)
@@ -278,6 +349,18 @@ class CellKey(NamedTuple):
     allocation: int
     resource: int
     window_start_us: int
+
+
+class CellWanted(NamedTuple):
+    """A cell that is needed: until when its window lasts, what it counts, and its limit as of now.
+
+    The limit is the allocation's, or what an override in force makes of it.
+    """
+
+    key: CellKey
+    window_end_us: int | None  #: None: for ever
+    scope: str  #: as in AllocationRow
+    limit_units: int
 
 
 class Part(NamedTuple):

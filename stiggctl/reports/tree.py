@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from stiggctl.amounts import CONTEXT, plain, to_amount
 from stiggctl.answers import LimitState, RawLimit
-from stiggctl.ledger.records import AllocationRow, CellKey, CellRow, CurrencyRow, ResourceRow
+from stiggctl.holder.in_force import Limit
+from stiggctl.ledger.records import CellKey, CellRow, CurrencyRow, ResourceRow
 
 
 class TreeNode(NamedTuple):
@@ -59,7 +60,7 @@ class TreeNode(NamedTuple):
 
 def build_tree(
     rows: Sequence[ResourceRow],
-    allocations: Sequence[AllocationRow],
+    limits_in_force: Sequence[Limit],
     cells: Mapping[CellKey, CellRow],
     currency: CurrencyRow,
     *,
@@ -79,8 +80,8 @@ def build_tree(
     named = {row.id: row for row in rows}
     for row in rows:
         depths[row.id] = depth if row is rows[0] else depths[row.parent or 0] + 1
-    for one in allocations:
-        cell, row = cells[CellKey(one.id, one.resource, 0)], named[one.resource]
+    for one in limits_in_force:
+        cell, row = cells[one.wanted.key], named[one.resource]
         orphaned = sum(orphan.units for orphan in cell.orphans if orphan.until_us > now_us)
         limits.setdefault(row.id, []).append(
             RawLimit(
@@ -90,11 +91,12 @@ def build_tree(
                 credit_currency=currency.currency_id,
                 allocation_id=one.allocation_id or f"{row.resource_id}/{currency.currency_id}",
                 decimals=currency.decimals,
-                hard=one.enforcement == "HARD",
+                hard=one.hard,
                 limit=one.limit_units,
                 used=cell.used,
                 held=held.get(cell.id, 0) + orphaned,
                 amount=0,
+                terms=one.terms,
             )
         )
     children: dict[int, list[TreeNode]] = {}
@@ -118,7 +120,7 @@ def _node(
     now_us: int,
 ) -> TreeNode:
     tightest = min(limits, key=lambda one: (not one.hard, one.room), default=None)
-    states = tuple(LimitState(one) for one in sorted(limits, key=lambda one: one[:5]))
+    states = tuple(LimitState(one) for one in sorted(limits, key=lambda one: one.order))
     shown = None if tightest is None else LimitState(tightest)
     taken = 0 if tightest is None else tightest.used + tightest.held
     return TreeNode(

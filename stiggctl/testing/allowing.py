@@ -4,7 +4,7 @@ Here: how it is given. Not here: the ledger that it is given on (standin.py), wh
 (verdicts.py).
 
 What always holds:
-  AL1  It is never mistaken for a decision of the limits: its sentence says who gave it.
+  AW1  It is never mistaken for a decision of the limits: its sentence says who gave it.
 """
 
 from stiggctl.answers import Circumstances, Decision, Sight

@@ -26,7 +26,7 @@ from stiggctl.holder import Holder, models
 from stiggctl.holder.asking import Asked
 from stiggctl.holder.booking import Bookings
 from stiggctl.holder.orders import Order
-from stiggctl.holder.trees import Trees
+from stiggctl.holder.trees import Found, Trees
 from stiggctl.ledger import Reader
 from stiggctl.ledger.opening import MEMORY, open_ledger
 from stiggctl.ledger.records import CustomerRow, ModelChange
@@ -42,7 +42,7 @@ class StandIn(Holder):
 
     def __init__(self, own: Holder) -> None:
         with own.ledger.reader() as reader:
-            model = models.export(reader)
+            model = models.export(reader, at_us=own.clock.now_us())
         ledger = open_ledger(MEMORY)
         options = own.options._replace(default_access="allow")
         super().__init__(ledger, MEMORY, ledger.path.with_name(f"{ledger.path.name}-holders"), options)
@@ -132,15 +132,15 @@ class _Lenient(Trees):
     """Trees in which nobody is suspended or archived."""
 
     def _read(
-        self, stripe: Stripe, strands: Sequence[Strand], ids: Iterable[str]
-    ) -> tuple[CustomerRow, list[tuple[Strand, dict[str, Node]]]] | None:
-        found = super()._read(stripe, strands, ids)
+        self, stripe: Stripe, strands: Sequence[Strand], ids: Iterable[str], at_us: int
+    ) -> Found | None:
+        found = super()._read(stripe, strands, ids, at_us)
         if found is None:
             return None
-        customer, nodes_by_strand = found
-        return replace(customer, archived_at_us=None), [
-            (strand, _unrefused(nodes)) for strand, nodes in nodes_by_strand
-        ]
+        return found._replace(
+            customer=replace(found.customer, archived_at_us=None),
+            nodes=[(strand, _unrefused(nodes)) for strand, nodes in found.nodes],
+        )
 
 
 def _unrefused(nodes: Mapping[str, Node]) -> dict[str, Node]:

@@ -14,17 +14,20 @@ from collections.abc import Callable, Iterator
 
 from stiggctl.definitions import SILENT, Found, Telling
 from stiggctl.errors import Problem
-from stiggctl.validation import limits, schemas, trees
+from stiggctl.validation import limits, overrides, prices, schemas, templates, trees
+from stiggctl.validation.owners import Owners, owners_of, without_owner
 from stiggctl.validation.whole import (
+    AllocationKey,
     Known,
+    Limit,
     Node,
-    Owners,
+    OverrideKey,
     ResourceKey,
     Standing,
     TypeKey,
     Whole,
-    owners_of,
-    without_owner,
+    key_of_allocation,
+    key_of_override,
 )
 
 Check = Callable[[Whole], Iterator[Found]]
@@ -47,12 +50,22 @@ CHECKS: tuple[Check, ...] = (
     limits.currencies_are_once,
     limits.counted_decimals_stay,
     limits.allocations_are_once,
-    limits.allocations_have_an_owner,
-    limits.allocated_resources_are_known,
+    limits.allocations_are_on_something,
+    limits.limits_have_an_owner,
+    limits.limited_resources_are_known,
     limits.limits_are_representable,
-    limits.rates_are_once,
-    limits.rate_currencies_are_known,
-    limits.prices_are_numbers,
+    limits.anchors_can_be_counted_from,
+    limits.ends_come_after_beginnings,
+    templates.template_types_are_known,
+    templates.templates_can_match,
+    templates.standing_templates_can_still_match,
+    overrides.overrides_are_once,
+    overrides.overrides_change_something,
+    overrides.override_currencies_are_known,
+    overrides.overrides_say_which_of_several,
+    prices.rates_are_once,
+    prices.rate_currencies_are_known,
+    prices.prices_are_numbers,
 )
 
 
@@ -68,14 +81,19 @@ def problems_of(whole: Whole, telling: Telling = SILENT) -> tuple[Problem, ...]:
 
 __all__ = [
     "CHECKS",
+    "AllocationKey",
     "Check",
     "Known",
+    "Limit",
     "Node",
+    "OverrideKey",
     "Owners",
     "ResourceKey",
     "Standing",
     "TypeKey",
     "Whole",
+    "key_of_allocation",
+    "key_of_override",
     "owners_of",
     "problems_of",
     "without_owner",

@@ -1,23 +1,20 @@
-"""Checks of what is counted: currencies, allocations, rates.
+"""Checks of what is limited: currencies, and the allocations in them.
 
 Here: each once; decimals that stay once something counts in them; limits that their currency
-can hold; rates in currencies that exist, with numbers that are prices.
-Not here: on which resources limits stand in a tree (trees.py).
+can hold, on a resource that is there; anchors and ends that make sense.
+Not here: templates (templates.py), overrides (overrides.py), where resources stand in their
+trees (trees.py).
 
-A currency that only an allocation names is made, with 0 decimals. A rate makes none: a name
-misspelt there would charge where no limit looks.
+A currency that only an allocation names is made, with 0 decimals.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from stiggctl.amounts import AMOUNT_MAX, DECIMALS_MAX, LIMIT_MAX, Amount, to_units
-from stiggctl.definitions import Found, Steps
+from stiggctl.amounts import LIMIT_MAX, to_units
+from stiggctl.definitions import AN_ID, Allocation, Found, Override, us_of, us_of_anchor
 from stiggctl.errors import InvalidAmount, shown
-from stiggctl.validation.whole import Whole
-
-# A price may be finer than its currency: an event is rounded once, after its parts are added. But
-# one of which a single event would cost more than an event can is a mistake.
-_PRICE_MAX = AMOUNT_MAX * 10**DECIMALS_MAX
+from stiggctl.validation.whole import AllocationKey, Whole, key_of_allocation
+from stiggctl.windows import END_US, FIRST_US
 
 
 def decimals_of(whole: Whole) -> dict[str, int | None]:
@@ -64,31 +61,45 @@ def counted_decimals_stay(whole: Whole) -> Iterator[Found]:
 
 
 def allocations_are_once(whole: Whole) -> Iterator[Found]:
-    """One entry for each id of a customer; without an id, for each resource and currency."""
-    seen: set[tuple[str, ...]] = set()
-    for place, (entry, owner) in enumerate(
-        zip(whole.model.allocations, whole.owners.allocations, strict=True)
-    ):
-        if owner is None:
-            continue
-        key: tuple[str, ...] = (owner, entry.resource_id, entry.credit_currency)
-        found = Found(
-            "allocations",
-            place,
-            ("resource_id",),
-            entry.resource_id,
-            "one entry for each resource and currency, or an id for each",
-        )
-        if entry.id is not None:
-            key = (owner, entry.id)
-            found = Found("allocations", place, ("id",), entry.id, "one entry for each id")
+    """One entry for each id of a customer; without an id, for each of what it is on and how it counts."""
+    seen: set[AllocationKey] = set()
+    for place, entry, owner in whole.limits():
+        if entry.id is None and any(
+            whole.draft.is_wrong("allocations", place, name) for name in ("cadence", "scope", "where")
+        ):
+            continue  # which one it is cannot be said
+        key = key_of_allocation(owner, entry)
         if key in seen:
-            yield found
+            if entry.id is not None:
+                yield Found("allocations", place, ("id",), entry.id, "one entry for each id")
+            else:
+                name = "resource_id" if entry.resource_id is not None else "resource_type_id"
+                what = "resource" if entry.resource_id is not None else "type, where"
+                expected = f"one entry for each {what}, currency, scope and cadence, or an id for each"
+                yield Found("allocations", place, (name,), getattr(entry, name), expected)
         seen.add(key)
 
 
-def allocations_have_an_owner(whole: Whole) -> Iterator[Found]:
-    """Every allocation is of a customer: named, its resource's, or the only one that the model names."""
+def allocations_are_on_something(whole: Whole) -> Iterator[Found]:
+    """An allocation is on a resource, or on a type, of which `where` says which; not on both."""
+    for place, entry in enumerate(whole.model.allocations):
+        on, of, where = entry.resource_id, entry.resource_type_id, entry.where
+        if on is not None and of is not None:
+            expected = "a resource or a type, not both: resourceTypeId is for each resource of the type"
+            yield Found("allocations", place, ("resource_type_id",), of, expected)
+        elif on is not None and where is not None:
+            expected = "no where beside resourceId: it says which resources of a resourceTypeId are meant"
+            yield Found("allocations", place, ("where",), where, expected)
+        elif on is None and of is None and where is not None:
+            expected = f"{AN_ID}: the type of the resources that where is about; it is required"
+            yield Found("allocations", place, ("resource_type_id",), None, expected)
+        elif on is None and of is None:
+            expected = f"{AN_ID}; it is required, or resourceTypeId for each resource of a type"
+            yield Found("allocations", place, ("resource_id",), None, expected)
+
+
+def limits_have_an_owner(whole: Whole) -> Iterator[Found]:
+    """What stands on a resource is of a customer: named, the resource's, or the only one named."""
     if whole.draft.unreadable:
         return  # an entry that could not be read may be the one that says it
     orphans = {
@@ -96,23 +107,61 @@ def allocations_have_an_owner(whole: Whole) -> Iterator[Found]:
         for entry, owner in zip(whole.model.resources, whole.owners.resources, strict=True)
         if owner is None
     }
-    for place, entry in enumerate(whole.model.allocations):
-        if whole.owners.allocations[place] is None and entry.resource_id not in orphans:
-            yield Found("allocations", place, ("customer_id",), None, whole.whose())
+    for entries, place, resource_id, owner in _on_resources(whole):
+        if owner is None and resource_id not in orphans:
+            yield Found(entries, place, ("customer_id",), None, whole.whose())
 
 
-def allocated_resources_are_known(whole: Whole) -> Iterator[Found]:
-    """An allocation stands on a resource of its customer."""
-    for place, (entry, owner) in enumerate(
+def limited_resources_are_known(whole: Whole) -> Iterator[Found]:
+    """An allocation, and an override, is on a resource of its customer."""
+    for entries, place, resource_id, owner in _on_resources(whole):
+        if owner is None or owner not in whole.customers or (owner, resource_id) in whole.nodes:
+            continue
+        if not whole.draft.may_be_unreadable("resources", resource_id):
+            hint = whole.hint_of_resource(owner, resource_id)
+            expected = f"a resource of customer {shown(owner)}{hint}"
+            yield Found(entries, place, ("resource_id",), resource_id, expected)
+
+
+def _on_resources(whole: Whole) -> Iterator[tuple[str, int, str, str | None]]:
+    """What stands on a resource: list, place, resource, and whose it is."""
+    for place, (limit, owner) in enumerate(
         zip(whole.model.allocations, whole.owners.allocations, strict=True)
     ):
-        if owner is None or owner not in whole.customers or (owner, entry.resource_id) in whole.nodes:
+        if limit.resource_id is not None and limit.resource_type_id is None:
+            yield "allocations", place, limit.resource_id, owner
+    for place, (entry, owner) in enumerate(zip(whole.model.overrides, whole.owners.overrides, strict=True)):
+        yield "overrides", place, entry.resource_id, owner
+
+
+def anchors_can_be_counted_from(whole: Whole) -> Iterator[Found]:
+    """An anchor stands beside a cadence, and in the years that can be written."""
+    for place, entry in enumerate(whole.model.allocations):
+        if entry.anchor is None or whole.draft.is_wrong("allocations", place, "timezone"):
             continue
-        if not whole.draft.may_be_unreadable("resources", entry.resource_id):
-            expected = (
-                f"a resource of customer {shown(owner)}{whole.hint_of_resource(owner, entry.resource_id)}"
-            )
-            yield Found("allocations", place, ("resource_id",), entry.resource_id, expected)
+        anchor_us = us_of_anchor(entry.anchor, entry.timezone)
+        if entry.cadence is None and not whole.draft.is_wrong("allocations", place, "cadence"):
+            expected = "a cadence beside it; a limit that only begins there has effectiveAt"
+            yield Found("allocations", place, ("anchor",), entry.anchor, expected)
+        elif anchor_us is not None and not FIRST_US <= anchor_us < END_US:
+            expected = "an instant in the years 1 to 9999, UTC"
+            yield Found("allocations", place, ("anchor",), entry.anchor, expected)
+
+
+def ends_come_after_beginnings(whole: Whole) -> Iterator[Found]:
+    """What has a beginning and an end ends after it began."""
+    lists: tuple[tuple[str, Sequence[Allocation | Override]], ...] = (
+        ("allocations", whole.model.allocations),
+        ("overrides", whole.model.overrides),
+    )
+    for entries, listed in lists:
+        for place, entry in enumerate(listed):
+            begins, ends = entry.effective_at, entry.expires_at
+            if begins is None or ends is None or (us_of(ends) or 0) > (us_of(begins) or 0):
+                continue
+            if not whole.draft.is_wrong(entries, place, "effective_at"):
+                expected = f"an instant after effectiveAt, {begins}"
+                yield Found(entries, place, ("expires_at",), ends, expected)
 
 
 def limits_are_representable(whole: Whole) -> Iterator[Found]:
@@ -125,48 +174,3 @@ def limits_are_representable(whole: Whole) -> Iterator[Found]:
             to_units(entry.limit, units, "limit", maximum=LIMIT_MAX)
         except InvalidAmount as error:
             yield Found("allocations", place, ("limit",), entry.limit, error.expected)
-
-
-def prices_are_numbers(whole: Whole) -> Iterator[Found]:
-    """What a rate charges is a number of 0 or more, what it is charged for (`per`) one above 0."""
-    for place, rate in enumerate(whole.model.rates):
-        numbers: list[tuple[Steps, Amount]] = [(("credits",), rate.credits)]
-        for number, term in enumerate(rate.terms):
-            numbers.append((("terms", number, "credits"), term.credits))
-            numbers.append((("terms", number, "per"), term.per))
-        for steps, value in numbers:
-            try:
-                units = to_units(value, DECIMALS_MAX, "credits", maximum=_PRICE_MAX)
-            except InvalidAmount as error:
-                yield Found("rates", place, steps, value, error.expected)
-                continue
-            if units == 0 and steps[-1] == "per":
-                yield Found("rates", place, steps, value, "a number above 0")
-
-
-def rates_are_once(whole: Whole) -> Iterator[Found]:
-    """One entry for each event and currency, of a customer or for all; one term a dimension."""
-    seen: set[tuple[str | None, str, str]] = set()
-    for place, rate in enumerate(whole.model.rates):
-        key = (rate.customer_id, rate.event_name, rate.credit_currency)
-        if key in seen:
-            expected = "one entry for each event and currency"
-            yield Found("rates", place, ("event_name",), rate.event_name, expected)
-        seen.add(key)
-        dimensions: set[str] = set()
-        for number, term in enumerate(rate.terms):
-            if term.dimension in dimensions:
-                steps = ("terms", number, "dimension")
-                yield Found("rates", place, steps, term.dimension, "one term for each dimension")
-            dimensions.add(term.dimension)
-
-
-def rate_currencies_are_known(whole: Whole) -> Iterator[Found]:
-    """A rate charges in a currency that exists, or that the model defines or has a limit in."""
-    known = decimals_of(whole)
-    for place, rate in enumerate(whole.model.rates):
-        currency = rate.credit_currency
-        if currency in known or whole.draft.unreadable.keys() & {"credit_currencies", "allocations"}:
-            continue
-        expected = f"a credit currency that exists, or that the model defines{whole.hint(currency, known)}"
-        yield Found("rates", place, ("credit_currency",), currency, expected)

@@ -115,10 +115,10 @@ def misfits(type_: ResourceType, properties: dict[str, Value]) -> Iterator[tuple
             said = f"did you mean {shown(meant)}?" if meant else f"there are: {there}"
             yield name, value, f"a property of type {shown(type_.id)}; {said}"
         elif not _is_of_kind(value, schema):
-            yield name, value, _kind(schema)
+            yield name, value, kind_of(schema)
     for name, schema in type_.properties.items():
         if schema.required and name not in properties:
-            yield name, None, f"{_kind(schema)}; type {shown(type_.id)} requires it"
+            yield name, None, f"{kind_of(schema)}; type {shown(type_.id)} requires it"
 
 
 def _is_of_kind(value: Value, schema: Property) -> bool:
@@ -130,7 +130,8 @@ def _is_of_kind(value: Value, schema: Property) -> bool:
     return isinstance(value, str) and (schema.type == "STRING" or not schema.values or value in schema.values)
 
 
-def _kind(schema: Property) -> str:
+def kind_of(schema: Property) -> str:
+    """What a property may be, in words."""
     if schema.type == "ENUM":
         return f"one of {', '.join(map(shown, schema.values or ()))}"
     return {"STRING": "text", "NUMBER": "an int or a Decimal", "BOOLEAN": "true or false"}[schema.type]

@@ -1,8 +1,8 @@
 """The whole: a model merged with what the ledger has of what the model refers to.
 
-Here: what is known of the ledger (`Known`), whose each entry is (`Owners`), and both together
-as the checks look at them (`Whole`).
-Not here: the checks (schemas.py, trees.py, limits.py), how a ledger is asked (holder/models).
+Here: what is known of the ledger (`Known`), and both together as the checks look at them
+(`Whole`). Not here: whose each entry is (owners.py), the checks (schemas.py, trees.py, limits.py
+and others), how a ledger is asked (holder/models).
 
 What always holds:
   WM1  The model's entry stands before the ledger's of the same key: it replaces it whole.
@@ -16,13 +16,52 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from stiggctl.definitions import Draft, ResourceType, UsageModel, Value
+from stiggctl.definitions import (
+    Allocation,
+    Draft,
+    Override,
+    ResourceType,
+    Value,
+    filter_text,
+    us_of,
+)
 from stiggctl.errors import nearest, shown
+from stiggctl.validation.owners import Owners
+from stiggctl.windows import Window, validity
 
 #: (customer id, resource id)
 ResourceKey = tuple[str, str]
 #: (customer id or None: for all, type id)
 TypeKey = tuple[str | None, str]
+#: (customer or None, id); without an id (customer or None, resource or None, type or None, where,
+#: currency, scope, rolling, cadence)
+AllocationKey = tuple[str | bool | None, ...]
+
+
+def key_of_allocation(customer_id: str | None, entry: Allocation) -> AllocationKey:
+    """Which allocation it is: the one of that id, else of what it is on and how it counts."""
+    if entry.id is not None:
+        return customer_id, entry.id
+    return (
+        customer_id,
+        entry.resource_id,
+        entry.resource_type_id,
+        filter_text(entry.where),
+        entry.credit_currency,
+        filter_text(entry.scope),
+        entry.rolling,
+        entry.cadence,
+    )
+
+
+#: (customer, resource, currency, cadence, scope, from when on)
+OverrideKey = tuple[str, str, str, str | None, str, int | None]
+
+
+def key_of_override(customer_id: str, entry: Override) -> OverrideKey:
+    """Which override it is."""
+    scope, begins_us = filter_text(entry.scope), us_of(entry.effective_at)
+    return customer_id, entry.resource_id, entry.credit_currency, entry.cadence, scope, begins_us
 
 
 class Node(NamedTuple):
@@ -43,6 +82,35 @@ class Standing(NamedTuple):
     parent_type_id: str | None  #: as the ledger has it
 
 
+class Limit(NamedTuple):
+    """An allocation, as far as templates and overrides have to do with it."""
+
+    key: AllocationKey
+    customer_id: str | None  #: None: a template for all
+    resource_id: str | None  #: None: a template
+    type_id: str | None
+    where: Mapping[str, Sequence[str]]
+    currency_id: str
+    scope: str
+    cadence: str | None
+    valid: Window
+
+
+def limit_of(customer_id: str | None, entry: Allocation) -> Limit:
+    """What an entry of a model is."""
+    return Limit(
+        key_of_allocation(customer_id, entry),
+        customer_id,
+        entry.resource_id,
+        entry.resource_type_id,
+        entry.where or {},
+        entry.credit_currency,
+        filter_text(entry.scope),
+        entry.cadence,
+        validity(us_of(entry.effective_at), us_of(entry.expires_at)),
+    )
+
+
 @dataclass(slots=True, kw_only=True)
 class Known:
     """What the ledger has of what a model refers to."""
@@ -56,76 +124,10 @@ class Known:
     types: Mapping[TypeKey, ResourceType] = field(default_factory=dict)
     resources: Mapping[ResourceKey, Node] = field(default_factory=dict)
     standing: Iterable[Standing] = ()  #: read once
-
-
-class Owners(NamedTuple):
-    """Whose each resource and allocation of a model is; None: nobody can say."""
-
-    named: tuple[str, ...]  #: the customers that the model names
-    resources: Sequence[str | None]
-    allocations: Sequence[str | None]
-
-
-def without_owner(draft: Draft) -> set[str]:
-    """Resource ids of which only the ledger can say whose they are, so whose an entry is."""
-    model = draft.model
-    if len(_customers_named(model)) == 1:
-        return set()
-    here = {entry.id for entry in model.resources}
-    asked = {entry.parent_resource_id for entry in model.resources if entry.customer_id is None}
-    asked |= {entry.resource_id for entry in model.allocations if entry.customer_id is None}
-    return {each for each in asked if each is not None} - here
-
-
-def owners_of(draft: Draft, having: Mapping[str, AbstractSet[str]]) -> Owners:
-    """Whose each entry is: as it says; else as its parent, or its resource; else the only one named.
-
-    `having`: for each id of `without_owner`, the customers that have such a resource.
-    """
-    model = draft.model
-    named = _customers_named(model)
-    only = named[0] if len(named) == 1 else None
-    by_id: dict[str, list[int]] = {}
-    for place, entry in enumerate(model.resources):
-        by_id.setdefault(entry.id, []).append(place)
-
-    def outside(resource_id: str) -> str | None:
-        owners = having.get(resource_id, frozenset())
-        return only or (next(iter(owners)) if len(owners) == 1 else None)
-
-    resources: list[str | None] = [entry.customer_id for entry in model.resources]
-    done = [owner is not None for owner in resources]
-    for start in range(len(resources)):
-        trail: dict[int, None] = {}
-        at, owner = start, resources[start]
-        while not done[at]:
-            trail[at] = None
-            parent = model.resources[at].parent_resource_id
-            above = by_id.get(parent, ()) if parent is not None else ()
-            if len(above) == 1 and above[0] not in trail:
-                at = above[0]
-                owner = resources[at]
-            else:  # a root; or its parent is not in the model, is in it twice, or closes a cycle
-                owner = outside(parent) if parent is not None and not above else only
-                break
-        for place in trail:
-            resources[place], done[place] = owner, True
-
-    def of_allocation(resource_id: str) -> str | None:
-        places = by_id.get(resource_id)
-        if places is None:
-            return outside(resource_id)
-        return resources[places[0]] if len(places) == 1 else only
-
-    allocations = [entry.customer_id or of_allocation(entry.resource_id) for entry in model.allocations]
-    return Owners(named, resources, allocations)
-
-
-def _customers_named(model: UsageModel) -> tuple[str, ...]:
-    named = {entry.id: None for entry in model.customers}
-    for entries in (model.resources, model.allocations, model.resource_types, model.rates):
-        named.update((entry.customer_id, None) for entry in entries if entry.customer_id is not None)
-    return tuple(named)
+    #: Templates of types that the model changes, and what limits the resources of its overrides.
+    beside: Sequence[Limit] = ()
+    overrides: AbstractSet[OverrideKey] = frozenset()  #: of the model's, those that go on already
+    at_us: int = 0  #: when the model is applied
 
 
 # difflib takes milliseconds a name: a model with a wrong parent in each of 100,000 entries would
@@ -201,6 +203,14 @@ class Whole:
         for entry, owner in zip(self.model.resources, self.owners.resources, strict=True):
             if owner is not None:
                 yield self.nodes[owner, entry.id]
+
+    def limits(self) -> Iterator[tuple[int, Allocation, str | None]]:
+        """The model's allocations of which one can say whose they are: place, entry, owner."""
+        for place, (entry, owner) in enumerate(
+            zip(self.model.allocations, self.owners.allocations, strict=True)
+        ):
+            if owner is not None or entry.resource_type_id is not None:
+                yield place, entry, owner
 
     def hint(self, name: str, known: Iterable[str]) -> str:
         """The nearest known name, as the end of a sentence; nothing where none is near."""

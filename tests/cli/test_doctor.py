@@ -10,6 +10,7 @@ import pytest
 
 from stiggctl import LedgerUnavailable
 from stiggctl.cli import examining
+from stiggctl.ledger.sqlite.schema import SCHEMA_VERSION
 
 from .conftest import Run, files, somebody_holding
 
@@ -37,7 +38,7 @@ def test_json_has_the_same(run: Run, ours: Path) -> None:
     assert told.exit_code == 0
     found = json.loads(told.stdout)
     assert (found["schemaVersion"], found["holders"], found["differences"], found["advice"]) == (
-        1,
+        SCHEMA_VERSION,
         [],
         [],
         [],

@@ -11,18 +11,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stiggctl.answers import Refusal, Sight
-from stiggctl.decision.cells import (
-    ALLOTTED,
-    CELL,
-    LIMIT,
-    SPARE,
-    USED,
-    CellNumbers,
-    Strand,
-    Stripe,
-    all_cells,
-)
+from stiggctl.decision.cells import ALLOTTED, CELL, LIMIT, SPARE, USED, CellNumbers, Strand, Stripe
 from stiggctl.decision.decide import Taken, install, look, take
+from stiggctl.decision.laying import all_cells
+from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.paths import Node, compile_path
 from stiggctl.decision.reservations import Hold
 
@@ -134,6 +126,7 @@ class Land:
                     strand,
                     [self.node(one, currency) for one in ids],
                     version=self.stripe.version,
+                    meeting=Meeting(),
                     refuse_unlimited=self.refuse_unlimited,
                     customer_refusal=None,
                 )

@@ -5,10 +5,11 @@ import sys
 import pytest
 
 from stiggctl.decision.cells import HEADER, LIMIT, SPARE, WIDTH
-from stiggctl.decision.decide import take
+from stiggctl.decision.decide import look, places_of, put_apart_back, set_apart, take
+from stiggctl.decision.laying import sweep_loose
 from stiggctl.decision.reservations import release
 
-from .land import Land
+from .land import LATER, Cell, Land
 
 # ------------------------------------------------------------------ C1, C2, C3
 
@@ -191,17 +192,23 @@ def test_orphans_move_with_their_record_and_end() -> None:
     assert land.stripe.orphans == {}
 
 
-def test_a_limit_that_is_gone_holds_nothing_any_more() -> None:
+def test_what_is_held_of_a_limit_that_is_gone_lies_beside_until_it_ends() -> None:
+    """And then it is swept away: nobody counts it any more."""
     land = Land()
     ann, org = land.limit("ann", 50, orphans=((15, 500),)), land.limit("org", 100)
     hold = land.hold(["ann"], 20)
     del land.cells[ann.cell]
     land.stripe.restamp()
     land.compile(["ann"])
-    assert ann.cell not in land.places([ann.cell])
-    assert land.stripe.orphans == {}
+    assert list(land.stripe.loose) == [ann.cell]
+    assert land.look(["ann"])[0].cells == (org.cell,)
+    sweep_loose(land.stripe, LATER)
+    assert list(land.stripe.loose) == [ann.cell]  # something is held in it
     release(land.stripe, hold.number)
     assert land.seen(org) == (100, 0, 100, 100)
+    sweep_loose(land.stripe, LATER)
+    assert ann.cell not in land.places([ann.cell])
+    assert (land.stripe.loose, land.stripe.orphans) == ({}, {})
 
 
 def test_a_place_that_was_left_is_used_again() -> None:
@@ -263,3 +270,65 @@ def test_a_stripe_is_found_stale_as_soon_as_its_model_changed() -> None:
     land.stripe.restamp()
     assert take(land.stripe, "org", (), wants, 0, 2, 10) is None
     assert land.stripe.numbers[HEADER + LIMIT] == 100
+
+
+def turned(land: Land, old: Cell) -> Cell:
+    """The window of a limit turned: it has another cell now."""
+    del land.cells[old.cell]
+    new = land.limit(old.resource, old.limit)
+    land.compile([old.resource])
+    return new
+
+
+def test_what_is_held_in_a_window_that_is_over_lies_beside_the_next_one() -> None:
+    """C5, LY1: and nobody else's numbers are laid over it, however often windows turn."""
+    land = Land()
+    first = land.limit("ann", 50)
+    hold = land.hold(["ann"], 20)
+    second = turned(land, first)
+    [place] = land.stripe.holds[hold.number].held[0][0]
+    assert land.stripe.loose[first.cell].place == place
+    assert land.stripe.numbers[place : place + WIDTH] == [30, 0, 50, 50, first.cell]
+    third = turned(land, second)
+    for resource in ("bob", "org", "emea"):
+        land.limit(resource, 10)
+        land.compile([resource])
+    assert second.cell not in land.places([second.cell])  # nothing was held in it
+    release(land.stripe, hold.number)
+    assert land.seen(third) == (50, 0, 50, 50)
+    assert land.stripe.numbers[place] == 50
+    sweep_loose(land.stripe, LATER)
+    assert land.stripe.loose == {}
+    assert land.stripe.gives == {first.cell: 50}
+
+
+def test_what_a_booking_has_set_apart_moves_with_its_cell() -> None:
+    """LY1."""
+    land = Land()
+    first = land.limit("ann", 50)
+    land.compile(["ann"])
+    sight = land.look(["ann"])
+    with land.stripe.lock:
+        assert set_apart(land.stripe, *places_of(sight), 15, {}) == [15]
+    turned(land, first)
+    place = land.stripe.loose[first.cell].place
+    assert land.stripe.apart == {place: 15}
+    sweep_loose(land.stripe, LATER)
+    assert first.cell in land.stripe.loose
+    with land.stripe.lock:
+        put_apart_back(land.stripe)
+    assert land.stripe.numbers[place] == 50
+
+
+def test_a_tail_is_stale_once_a_record_that_it_names_was_laid_anew() -> None:
+    """P1: its places may be another cell's."""
+    land = Land()
+    org, ann = land.limit("org", 100), land.limit("ann", 50)
+    land.compile(["ann"])
+    stale = land.strand().leaves["ann"]
+    turned(land, org)
+    assert look(land.stripe, "ann", (), [(land.strand(), 1)], 0) is None
+    assert land.strand().leaves["ann"] == stale
+    land.compile(["ann"])
+    turned(land, ann)  # no tail names it
+    assert look(land.stripe, "ann", (), [(land.strand(), 1)], 0) is not None

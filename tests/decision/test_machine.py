@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 
 from stiggctl.decision.cells import ALLOTTED, CELL, LIMIT, SPARE, USED
 from stiggctl.decision.decide import grow, look, places_of, set_apart
+from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.paths import tail_of_members
 from stiggctl.decision.reservations import Hold, begin_settle, end_settle, release
 
@@ -149,9 +150,9 @@ class Decisions(RuleBasedStateMachine):
         if known is None:
             return
         nodes = [land.node(one) for one in sorted(known[2], key=lambda one: (one not in land.parents, one))]
-        strand, version = land.strand(), land.stripe.version
+        strand = land.strand()
         with land.stripe.lock:
-            tail = tail_of_members(strand, nodes, version=version, customer_refusal=None)
+            tail = tail_of_members(strand, nodes, meeting=Meeting(), customer_refusal=None)
         self.book(*places_of((tail, (), [], "", units, 0)), units, number)
 
     @rule(number=holds)

@@ -106,7 +106,7 @@ def interrupted(change: Callable[[Land], None]) -> Iterator[Land]:
 def test_after_an_interrupt_at_any_step_spare_is_what_is_granted_less_what_is_held(
     change: Callable[[Land], None],
 ) -> None:
-    """MD1, C1: before anything is decided; and what was held ends as if nothing had happened."""
+    """MD1, C1, LY2: before anything is decided; and what was held ends as if nothing had happened."""
     for land in interrupted(change):
         assert land.stripe.torn
         assert not land.stripe.lock.locked()

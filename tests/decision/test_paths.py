@@ -8,9 +8,10 @@ from hypothesis import given
 
 from stiggctl.answers import AccessDeniedReason, Circumstances, Refusal
 from stiggctl.decision import paths
-from stiggctl.decision.cells import NEVER
 from stiggctl.decision.decide import cells_of, fits, hard_cells, look, types_of
+from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.paths import tail_of_members
+from stiggctl.windows import ALWAYS
 
 from .land import PARENTS, Land
 
@@ -224,7 +225,7 @@ def test_a_suspension_that_ends_takes_its_path_with_it(where: str) -> None:
     assert land.look(["ann", "emea"])[0].valid_until_us == 100
     assert look(land.stripe, "ann", ("emea",), wants, 99) is not None
     assert look(land.stripe, "ann", ("emea",), wants, 100) is None
-    assert land.look(["free"])[0].valid_until_us == NEVER
+    assert land.look(["free"])[0].valid_until_us == ALWAYS.end_us
 
 
 def test_what_nothing_limits_is_refused_where_that_is_the_default() -> None:
@@ -249,7 +250,7 @@ def test_a_path_of_members_has_their_cells_and_no_others() -> None:
     members = [land.node(one) for one in ("ann", "team")]
     strand = land.strand()
     with land.stripe.lock:
-        tail = tail_of_members(strand, members, version=land.stripe.version, customer_refusal=None)
+        tail = tail_of_members(strand, members, meeting=Meeting(), customer_refusal=None)
     expected = {cell.cell for cell in land.cells.values() if cell.resource in ("ann", "team")}
     assert set(tail.cells) == expected
     assert tail.members == tuple(sorted(node.row for node in members))
@@ -261,8 +262,7 @@ def test_a_path_of_members_knows_a_refusal() -> None:
     land.refusals["team"] = refusal(AccessDeniedReason.SUSPENDED)
     strand = land.strand()
     with land.stripe.lock:
-        version = land.stripe.version
-        tail = tail_of_members(strand, [land.node("team")], version=version, customer_refusal=None)
+        tail = tail_of_members(strand, [land.node("team")], meeting=Meeting(), customer_refusal=None)
     assert tail.refusal is land.refusals["team"]
 
 

@@ -1,6 +1,8 @@
 """Cells: opened when they are needed, with all that was booked before."""
 
 import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from threading import Barrier, Thread
 from typing import Any
 
@@ -8,10 +10,10 @@ import pytest
 
 from stiggctl.errors import LedgerError
 from stiggctl.ledger import Stale
-from stiggctl.ledger.records import CellKey, Part
+from stiggctl.ledger.records import CellKey, CellWanted, Part
 from stiggctl.ledger.sqlite import cells
 
-from .world import World, allocation, resource
+from .world import NOW_US, TODAY, World, allocation, resource, wanted
 
 
 def test_a_new_cell_has_its_limit_and_nothing_else(world: World) -> None:
@@ -27,11 +29,11 @@ def test_a_reader_sees_a_cell_that_is_not_open_without_opening_it(world: World) 
     world.change(customers_touched={"acme"}, allocations=[allocation("free", 30)])
     with world.ledger.reader() as reader:
         [row] = reader.allocations(resources=[world.rows["free"]])
-        key = CellKey(row.id, row.resource, 0)
+        asked = wanted(row)
         for _ in range(2):
-            cell = reader.cells([key], world.me)[key]
+            cell = reader.cells([asked], world.me)[asked.key]
             assert (cell.id, cell.used, cell.limit_units, cell.granted) == (0, 7, 30, 0)
-    opened = world.ledger.open_cells([key], world.version, world.me)[key]
+    [opened] = world.open(asked)
     assert opened.id > 0
     assert opened.used == 7
     world.assert_sound()
@@ -55,13 +57,11 @@ def test_an_allocation_added_later_counts_what_came_before_it(world: World) -> N
         ],
     )
     with world.ledger.reader() as reader:
-        keys = {
-            (row.resource_id, row.currency): CellKey(row.id, row.resource, 0) for row in reader.allocations()
-        }
-    opened = world.ledger.open_cells(list(keys.values()), world.version, world.me)
-    assert opened[keys["free", world.tokens]].used == 9
-    assert opened[keys["free", world.usd]].used == 1_000
-    assert opened[keys["root", world.tokens]].used == 105
+        asked = {(row.resource_id, row.currency): wanted(row) for row in reader.allocations()}
+    opened = dict(zip(asked, world.open(*asked.values()), strict=True))
+    assert opened["free", world.tokens].used == 9
+    assert opened["free", world.usd].used == 1_000
+    assert opened["root", world.tokens].used == 105
     world.assert_sound()
 
 
@@ -70,28 +70,69 @@ def _parts(world: World, amount: int, currency: int) -> tuple[Part, ...]:
 
 
 def test_what_is_booked_while_a_cell_opens_is_counted_once(world: World) -> None:
-    """O1: events before the sum, between the sum and the lock, and after; in a chosen order."""
+    """O1: events before the sum, after it, before the lock, and after; in a chosen order."""
     world.exchange(world.booking("before", 5, ["free"]))
     world.change(customers_touched={"acme"}, allocations=[allocation("free", 30)])
     with world.ledger.reader() as reader:
         [row] = reader.allocations(resources=[world.rows["free"]])
-        key = CellKey(row.id, row.resource, 0)
-        reader.state()
-        world.exchange(world.booking("between", 3, ["free"]), world.booking("elsewhere", 90, ["a", "root"]))
-        opened = cells.open_all(
-            world.ledger._connections, reader.rows, [key], change=world.version, holder=world.me
-        )
-    assert opened[key].used == 8
-    world.ids["free"], world.keys["free"] = opened[key].id, key
+    asked, taken = wanted(row), []
+
+    @contextmanager
+    def snapshots() -> Iterator[Any]:
+        taken.append(len(taken))
+        with world.ledger.reader() as reader:
+            world.exchange(world.booking(f"during {taken[-1]}", 3, ["free"]))
+            yield reader
+        world.exchange(world.booking(f"between {taken[-1]}", 4, ["free"], spend=0))
+        world.exchange(world.booking(f"elsewhere {taken[-1]}", 90, ["a", "root"]))
+
+    [opened] = cells.open_all(
+        world.ledger._connections, snapshots, [asked], change=world.version, holder=world.me, now_us=NOW_US
+    ).values()
+    assert taken == [0, 1]  # the sum, and one round more, in which nearly nothing came
+    assert opened.used == 5 + 2 * 3 + 2 * 4
+    world.ids["free"], world.keys["free"], world.wanted["free"] = opened.id, asked.key, asked
     world.exchange(world.booking("after", 2, ["free"]))
-    assert world.cell("free").used == 10
+    assert world.cell("free").used == opened.used + 2
+    world.assert_sound()
+
+
+@pytest.mark.parametrize(("came", "summed"), [((50, 9, 2, 99), 4), ((9,) * 20, 9)], ids=["enough", "never"])
+def test_where_much_is_booked_during_the_sum_it_goes_on_before_the_lock(
+    world: World, monkeypatch: pytest.MonkeyPatch, came: Sequence[int], summed: int
+) -> None:
+    """O1: until little came; and it gives up in time, where booking is faster than summing."""
+    monkeypatch.setattr(cells, "_EVENTS_UNDER_LOCK", 3)
+    world.change(allocations=[allocation("free", 30), allocation("free", 30, cadence="P1D")])
+    with world.ledger.reader() as reader:
+        ever, daily = reader.allocations(resources=[world.rows["free"]])
+    taken: list[int] = []
+
+    @contextmanager
+    def snapshots() -> Iterator[Any]:
+        with world.ledger.reader() as reader:
+            yield reader
+        for n in range(came[len(taken)]):
+            world.exchange(world.booking(f"{len(taken)} {n}", 1, ["free"]))
+        taken.append(came[len(taken)])
+
+    opened = cells.open_all(
+        world.ledger._connections,
+        snapshots,
+        [wanted(ever), wanted(daily, TODAY)],
+        change=world.version,
+        holder=world.me,
+        now_us=NOW_US,
+    )
+    assert len(taken) == summed
+    assert [cell.used for cell in opened.values()] == [sum(taken)] * 2
     world.assert_sound()
 
 
 def test_opening_again_changes_nothing(world: World) -> None:
     looking = sqlite3.connect(world.ledger.path)
     before = looking.execute("PRAGMA data_version").fetchone()
-    again = world.ledger.open_cells(list(world.keys.values()), world.version, world.me)
+    again = world.ledger.open_cells(list(world.wanted.values()), world.version, world.me)
     assert {name: again[key].id for name, key in world.keys.items()} == world.ids
     assert looking.execute("PRAGMA data_version").fetchone() == before
     looking.close()
@@ -102,19 +143,21 @@ def test_a_cell_opens_only_under_the_model_that_was_read(world: World) -> None:
     world.change(customers_touched={"acme"}, allocations=[allocation("free", 30)])
     with world.ledger.reader() as reader:
         [row] = reader.allocations(resources=[world.rows["free"]])
-    new = CellKey(row.id, row.resource, 0)
-    for keys in ([new], [world.keys["a"]]):
+    new = wanted(row)
+    for asked in ([new], [world.wanted["a"]], [world.wanted["a"]._replace(limit_units=7)]):
         with pytest.raises(Stale):
-            world.ledger.open_cells(keys, old, world.me)
+            world.ledger.open_cells(asked, old, world.me)
     with world.ledger.reader() as reader:
-        assert reader.cells([new], world.me)[new].id == 0
+        assert reader.cells([new], world.me)[new.key].id == 0
 
 
 def test_an_allocation_that_is_not_there_has_no_cell(world: World) -> None:
-    none = CellKey(10**6, world.rows["a"], 0)
-    assert world.ledger.open_cells([none], world.version, world.me) == {}
+    no_allocation = CellWanted(CellKey(10**6, world.rows["a"], 0), None, "{}", 5)
+    no_resource = CellWanted(CellKey(world.keys["a"].allocation, 10**6, 0), None, "{}", 5)
+    assert world.ledger.open_cells([no_allocation, no_resource], world.version, world.me) == {}
     with world.ledger.reader() as reader:
-        assert reader.cells([none, world.keys["a"]], world.me).keys() == {world.keys["a"]}
+        found = reader.cells([no_allocation, no_resource, world.wanted["a"]], world.me)
+    assert found.keys() == {world.keys["a"]}
 
 
 def test_threads_that_open_one_cell_get_the_same(world: World) -> None:
@@ -124,12 +167,12 @@ def test_threads_that_open_one_cell_get_the_same(world: World) -> None:
         allocations=[allocation(f"r{n}", 5) for n in range(20)],
     )
     with world.ledger.reader() as reader:
-        keys = [CellKey(row.id, row.resource, 0) for row in reader.allocations() if row.resource_id[0] == "r"]
+        asked = [wanted(row) for row in reader.allocations() if row.resource_id[0] == "r"]
     together, found = Barrier(4), []
 
     def open_all() -> None:
         together.wait()
-        found.append(world.ledger.open_cells(keys, world.version, world.me))
+        found.append(world.ledger.open_cells(asked, world.version, world.me))
 
     threads = [Thread(target=open_all) for _ in range(4)]
     for thread in threads:
@@ -138,7 +181,7 @@ def test_threads_that_open_one_cell_get_the_same(world: World) -> None:
         thread.join()
     assert len(found) == 4
     assert all(each == found[0] for each in found)
-    assert len({cell.id for cell in found[0].values()}) == len(keys)
+    assert len({cell.id for cell in found[0].values()}) == len(asked)
 
 
 def test_a_cell_whose_allocation_is_gone_is_gone_for_good(world: World) -> None:
@@ -168,11 +211,11 @@ def test_more_usage_than_a_limit_can_count_is_refused_by_name(world: World) -> N
     world.change(customers_touched={"acme"}, allocations=[allocation("free", 30)])
     with world.ledger.reader() as reader:
         [row] = reader.allocations(resources=[world.rows["free"]])
-        key = CellKey(row.id, row.resource, 0)
-        assert reader.cells([key], world.me)[key].used == 100 * huge
+        asked = wanted(row)
+        assert reader.cells([asked], world.me)[asked.key].used == 100 * huge
     with pytest.raises(LedgerError, match="more than a limit can count"):
-        world.ledger.open_cells([key], world.version, world.me)
+        world.open(asked)
     world.exchange(*(world.booking(f"{n} back", -huge, ["free"]) for n in range(21)))
-    opened: Any = world.ledger.open_cells([key], world.version, world.me)
-    assert opened[key].used == 79 * huge
+    [opened] = world.open(asked)
+    assert opened.used == 79 * huge
     world.assert_sound()

@@ -23,7 +23,7 @@ from stiggctl.ledger.records import (
     Refused,
 )
 
-from .world import NOW_US, World, allocation
+from .world import NOW_US, World, allocation, wanted
 
 
 def event(world: World, key: str, namespace: int = KEYS_OF_USERS) -> EventRow | None:
@@ -185,8 +185,8 @@ def _part(world: World, currency: int, amount: int, *cells: int, rate: int | Non
 def test_one_event_costs_in_several_currencies(world: World) -> None:
     world.change(customers_touched={"acme"}, allocations=[allocation("a", 3, currency_id="usd")])
     with world.ledger.reader() as reader:
-        [key] = [(row.id, row.resource, 0) for row in reader.allocations() if row.currency == world.usd]
-    [usd] = world.ledger.open_cells([key], world.version, world.me).values()
+        [asked] = [wanted(row) for row in reader.allocations() if row.currency == world.usd]
+    [usd] = world.open(asked)
     parts = (
         _part(world, world.tokens, 7, world.ids["a"], rate=4),
         _part(world, world.usd, 5, usd.id, rate=9),

@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Barrier, Thread
@@ -11,12 +12,16 @@ import pytest
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from stiggctl.errors import LedgerError
 from stiggctl.ledger import migrations
-from stiggctl.ledger.migrations import version_1
+from stiggctl.ledger.migrations import version_1, version_2
 from stiggctl.ledger.opening import open_ledger
+from stiggctl.ledger.records import CellKey, CellWanted, ModelChange, RateRow
 from stiggctl.ledger.sqlite import schema
 
-from .world import World
+from .world import NOW_US, TODAY, World, allocation, holder, resource, template, thing, wanted
+
+VERSIONS = {1: version_1.STATEMENTS, 2: version_2.STATEMENTS}
 
 
 def described(path: Path) -> set[tuple[Any, ...]]:
@@ -28,8 +33,8 @@ def test_the_version_is_the_number_of_steps(path: Path) -> None:
     open_ledger(path).close()
     with closing(Database(path)) as database:
         applied = [step.name for step in migrations.STEPS.applied(database)]
-    assert applied == ["version_1"]
-    assert len(applied) == schema.SCHEMA_VERSION
+    assert applied == ["version_1", "version_2"]
+    assert len(applied) == schema.SCHEMA_VERSION == len(VERSIONS)
 
 
 def test_a_released_step_is_never_edited() -> None:
@@ -40,20 +45,191 @@ def test_a_released_step_is_never_edited() -> None:
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == "54ea0e8b44c3a504"
 
 
-@pytest.fixture
-def version_2(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A later stiggctl: one step more, which counts how often it is taken."""
-    steps, taken = Migrations("stiggctl"), []
-    steps(name="version_1")(migrations._step(version_1.STATEMENTS))
+# ------------------------------------------------------------------ from each version
 
-    @steps(name="version_2")
-    def version_2(database: Database) -> None:
+
+def steps_to(version: int) -> Migrations:
+    steps = Migrations("stiggctl")
+    for number in range(1, version + 1):
+        steps(name=f"version_{number}")(migrations._step(VERSIONS[number]))
+    return steps
+
+
+#: What the stiggctl of schema 1 wrote: a customer, a tree, limits, rates, usage, and what was granted.
+ROWS_OF_1 = (
+    "INSERT INTO ledger VALUES ('00000000-0000-4000-8000-000000000000', 1, 3, 8, 5)",
+    "INSERT INTO customers (customer_id, name) VALUES ('acme', 'Acme'), ('other', NULL)",
+    "INSERT INTO currencies (currency_id, name, decimals) VALUES ('tokens', NULL, 0), ('usd', 'USD', 9)",
+    """INSERT INTO resource_types (type_id, attribution_keys, properties)
+       VALUES ('thing', '["thing"]', '{}')""",
+    """INSERT INTO resources (customer, resource_id, type, parent, properties) VALUES
+       (1, 'root', 1, NULL, '{}'), (1, 'a', 1, 1, '{"tier": "gold"}'), (2, 'a', 1, NULL, '{}')""",
+    """INSERT INTO allocations (customer, allocation_id, resource, currency, lim, enforcement) VALUES
+       (1, NULL, 1, 1, 1000, 'HARD'), (1, NULL, 2, 1, 100, 'HARD'), (1, 'in-usd', 2, 2, 9, 'SOFT'),
+       (2, 'in-usd', 3, 2, 7, 'HARD')""",
+    """INSERT INTO rates (customer, event_name, currency, credits, terms, retired_at_us) VALUES
+       (0, 'chat', 1, '2', '[]', 77), (0, 'chat', 1, '3', '[]', NULL), (1, 'chat', 1, '4', '[]', NULL)""",
+    """INSERT INTO holders (name, host, boot, pid, lock_inode, state, ttl_max_ms)
+       VALUES ('h', 'h', 'b', 1, 2, 1, 5)""",
+    """INSERT INTO cells (allocation, resource, window_start_us, lim, used, granted) VALUES
+       (1, 1, 0, 1000, 37, 20), (2, 2, 0, 100, 37, 0), (3, 2, 0, 9, 12, 0)""",
+    f"INSERT INTO shares (cell, holder, until_us, granted, exact) VALUES (1, 1, {NOW_US + 5}, 20, 1)",
+    "INSERT INTO paths (customer, members) VALUES (1, x'00000000000000010000000000000002')",
+    "INSERT INTO path_resources VALUES (1, 1), (2, 1)",
+    f"""INSERT INTO events (customer, namespace, key, part, currency, amount_units, overage_units, path,
+                           event_name, dimensions, occurred_at_us, booked_at_us, rate, fingerprint) VALUES
+       (1, 0, 'k', 0, 1, 30, 0, 1, 'chat', '{{"model":"gpt-5"}}', {TODAY[0] - 1}, {NOW_US}, 1, x'6b'),
+       (1, 0, 'k', 1, 2, 12, 3, 1, 'chat', '{{"model":"gpt-5"}}', {TODAY[0] - 1}, {NOW_US}, NULL, x'6b'),
+       (1, 0, 'l', 0, 1, 7, 0, 1, 'chat', '{{}}', {TODAY[0]}, {NOW_US}, 2, x'6c')""",
+    """INSERT INTO audit (at_us, customer_id, verb, subject, after)
+       VALUES (6, 'acme', 'apply', 'resource a', '{}')""",
+)
+ROWS = {1: ROWS_OF_1}
+
+
+def make(path: Path, version: int, rows: Sequence[str]) -> None:
+    """A ledger as the stiggctl of that schema made it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA page_size = 2048")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("BEGIN")
+        steps_to(version).apply(Database(connection, recursive_triggers=False, execute_plugins=False))
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        for row in rows:
+            connection.execute(row)
+        connection.execute("COMMIT")
+
+
+@pytest.mark.parametrize("version", ROWS)
+@pytest.mark.parametrize("create", [True, False])
+def test_a_ledger_of_each_version_becomes_as_a_new_one(path: Path, version: int, create: bool) -> None:
+    """G2, with rows in it; nothing of them is lost, and nothing is done twice."""
+    make(path, version, ROWS[version])
+    with closing(sqlite3.connect(path)) as looking:
+        tables = [name for (name,) in looking.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        before = {
+            name: list(looking.execute(f"SELECT * FROM {name}"))
+            for name in tables
+            if not name.startswith(("_", "sqlite_")) and name != "ledger"
+        }
+    for _ in range(2):
+        with closing(open_ledger(path, create=create)) as ledger, ledger.reader() as reader:
+            assert reader.state() == ("00000000-0000-4000-8000-000000000000", schema.SCHEMA_VERSION, 3, 8)
+            assert reader.differences() == []
+    new = path.with_name("new.db")
+    open_ledger(new).close()
+    assert described(path) == described(new)
+    with closing(sqlite3.connect(path)) as looking:
+        for name, rows in before.items():
+            width = len(rows[0]) if rows else 0
+            now = [row[:width] for row in looking.execute(f"SELECT * FROM {name}")]
+            assert now == rows, name
+
+
+def test_what_version_1_limited_is_limited_as_before(path: Path) -> None:
+    make(path, 1, ROWS_OF_1)
+    with closing(open_ledger(path)) as ledger:
+        with ledger.reader() as reader:
+            rows = reader.allocations()
+            assert [
+                (row.resource_id, row.allocation_id, row.limit_units, row.enforcement) for row in rows
+            ] == [
+                ("root", None, 1_000, "HARD"),
+                ("a", None, 100, "HARD"),
+                ("a", "in-usd", 9, "SOFT"),
+                ("a", "in-usd", 7, "HARD"),
+            ]
+            assert {
+                (row.type, row.type_id, row.where, row.cadence, row.timezone, row.anchor_us, row.rolling,
+                 row.scope, row.effective_at_us, row.expires_at_us)
+                for row in rows
+            } == {(None, None, "{}", None, "UTC", None, False, "{}", None, None)}  # fmt: skip
+            assert (reader.templates(1), reader.overrides(), reader.scoped_dimensions(1)) == ([], [], ())
+            assert reader.rates("chat")[0] == RateRow(
+                id=2,
+                customer_id=None,
+                event_name="chat",
+                currency=1,
+                where="{}",
+                credits="3",
+                terms="[]",
+                effective_at_us=None,
+            )
+            cells = list(reader.cells([wanted(row) for row in rows], 0).values())
+        assert [(cell.id, cell.used, sum(each.units for each in cell.orphans)) for cell in cells] == [
+            (1, 37, 20),
+            (2, 37, 0),
+            (3, 12, 0),
+            (0, 0, 0),
+        ]
+
+
+def test_the_keys_of_version_1_are_found_again(path: Path) -> None:
+    """A limit that is applied again is changed, not doubled; so is one with the defaults spelt out."""
+    make(path, 1, ROWS_OF_1)
+    with closing(open_ledger(path)) as ledger:
+        me = ledger.enlist(holder())
+        change = ModelChange(
+            expected_change=8,
+            at_us=NOW_US,
+            allocations=[
+                allocation("a", 60),
+                allocation("a", 5, allocation_id="in-usd", currency_id="usd"),
+                allocation("a", 40, cadence="P1D"),
+                template(70, '{"tier":["gold"]}', cadence="P1D", scope='{"model":["gpt-5"]}'),
+            ],
+        )
+        ledger.change_model(change, me)
+        with ledger.reader() as reader:
+            rows = reader.allocations()
+            limits = [(row.id, row.limit_units) for row in rows]
+            assert limits == [(1, 1_000), (2, 60), (3, 5), (4, 7), (5, 40), (6, 70)]
+        today = CellWanted(CellKey(5, 2, TODAY[0]), TODAY[1], "{}", 40)
+        ever = CellWanted(CellKey(2, 2, 0), None, "{}", 60)
+        yesterday = CellWanted(CellKey(6, 2, TODAY[0] - 1), TODAY[0], '{"model":["gpt-5"]}', 70)
+        opened = ledger.open_cells([today, ever, yesterday], 9, me)
+        assert [(cell.id > 3, cell.used) for cell in opened.values()] == [(True, 7), (False, 37), (True, 30)]
+        with ledger.reader() as reader:
+            assert reader.differences() == []
+
+
+def test_what_limits_nothing_in_particular_is_refused_by_the_table(path: Path) -> None:
+    """A template has a type, an allocation of a resource has none."""
+    make(path, 1, ROWS_OF_1)
+    with closing(open_ledger(path)) as ledger:
+        for wrong in (
+            template(5, type_id="nothing"),
+            template(5, type_id=None),
+            allocation("a", 5, type_id="thing"),
+            allocation("nowhere", 5),
+        ):
+            with pytest.raises(LedgerError, match="nothing was changed"):
+                ledger.change_model(ModelChange(expected_change=8, at_us=NOW_US, allocations=[wrong]), None)
+        change = ModelChange(
+            expected_change=8,
+            at_us=NOW_US,
+            types=[thing("other")],
+            resources=[resource("b", type_id="other")],
+        )
+        assert ledger.change_model(change, None).change == 9
+
+
+# ------------------------------------------------------------------ a later one
+
+
+@pytest.fixture
+def version_3(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A later stiggctl: one step more, which counts how often it is taken."""
+    steps, taken = steps_to(2), []
+
+    @steps(name="version_3")
+    def version_3(database: Database) -> None:
         taken.append(1)
         database.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT) STRICT")
         database.execute("INSERT INTO notes (text) SELECT key FROM events ORDER BY id")
 
     monkeypatch.setattr(migrations, "STEPS", steps)
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
     return taken
 
 
@@ -67,17 +243,17 @@ def old(path: Path) -> Path:
 
 @pytest.mark.parametrize("create", [True, False])
 def test_an_older_ledger_is_brought_up_to_date_with_its_rows(
-    old: Path, version_2: list[int], create: bool
+    old: Path, version_3: list[int], create: bool
 ) -> None:
     for _ in range(2):
         with closing(open_ledger(old, create=create)) as ledger, ledger.reader() as reader:
-            assert reader.state().schema_version == 2
+            assert reader.state().schema_version == 3
             assert reader.rows("SELECT text FROM notes", {}) == [("k",)]
             assert reader.differences() == []
-    assert version_2 == [1]
+    assert version_3 == [1]
 
 
-def test_a_migrated_ledger_is_as_a_new_one(old: Path, version_2: list[int]) -> None:
+def test_a_migrated_ledger_is_as_a_new_one(old: Path, version_3: list[int]) -> None:
     """G2."""
     open_ledger(old).close()
     new = old.with_name("new.db")
@@ -85,12 +261,14 @@ def test_a_migrated_ledger_is_as_a_new_one(old: Path, version_2: list[int]) -> N
     assert described(old) == described(new)
 
 
-def test_of_many_that_migrate_at_once_one_does(old: Path, version_2: list[int]) -> None:
+def test_of_many_that_migrate_at_once_one_does(path: Path, version_3: list[int]) -> None:
+    """Over two steps at once."""
+    make(path, 1, ROWS_OF_1)
     together, versions = Barrier(5), []
 
     def migrate() -> None:
         together.wait()
-        with closing(open_ledger(old)) as ledger, ledger.reader() as reader:
+        with closing(open_ledger(path)) as ledger, ledger.reader() as reader:
             versions.append(reader.state().schema_version)
 
     threads = [Thread(target=migrate) for _ in range(5)]
@@ -98,23 +276,24 @@ def test_of_many_that_migrate_at_once_one_does(old: Path, version_2: list[int]) 
         thread.start()
     for thread in threads:
         thread.join()
-    assert versions == [2] * 5
-    assert version_2 == [1]
+    assert versions == [3] * 5
+    assert version_3 == [1]
 
 
 def test_a_step_that_fails_leaves_the_ledger_as_it_was(
-    old: Path, version_2: list[int], monkeypatch: pytest.MonkeyPatch
+    path: Path, version_3: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = described(old)
+    make(path, 1, ROWS_OF_1)
+    before = described(path)
 
-    @migrations.STEPS(name="version_3")
-    def version_3(database: Database) -> None:
+    @migrations.STEPS(name="version_4")
+    def version_4(database: Database) -> None:
         database.execute("CREATE TABLE more (id INTEGER)")
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        open_ledger(old)
-    assert described(old) == before
+        open_ledger(path)
+    assert described(path) == before
     monkeypatch.undo()
-    with closing(open_ledger(old)) as ledger, ledger.reader() as reader:
-        assert reader.state().schema_version == 1
+    with closing(open_ledger(path)) as ledger, ledger.reader() as reader:
+        assert reader.state().schema_version == 2

@@ -10,7 +10,6 @@ from stiggctl.errors import LedgerError
 from stiggctl.ledger import Stale
 from stiggctl.ledger.records import (
     AllocationRow,
-    CellKey,
     CurrencyRow,
     CurrencyWrite,
     CustomerRow,
@@ -24,7 +23,7 @@ from stiggctl.ledger.records import (
     TypeRow,
 )
 
-from .world import NOW_US, World, allocation, holder, resource, thing
+from .world import NOW_US, World, allocation, holder, resource, thing, wanted
 
 
 def ids(rows: Any) -> list[str]:
@@ -38,7 +37,7 @@ def test_a_new_ledger_has_an_id_and_counts_its_changes(ledger) -> None:
     with ledger.reader() as reader:
         first = reader.state()
     assert len(first.id) == 36
-    assert (first.schema_version, first.model_version, first.change) == (1, 1, 1)
+    assert (first.schema_version, first.model_version, first.change) == (2, 1, 1)
     change = ModelChange(
         expected_change=1,
         at_us=NOW_US,
@@ -315,9 +314,19 @@ def test_allocations_are_read_as_they_were_written(world: World) -> None:
             allocation_id="named",
             resource=world.rows["a"],
             resource_id="a",
+            type=None,
+            type_id=None,
+            where="{}",
             currency=world.usd,
             limit_units=5,
             enforcement="SOFT",
+            cadence=None,
+            timezone="UTC",
+            anchor_us=None,
+            rolling=False,
+            scope="{}",
+            effective_at_us=None,
+            expires_at_us=None,
         )
         assert len(reader.allocations()) == len(reader.allocations(world.customer)) == 5
         assert reader.allocations(world.customer + 1) == []
@@ -357,7 +366,7 @@ def test_an_allocation_that_is_removed_takes_its_cell_and_shares_with_it(world: 
     world.exchange(asks=[world.ask(5, ["a", "b"])])
     world.change(allocations_removed=[world.keys["a"].allocation])
     with world.ledger.reader() as reader:
-        assert reader.cells([world.keys["a"]], world.me) == {}
+        assert reader.cells([world.wanted["a"]], world.me) == {}
         assert reader.rows("SELECT DISTINCT cell FROM shares", {}) == [(world.ids["b"],)]
         assert "a" not in ids(reader.allocations())
     world.assert_sound()
@@ -376,9 +385,8 @@ def test_a_named_allocation_that_turns_elsewhere_counts_anew(world: World, where
     world.exchange(world.booking("k", 5, ["a"]))
     with world.ledger.reader() as reader:
         moving, staying = [row for row in reader.allocations() if row.allocation_id]
-    keys = [CellKey(row.id, row.resource, 0) for row in (moving, staying)]
-    before = world.ledger.open_cells(keys, world.version, world.me)
-    world.ids |= {"moving": before[keys[0]].id, "staying": before[keys[1]].id}
+    before = world.open(wanted(moving), wanted(staying))
+    world.ids |= {"moving": before[0].id, "staying": before[1].id}
     world.exchange(asks=[world.ask(5, ["moving", "staying"])])
     write = allocation("a", 30, allocation_id="moving")
     for name, value in where.items():
@@ -386,11 +394,11 @@ def test_a_named_allocation_that_turns_elsewhere_counts_anew(world: World, where
     world.change(allocations=[write, allocation("free", 41, allocation_id="n")])
     with world.ledger.reader() as reader:
         row = next(row for row in reader.allocations() if row.allocation_id == "moving")
-        key = CellKey(row.id, row.resource, 0)
-        now = reader.cells([key, keys[1]], world.me)
+        turned, stayed = reader.cells([wanted(row), wanted(staying)], world.me).values()
+        limits = dict(reader.rows("SELECT id, lim FROM cells", {}))
     assert row.id == moving.id
-    assert (now[key].id, now[key].used, now[key].limit_units) == (0, 0, 30)
-    assert (now[keys[1]].id, now[keys[1]].granted, now[keys[1]].limit_units) == (before[keys[1]].id, 40, 41)
+    assert (turned.id, turned.used, turned.limit_units) == (0, 0, 30)
+    assert (stayed.id, stayed.granted, limits[stayed.id]) == (before[1].id, 40, 41)
     world.assert_sound()
 
 
@@ -411,8 +419,10 @@ def rate(event_name: str, credits_: str, **differs: Any) -> RateWrite:
         "customer_id": None,
         "event_name": event_name,
         "currency_id": "tokens",
+        "where": "{}",
         "credits": credits_,
         "terms": "[]",
+        "effective_at_us": None,
     }
     return RateWrite(**{**facts, **differs})
 
@@ -434,8 +444,10 @@ def test_a_rate_that_changes_is_a_new_row_and_the_old_one_is_retired(world: Worl
             customer_id=None,
             event_name="mail",
             currency=world.tokens,
+            where="{}",
             credits="5",
             terms=terms,
+            effective_at_us=None,
         )
         assert [row.credits for row in reader.rates("mail")] == ["5", "6", "7"]
         assert reader.rates("nothing") == []
@@ -446,6 +458,35 @@ def test_a_rate_that_changes_is_a_new_row_and_the_old_one_is_retired(world: Worl
     world.change(rates_retired=[first[3].id, first[1].id])
     with world.ledger.reader() as reader:
         assert [(row.event_name, row.credits) for row in reader.rates()] == [("mail", "7"), ("mail", "9")]
+
+
+def test_rates_of_one_event_differ_by_where_and_from_when(world: World) -> None:
+    """Each is its own; one that is put again retires the former of its key, and no other."""
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"where": '{"model":["gpt-5"]}'},
+        {"where": '{"model":["gpt-6"]}'},
+        {"effective_at_us": 0},
+        {"effective_at_us": NOW_US},
+        {"where": '{"model":["gpt-5"]}', "effective_at_us": NOW_US},
+        {"customer_id": "acme", "where": '{"model":["gpt-5"]}'},
+    ]
+    world.change(rates=[rate("mail", str(at), **kind) for at, kind in enumerate(kinds)])
+    with world.ledger.reader() as reader:
+        rows = reader.rates("mail")
+    assert [
+        (row.credits, row.where, row.effective_at_us, row.customer_id) for row in rows
+    ] == [
+        (str(at), kind.get("where", "{}"), kind.get("effective_at_us"), kind.get("customer_id"))
+        for at, kind in enumerate(kinds)
+    ]  # fmt: skip
+    for at, kind in enumerate(kinds):
+        world.change(rates=[rate("mail", f"{at}0", **kind)])
+        with world.ledger.reader() as reader:
+            now = reader.rates("mail")
+        assert [row.id for row in now[:-1]] == [row.id for row in rows if row.credits != str(at)]
+        assert now[-1].credits == f"{at}0"
+        rows = now
 
 
 # ------------------------------------------------------------------ many

@@ -19,10 +19,10 @@ import pytest
 
 from stiggctl.errors import LedgerError, LedgerUnavailable
 from stiggctl.ledger.opening import open_ledger
-from stiggctl.ledger.records import Booked, Known, Orphan
+from stiggctl.ledger.records import Booked, CellWanted, Known, Orphan
 
 from . import outside
-from .world import NOW_US, World, allocation, resource
+from .world import NOW_US, TODAY, World, allocation, resource, wanted
 
 
 @pytest.fixture
@@ -102,20 +102,22 @@ def test_an_interrupt_at_any_line_leaves_all_of_an_exchange_or_nothing(world: Wo
             resources=[resource("x")], allocations=[allocation("x", 3), allocation("a", 4)]
         ),
         lambda world: world.exchange(world.booking("k", 1), world.booking("k", 2), asks=[world.ask(3)]),
-        lambda world: world.ledger.open_cells([world.keys["new"]], world.version, world.me),
+        lambda world: world.ledger.open_cells([world.wanted["new"]], world.version, world.me),
+        lambda world: world.ledger.open_cells(_windows(world), world.version, world.me),
         lambda world: list(world.ledger.reader().__enter__().events()),
         lambda world: world.ledger.checkpoint(),
     ],
-    ids=["bury", "change_model", "careful exchange", "open_cells", "reader", "checkpoint"],
+    ids=["bury", "change_model", "careful exchange", "open_cells", "windows", "reader", "checkpoint"],
 )
 def test_an_interrupt_at_any_line_of_a_verb_leaves_a_sound_ledger_that_works(
     world: World, work: Callable[[World], object]
 ) -> None:
     world.exchange(world.booking("before", 5, ["free", "a", "root"]), asks=[world.ask(5)])
+    _limit_by_day(world)
     world.change(allocations=[allocation("free", 9)])
     with world.ledger.reader() as reader:
-        [row] = reader.allocations(resources=[world.rows["free"]])
-    world.keys["new"] = world.keys["a"]._replace(allocation=row.id, resource=row.resource)
+        row = reader.allocations(resources=[world.rows["free"]])[-1]
+    world.wanted["new"] = wanted(row)
     line = 0
     while _interrupted_at(line := line + 7, lambda: work(world)):
         world.assert_sound()
@@ -124,6 +126,19 @@ def test_an_interrupt_at_any_line_of_a_verb_leaves_a_sound_ledger_that_works(
         world.ledger.checkpoint()
     assert line > 7
     world.assert_sound()
+
+
+def _limit_by_day(world: World) -> None:
+    world.change(
+        allocations=[allocation("free", 8, allocation_id="x", cadence="P1D", scope='{"model":["gpt-5"]}')]
+    )
+
+
+def _windows(world: World) -> list[CellWanted]:
+    """Three days of a limit with a scope, and another limit in a cell that is open."""
+    row, day_us = world.limit("x"), TODAY[1] - TODAY[0]
+    days = [wanted(row, (TODAY[0] - n * day_us, TODAY[1] - n * day_us)) for n in range(3)]
+    return [*days, world.wanted["a"]._replace(limit_units=77)]
 
 
 def test_threads_that_read_and_write_together_see_and_leave_what_is_right(kept: World) -> None:
@@ -144,7 +159,7 @@ def test_threads_that_read_and_write_together_see_and_leave_what_is_right(kept: 
         for _ in range(40):
             with kept.ledger.reader() as reader:
                 events = sum(event.parts[0].amount_units for event in reader.events())
-                if events != reader.cells([kept.keys["a"]], kept.me)[kept.keys["a"]].used:
+                if events != reader.cells([kept.wanted["a"]], kept.me)[kept.keys["a"]].used:
                     wrong.append(events)
 
     threads = [Thread(target=write, args=(f"thread {n}",)) for n in range(3)]
@@ -167,7 +182,9 @@ def test_who_dies_at_any_statement_leaves_all_of_an_exchange_or_nothing(kept: Wo
     for step in range(12):
         child = os.fork()
         if child == 0:
-            _die_at(kept, step)
+            bookings = (kept.booking(f"{step} one", 1), kept.booking(f"{step} two", 2))
+            asks = [kept.ask(0, request=1)]
+            _die_at(kept, step, lambda: kept.exchange(*bookings, asks=asks))  # noqa: B023 - run at once
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) in (0, 9)
         with kept.ledger.reader() as reader:
             found = {event.key for event in reader.events() if event.key.startswith(f"{step} ")}
@@ -179,7 +196,27 @@ def test_who_dies_at_any_statement_leaves_all_of_an_exchange_or_nothing(kept: Wo
     assert seen == {0, 2}
 
 
-def _die_at(world: World, step: int) -> None:
+def test_who_dies_at_any_statement_leaves_all_of_what_it_opens_or_nothing(kept: World) -> None:
+    kept.exchange(kept.booking("k", 5, ["free"]), kept.booking("l", 3, ["a", "root"]))
+    seen = set()
+    for step in range(40):
+        _limit_by_day(kept)
+        child = os.fork()
+        if child == 0:
+            _die_at(kept, step, lambda: kept.open(*_windows(kept)))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) in (0, 9)
+        row = kept.limit("x")
+        with kept.ledger.reader() as reader:
+            opened = reader.rows("SELECT used FROM cells WHERE allocation = :id ORDER BY id", {"id": row.id})
+            assert reader.differences() == []
+        seen.add((tuple(used for (used,) in opened), kept.cell("a").limit_units))
+        assert [cell.used for cell in kept.open(*_windows(kept))] == [5, 0, 0, 3]
+        kept.assert_sound()
+        kept.change(allocations_removed=[row.id], allocations=[allocation("a", 100)])
+    assert seen == {((), 100), ((5, 0, 0), 77)}
+
+
+def _die_at(world: World, step: int, work: Callable[[], object]) -> None:
     left = step
     real = world.ledger._connections.connect
 
@@ -195,9 +232,7 @@ def _die_at(world: World, step: int) -> None:
         return connection
 
     world.ledger._connections.connect = connect
-    world.exchange(
-        world.booking(f"{step} one", 1), world.booking(f"{step} two", 2), asks=[world.ask(0, request=1)]
-    )
+    work()
     os._exit(0)
 
 

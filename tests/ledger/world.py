@@ -10,6 +10,7 @@ from typing import Any
 
 from stiggctl.ledger.records import (
     KEYS_OF_USERS,
+    AllocationRow,
     AllocationWrite,
     Ask,
     AskCell,
@@ -17,12 +18,14 @@ from stiggctl.ledger.records import (
     Booking,
     CellKey,
     CellRow,
+    CellWanted,
     CurrencyWrite,
     CustomerWrite,
     Give,
     HolderWrite,
     LedgerState,
     ModelChange,
+    OverrideWrite,
     Part,
     Reply,
     ResourceWrite,
@@ -30,6 +33,10 @@ from stiggctl.ledger.records import (
 )
 
 NOW_US = 1_700_000_000_000_000
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+#: The day of NOW_US, which is 22:13:20 of it.
+TODAY = (NOW_US - NOW_US % DAY_US, NOW_US - NOW_US % DAY_US + DAY_US)
 LIMITS = {"root": 1_000, "a": 100, "b": 50, "soft": 10}
 PARENTS = {"root": None, "a": "root", "b": "root", "soft": None, "free": None}
 
@@ -65,17 +72,63 @@ def resource(resource_id: str, parent: str | None = None, **differs: Any) -> Res
     return ResourceWrite(**{**facts, **differs})
 
 
-def allocation(resource_id: str, limit: int, **differs: Any) -> AllocationWrite:
-    """A limit in the world's first currency."""
+def allocation(resource_id: str | None, limit: int, **differs: Any) -> AllocationWrite:
+    """A limit in the world's first currency, for ever unless told otherwise."""
     facts: dict[str, Any] = {
         "customer_id": "acme",
         "allocation_id": None,
         "resource_id": resource_id,
+        "type_id": None,
+        "type_customer_id": None,
+        "where": "{}",
         "currency_id": "tokens",
         "limit_units": limit,
         "enforcement": "SOFT" if resource_id == "soft" else "HARD",
+        "cadence": None,
+        "timezone": "UTC",
+        "anchor_us": None,
+        "rolling": False,
+        "scope": "{}",
+        "effective_at_us": None,
+        "expires_at_us": None,
     }
     return AllocationWrite(**{**facts, **differs})
+
+
+def template(limit: int, where: str = "{}", **differs: Any) -> AllocationWrite:
+    """A limit on every resource of the world's one type that matches, of all customers."""
+    facts: dict[str, Any] = {"customer_id": None, "type_id": "thing", "where": where}
+    return allocation(None, limit, **{**facts, **differs})
+
+
+def override(resource_id: str, limit: int | None = None, **differs: Any) -> OverrideWrite:
+    """Another limit for a while, in the world's first currency."""
+    facts: dict[str, Any] = {
+        "customer_id": "acme",
+        "resource_id": resource_id,
+        "currency_id": "tokens",
+        "cadence": None,
+        "scope": "{}",
+        "limit_units": limit,
+        "add_units": None,
+        "reason": None,
+        "actor": None,
+        "effective_at_us": None,
+        "expires_at_us": NOW_US + DAY_US,
+    }
+    return OverrideWrite(**{**facts, **differs})
+
+
+def wanted(
+    row: AllocationRow,
+    window: tuple[int, int | None] = (0, None),
+    *,
+    resource: int | None = None,
+    limit: int | None = None,
+) -> CellWanted:
+    """The cell of an allocation in a window (of a template: for a resource), with its limit or another."""
+    key = CellKey(row.id, row.resource if resource is None else resource, window[0])
+    return CellWanted(key, window[1], row.scope, row.limit_units if limit is None else limit)
 
 
 def thing(type_id: str = "thing", **differs: Any) -> TypeWrite:
@@ -130,18 +183,33 @@ class World:
         self.version = state.change
         return state
 
-    def reread(self) -> None:
-        """Learn the rows, and open all cells."""
+    def reread_rows(self) -> None:
+        """Learn the rows of resources."""
         with self.ledger.reader() as reader:
             self.version = reader.state().change
             self.rows = {row.resource_id: row.id for row in reader.resources()}
-            self.keys = {
-                row.resource_id: CellKey(row.id, row.resource, 0)
-                for row in reader.allocations()
-                if row.currency == self.tokens
+
+    def reread(self) -> None:
+        """Learn the rows, and open all cells."""
+        self.reread_rows()
+        with self.ledger.reader() as reader:
+            self.wanted = {
+                row.resource_id: wanted(row) for row in reader.allocations() if row.currency == self.tokens
             }
-        opened = self.ledger.open_cells(list(self.keys.values()), self.version, self.me)
+        self.keys = {name: one.key for name, one in self.wanted.items()}
+        opened = self.ledger.open_cells(list(self.wanted.values()), self.version, self.me)
         self.ids = {name: opened[key].id for name, key in self.keys.items()}
+
+    def limit(self, allocation_id: str) -> AllocationRow:
+        """An allocation as it stands, by its id."""
+        with self.ledger.reader() as reader:
+            [row] = [row for row in reader.allocations() if row.allocation_id == allocation_id]
+        return row
+
+    def open(self, *cells: CellWanted) -> list[CellRow]:
+        """Open them under the model as it is; later bookings on their names count in them by `ids`."""
+        opened = self.ledger.open_cells(list(cells), self.version, self.me)
+        return [opened[one.key] for one in cells]
 
     def booking(
         self,
@@ -216,12 +284,15 @@ class World:
     def cell(self, name: str, of: int | None = None) -> CellRow:
         """As it stands in the ledger, seen by me."""
         with self.ledger.reader() as reader:
-            return reader.cells([self.keys[name]], self.me if of is None else of)[self.keys[name]]
+            seen = reader.cells([self.wanted[name]], self.me if of is None else of)[self.keys[name]]
+            [(limit,)] = reader.rows("SELECT lim FROM cells WHERE id = :id", {"id": seen.id}) or [(None,)]
+        # Of a cell that is not open there is only the limit that is wanted.
+        return seen if limit is None else seen._replace(limit_units=limit)
 
     def numbers(self) -> dict[str, tuple[int, int, int]]:
         """Of all cells: used, mine, others'."""
         with self.ledger.reader() as reader:
-            cells = reader.cells(list(self.keys.values()), self.me)
+            cells = reader.cells(list(self.wanted.values()), self.me)
         return {
             name: (cells[key].used, cells[key].granted, cells[key].others) for name, key in self.keys.items()
         }

@@ -47,7 +47,7 @@ class Desk:
 
     def export(self) -> UsageModel:
         with self.ledger.reader() as reader:
-            return models.export(reader)
+            return models.export(reader, at_us=self.now_us)
 
     def resource(self, resource_id: str, customer_id: str = "c") -> ResourceRow:
         with self.ledger.reader() as reader:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from itertools import count
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from stiggctl.ledger import Stale
 from stiggctl.ledger.records import (
@@ -18,6 +18,7 @@ from stiggctl.ledger.records import (
     CustomerRow,
     LedgerState,
     ModelChange,
+    OverrideRow,
     RateRow,
     ResourceRow,
     TypeRow,
@@ -38,6 +39,8 @@ class FakeLedger:
         self._resources: dict[int, ResourceRow] = {}
         self._places: dict[tuple[int, str], int] = {}
         self._allocations: dict[int, AllocationRow] = {}
+        self._keys: dict[tuple[Any, ...], int] = {}  # of allocations
+        self._overrides: dict[int, OverrideRow] = {}
         self._rates: dict[int, RateRow] = {}
         self.lines: list[AuditLine] = []
 
@@ -110,6 +113,24 @@ class FakeLedger:
         return [
             copy(row)
             for row in self._allocations.values()
+            if customer in {None, row.customer}
+            and (wanted is None or (row.resource in wanted and row.resource))
+        ]
+
+    def templates(self, customer: int) -> list[AllocationRow]:
+        return [
+            copy(row)
+            for row in self._allocations.values()
+            if not row.resource and row.customer in {0, customer}
+        ]
+
+    def overrides(
+        self, customer: int | None = None, resources: Sequence[int] | None = None
+    ) -> list[OverrideRow]:
+        wanted = None if resources is None else set(resources)
+        return [
+            copy(row)
+            for row in self._overrides.values()
             if customer in {None, row.customer} and (wanted is None or row.resource in wanted)
         ]
 
@@ -195,51 +216,71 @@ class FakeLedger:
 
     def _write_limits(self, change: ModelChange) -> None:
         for removed in change.allocations_removed:
-            del self._allocations[removed]
+            gone = self._allocations.pop(removed)
+            self._keys = {key: row for key, row in self._keys.items() if row != gone.id}
         for write in change.allocations:
-            customer, currency = self._customers[write.customer_id].id, self._currencies[write.currency_id].id
-            resource = self._places[customer, write.resource_id]
-            row = next(
-                (
-                    each.id
-                    for each in self._allocations.values()
-                    if each.allocation_id == write.allocation_id
-                    and (
-                        each.customer == customer
-                        if write.allocation_id
-                        else (each.resource, each.currency) == (resource, currency)
-                    )
-                ),
-                None,
-            )
-            row = row or next(self._ids)
+            customer = 0 if write.customer_id is None else self._customers[write.customer_id].id
+            resource = 0 if write.resource_id is None else self._places[customer, write.resource_id]
+            type_ = None
+            if write.type_id is not None:
+                type_ = self._types[write.type_customer_id, write.type_id].id
+            currency = self._currencies[write.currency_id].id
+            key: tuple[Any, ...] = (customer, write.allocation_id)
+            if write.allocation_id is None:
+                on = (customer, resource, write.type_id, write.where)
+                key = (*on, currency, write.scope, write.rolling, write.cadence)
+            row = self._keys.setdefault(key, next(self._ids))
             self._allocations[row] = AllocationRow(
                 id=row,
                 customer=customer,
-                allocation_id=write.allocation_id,
                 resource=resource,
-                resource_id=write.resource_id,
+                resource_id=write.resource_id or "",
+                type=type_,
                 currency=currency,
-                limit_units=write.limit_units,
-                enforcement=write.enforcement,
+                **_alike(write, AllocationRow),
             )
+        self._write_overrides(change)
+        self._write_rates(change)
+
+    def _write_overrides(self, change: ModelChange) -> None:
+        for removed in change.overrides_removed:
+            del self._overrides[removed]
+        for write in change.overrides:
+            customer = self._customers[write.customer_id].id
+            resource, currency = (
+                self._places[customer, write.resource_id],
+                self._currencies[write.currency_id].id,
+            )
+            key = (resource, currency, write.cadence, write.scope, write.effective_at_us)
+            same = (
+                row.id
+                for row in self._overrides.values()
+                if (row.resource, row.currency, row.cadence, row.scope, row.effective_at_us) == key
+            )
+            row = next(same, None) or next(self._ids)
+            self._overrides[row] = OverrideRow(
+                id=row, customer=customer, resource=resource, currency=currency, **_alike(write, OverrideRow)
+            )
+
+    def _write_rates(self, change: ModelChange) -> None:
         for retired in change.rates_retired:
             del self._rates[retired]
-        for rate in change.rates:
-            currency = self._currencies[rate.currency_id].id
-            key = (rate.customer_id, rate.event_name, currency)
+        for write in change.rates:
+            currency = self._currencies[write.currency_id].id
+            key = (write.customer_id, write.event_name, currency, write.where, write.effective_at_us)
             for each in [
                 each
                 for each in self._rates.values()
-                if (each.customer_id, each.event_name, each.currency) == key
+                if (each.customer_id, each.event_name, each.currency, each.where, each.effective_at_us) == key
             ]:
                 del self._rates[each.id]
             row = next(self._ids)
-            self._rates[row] = RateRow(
-                id=row,
-                customer_id=rate.customer_id,
-                event_name=rate.event_name,
-                currency=currency,
-                credits=rate.credits,
-                terms=rate.terms,
-            )
+            self._rates[row] = RateRow(id=row, currency=currency, **_alike(write, RateRow))
+
+
+def _alike(write: Any, row: type[Any]) -> dict[str, Any]:
+    """What a record to write and its row have under the same name; a template has no resource there."""
+    names = set(write.__slots__) & set(row.__slots__) - {"resource_id"}
+    if row is OverrideRow:
+        names.add("resource_id")
+    return {name: getattr(write, name) for name in names}

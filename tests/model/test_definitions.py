@@ -213,37 +213,26 @@ def test_the_default_attribution_keys_follow_from_the_id() -> None:
 
 # ------------------------------------------------------------------ problems
 
-LATER = [
-    *(("allocations", key) for key in ("cadence", "timezone", "anchor", "rolling", "scope", "thresholds")),
-    *(("allocations", key) for key in ("effectiveAt", "expiresAt", "effective_at", "expires_at")),
-    *(("allocations", key) for key in ("resourceTypeId", "resource_type_id", "where")),
-    *(("rates", key) for key in ("where", "effectiveAt", "effective_at")),
-]
+
+@pytest.mark.parametrize("value", [None, [50], []])
+def test_keys_of_later_versions_are_refused_by_name(value: Any) -> None:  # DF3
+    entry = {"resourceId": "a", "creditCurrency": "c", "limit": 1, "thresholds": value}
+    assert problems({"allocations": [entry]}) == {
+        "allocations[0].thresholds": "no thresholds: it is not in this version"
+    }
 
 
-@pytest.mark.parametrize(("listed", "key"), LATER)
-def test_keys_of_later_versions_are_refused_by_name(listed: str, key: str) -> None:  # DF3
-    entry = {
-        "allocations": {"resourceId": "a", "creditCurrency": "c", "limit": 1},
-        "rates": {"eventName": "e", "creditCurrency": "c"},
-    }[listed]
-    found = problems({listed: [{**entry, key: None}]})
-    assert found == {f"{listed}[0].{key}": f"no {key}: it is not in this version"}
-
-
-@pytest.mark.parametrize("key", ["grants", "overrides"])
+@pytest.mark.parametrize("key", ["grants", "prices"])
 def test_lists_of_later_versions_are_refused_by_name(key: str) -> None:
     assert problems({key: []}) == {key: f"no {key}: it is not in this version"}
 
 
-def test_a_template_lacks_no_resource() -> None:
-    template = {"resourceTypeId": "user", "where": {"tier": "GOLD"}, "creditCurrency": "c", "limit": 1}
-    assert problems({"allocations": [template]}).keys() == {
-        "allocations[0].resourceTypeId",
-        "allocations[0].where",
-    }
-    del template["resourceTypeId"]
-    assert problems({"allocations": [template]}).keys() == {"allocations[0].where"}
+def test_rolling_windows_are_of_a_later_version() -> None:
+    entry = {"resourceId": "a", "creditCurrency": "c", "limit": 1, "cadence": "P7D"}
+    assert read({"allocations": [{**entry, "rolling": False}]}) == read({"allocations": [entry]})
+    found = problems({"allocations": [{**entry, "rolling": each} for each in (True, 1, None)]})
+    assert list(found) == [f"allocations[{place}].rolling" for place in range(3)]
+    assert all("version" in expected for expected in found.values())
 
 
 def test_an_unknown_key_is_named_with_the_nearest_known_one() -> None:
@@ -334,21 +323,30 @@ def test_a_draft_keeps_what_can_be_read() -> None:  # DF4
     assert draft_of(draft) is draft
 
 
+KEYS = ["id", "resourceId", "resource_id", "resourceTypeId", "limit", "add", "properties", "terms", "type"]
+KEYS += ["where", "scope", "cadence", "timezone", "anchor", "expiresAt", "", "a.b"]
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.decimals(),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                ["id", "resourceId", "resource_id", "limit", "properties", "terms", "type", "", "a.b"]
-            ),
+            st.sampled_from(KEYS),
             inner,
             max_size=4,
         )
     ),
     max_leaves=12,
 )
-LISTS = ["customers", "creditCurrencies", "resource_types", "resources", "allocations", "rates", "grants"]
+LISTS = [
+    "customers",
+    "creditCurrencies",
+    "resource_types",
+    "resources",
+    "allocations",
+    "overrides",
+    "rates",
+    "grants",
+]
 
 
 @given(st.dictionaries(st.sampled_from(LISTS), anything | st.lists(anything, max_size=3), max_size=4))

@@ -799,6 +799,31 @@ KINDS = {
 }
 
 
+cadences = st.sampled_from(["P1D", "month", "PT6H", "P30D"])
+zones = st.sampled_from(["UTC", "Europe/Amsterdam", "Australia/Lord_Howe"])
+instants = st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-14T00:30:00+01:00", "2026-02-01T00:00:00Z"])
+values = st.sampled_from(["a", "é", 5, True]) | st.lists(st.sampled_from(["a", "b", 5]), min_size=1)
+scopes = st.dictionaries(st.sampled_from(["model", "batch"]), values, max_size=2)
+ways_to_count = st.fixed_dictionaries(
+    {},
+    optional={
+        "timezone": zones,
+        "scope": scopes,
+        "effectiveAt": instants,
+        "expiresAt": st.just("2026-03-01T00:00:00Z"),
+    },
+).flatmap(
+    lambda one: (
+        st.just(one)
+        | st.builds(
+            lambda cadence, anchor: {**one, "cadence": cadence, "anchor": anchor},
+            cadences,
+            st.none() | st.just("2026-01-31") | instants,
+        )
+    )
+)
+
+
 @st.composite
 def valid_models(draw: st.DrawFn) -> dict[str, Any]:
     """Models without a fault: types by depth, trees whose parents come from what was drawn before."""
@@ -841,15 +866,43 @@ def valid_models(draw: st.DrawFn) -> dict[str, Any]:
             "creditCurrency": currency,
             "limit": min(draw(amounts), 10**12, key=Decimal),
             "enforcementType": draw(st.sampled_from(["HARD", "SOFT"])),
+            **draw(ways_to_count),
         }
         for place, one in enumerate(resources)
         for currency in draw(st.lists(st.sampled_from(sorted(currencies)), unique=True))
+    ]
+    allocations += [
+        {
+            "resourceTypeId": f"t{depth}",
+            "customerId": draw(st.none() | st.sampled_from(owners)),
+            "where": draw(st.just({}) | st.just({kind: draw(KINDS[kind][1]) for kind in kinds})),
+            "creditCurrency": draw(st.sampled_from(sorted(currencies))),
+            "limit": 5,
+            **draw(ways_to_count),
+        }
+        for depth in draw(st.sets(st.integers(0, 2)))
+    ]
+    overrides = [
+        {
+            "resourceId": one["id"],
+            "customerId": one["customerId"],
+            "creditCurrency": draw(st.sampled_from(sorted(currencies))),
+            draw(st.sampled_from(["limit", "add"])): draw(st.integers(0, 10**12)),
+            "cadence": draw(cadences),
+            "scope": draw(scopes),
+            "reason": draw(names),
+            "expiresAt": draw(instants),
+        }
+        for one in resources
+        if draw(st.booleans())
     ]
     rates = [
         {
             "eventName": event,
             "creditCurrency": draw(st.sampled_from(sorted(currencies))),
             "customerId": draw(st.none() | st.sampled_from(owners)),
+            "where": draw(scopes),
+            "effectiveAt": draw(st.none() | instants),
             "credits": draw(amounts.map(lambda amount: min(amount, 10**9, key=Decimal))),
             "terms": [{"dimension": name, "credits": "0.5", "per": 3} for name in draw(st.sets(ids))],
         }
@@ -861,6 +914,7 @@ def valid_models(draw: st.DrawFn) -> dict[str, Any]:
         "resourceTypes": draw(st.permutations(types)),
         "resources": draw(st.permutations(resources)),
         "allocations": draw(st.permutations(allocations)),
+        "overrides": overrides,
         "rates": rates,
     }
 
@@ -870,7 +924,9 @@ def fits(desk: Desk, model: dict[str, Any], *, prune: bool) -> bool:
     try:
         desk.apply(model, prune=prune)
     except InvalidModel as error:
-        wrong = {problem.path.partition("[")[0] for problem in error.problems}
+        # A template of a type that the customer has of its own already asks for what that has.
+        told = [problem.path for problem in error.problems if "].where." not in problem.path]
+        wrong = {path.partition("[")[0] for path in told}
         if not wrong <= {"resourceTypes", "creditCurrencies", "resources"}:
             raise
         return False
@@ -925,7 +981,19 @@ BAD: dict[str, dict[str, Any]] = {
         "limit": -1,
         "enforcementType": "MEDIUM",
         "customerId": "nobody",
-        "cadence": "P1D",
+        "cadence": "P1D2H",
+        "timezone": "Europe/Atlantis",
+        "scope": {"model": 0.5},
+        "effectiveAt": "2026-01-01",
+    },
+    "overrides": {
+        "resourceId": "nowhere",
+        "creditCurrency": "nowhere",
+        "cadence": "dayly",
+        "scope": {"model": []},
+        "reason": 5,
+        "expiresAt": "soon",
+        "effectiveAt": "2026-02-01T00:00:00",
     },
     "rates": {
         "eventName": "",
@@ -933,6 +1001,8 @@ BAD: dict[str, dict[str, Any]] = {
         "credits": "-1",
         "terms": [{"dimension": "d", "credits": 1, "per": 0}],
         "customerId": "nobody",
+        "where": {"model": None},
+        "effectiveAt": "now",
     },
 }
 
@@ -945,7 +1015,10 @@ def test_one_wrong_field_is_one_problem_and_nothing_is_written(
     place = data.draw(st.integers(0, len(model[listed]) - 1))
     key = data.draw(st.sampled_from(sorted(BAD[listed])))
     wrong = deepcopy(model)
-    wrong[listed][place][key] = BAD[listed][key]
+    on = wrong[listed][place]
+    if (listed, key) == ("allocations", "resourceId") and "resourceTypeId" in on:
+        key = "resourceTypeId"  # a template
+    on[key] = "nowhere" if key == "resourceTypeId" and listed == "allocations" else BAD[listed][key]
     desk = Desk(FakeLedger())
     with pytest.raises(InvalidModel) as caught:
         desk.apply(wrong, prune=True)

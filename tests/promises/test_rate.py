@@ -124,3 +124,90 @@ def test_a_rate_that_costs_nothing_is_a_rate(control: UsageControl, say: Say) ->
     priced(control, {"eventName": "chat", "creditCurrency": TOKENS, "credits": 0})
     assert reported(say).charged == 0
     assert len(event_ids(control, "c")) == 1
+
+
+# ------------------------------------------------------------------ which rate
+
+
+def rate(cost: Any, **more: Any) -> dict[str, Any]:
+    return {"eventName": "chat", "creditCurrency": TOKENS, "credits": cost, **more}
+
+
+def test_the_most_particular_rate_prices_an_event(control: UsageControl, say: Say) -> None:
+    priced(
+        control,
+        rate(1),
+        rate(2, where={"model": ["gpt-5", "o4"]}),
+        rate(3, where={"model": "gpt-5", "batch": True}),
+        rate(4, where={"n": 5}),
+    )
+    for dimensions, charged in (
+        ({}, 1),
+        ({"model": "other"}, 1),
+        ({"model": "o4"}, 2),
+        ({"model": "gpt-5", "batch": False}, 2),
+        ({"model": "gpt-5", "batch": True}, 3),
+        ({"model": "gpt-5", "batch": "true"}, 3),  # values are compared as text in one form
+        ({"n": Decimal("5.0")}, 4),
+        ({"n": "5"}, 4),
+        ({"n": "5.0"}, 1),
+    ):
+        assert reported(say, dimensions=dimensions).charged == charged, dimensions
+
+
+def test_a_customers_own_rate_stands_before_a_more_particular_one_for_all(
+    control: UsageControl, say: Say
+) -> None:
+    priced(control, rate(1, customerId="c"), rate(2, where={"model": "o4"}), rate(3))
+    assert reported(say, dimensions={"model": "o4"}).charged == 1
+
+
+def test_one_rate_a_currency_prices_an_event(control: UsageControl, say: Say) -> None:
+    priced(
+        control,
+        rate(1),
+        rate(2, where={"model": "o4"}),
+        {"eventName": "chat", "creditCurrency": "usd", "credits": "0.05", "where": {"model": "gpt-5"}},
+    )
+    assert reported(say, dimensions={"model": "o4"}).amounts == {TOKENS: 2}
+    assert reported(say, dimensions={"model": "gpt-5"}).amounts == {TOKENS: 1, "usd": Decimal("0.05")}
+
+
+def test_an_event_is_priced_at_its_own_instant(control: UsageControl, say: Say) -> None:
+    priced(
+        control,
+        rate(1),
+        rate(2, effectiveAt="2026-01-10T00:00:00Z"),
+        rate(3, effectiveAt="2026-01-14T00:00:00+01:00"),
+        rate(4, effectiveAt="2026-02-01T00:00:00Z"),
+    )
+    for timestamp, charged in (
+        (None, 3),
+        ("2026-01-09T23:59:59.999999Z", 1),
+        ("2026-01-10T00:00:00Z", 2),
+        ("2026-01-13T22:59:59Z", 2),
+        ("2026-01-13T23:00:00Z", 3),
+    ):
+        assert reported(say, timestamp=timestamp).charged == charged, timestamp
+
+
+def test_an_event_that_no_rate_is_for_is_not_booked(control: UsageControl, say: Say) -> None:
+    priced(control, rate(1, where={"model": "o4"}), rate(1, effectiveAt="2026-02-01T00:00:00Z"))
+    with pytest.raises(RateNotFound, match="for other customers, currencies or dimensions, or begin later"):
+        reported(say, dimensions={"model": "gpt-5"})
+    assert numbers(control, "a")["a"][0] == 0
+
+
+def test_what_was_priced_stays_as_it_was_charged(control: UsageControl, say: Say) -> None:
+    priced(control, rate(1))
+    first = reported(say, idempotency_key="k")
+    control.set_rate(event_name="chat", credit_currency=TOKENS, credits=2)
+    control.set_rate(
+        event_name="chat", credit_currency=TOKENS, credits=7, effective_at="2026-02-01T00:00:00Z", actor="ann"
+    )
+    again = reported(say, idempotency_key="k")
+    assert (again.duplicate, again.charged, again.event_id) == (True, 1, first.event_id)
+    assert reported(say).charged == 2
+    entry = list(control.audit())[-1]
+    assert (entry.verb, entry.actor) == ("set_rate", "ann")
+    assert "2026-02-01" in (entry.after or "")

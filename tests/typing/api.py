@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Generator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import assert_type
@@ -58,6 +58,41 @@ def describing(control: UsageControl, model: UsageModel) -> None:
     control.apply(model, progress=print)
     control.apply(model, progress=lambda progress: assert_type(progress, Progress))
     assert_type(control.export_model(), UsageModel)
+    control.set_allocation(
+        resource_id="user-01",
+        credit_currency="usd",
+        limit="0.50",
+        enforcement_type="SOFT",
+        cadence="P1M",
+        timezone="Europe/Amsterdam",
+        anchor=date(2026, 1, 31),
+        scope={"model": ["gpt-5", "o4"], "batch": True},
+        effective_at=datetime.now(UTC),
+        expires_at="2027-01-01T00:00:00Z",
+    )
+    control.set_allocation(
+        resource_type_id="user", where={"tier": "GOLD"}, credit_currency="ai-tokens", limit=200, cadence="day"
+    )
+    control.remove_allocation(resource_id="user-01", credit_currency="usd", cadence="P1M", scope={})
+    lifted = control.override_limit(
+        "user-01", "ai-tokens", limit=500, until=datetime.now(UTC), actor="maria", reason="support said so"
+    )
+    assert_type(lifted, Applied)
+    control.override_limit("user-01", "usd", add=Decimal("0.5"), until="2027-01-01T00:00:00Z", cadence="P1D")
+    assert_type(control.remove_override("user-01", "usd", cadence="P1D"), Applied)
+    control.override_limit(
+        "user-01",
+        "usd",
+        limit=0.5,  # type: ignore[arg-type]  # a float is no amount
+        until="2027-01-01T00:00:00Z",
+    )
+    control.set_rate(
+        event_name="chat",
+        credit_currency="usd",
+        credits="0.01",
+        where={"model": "gpt-5"},
+        effective_at=datetime.now(UTC),
+    )
     control.suspend("user-01", reason="runaway", until=datetime.now(UTC) + timedelta(hours=1))
     control.resume("user-01", actor="ann")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from stiggctl.definitions import SILENT, Applied, Draft, Telling, UsageModel, draft_of
+from stiggctl.holder.models.ending import remove_allocation, remove_override
 from stiggctl.holder.models.exporting import export
 from stiggctl.holder.models.marks import (
     archive_customer,
     archive_resource,
-    remove_allocation,
     restore_customer,
     restore_resource,
     resume,
@@ -26,6 +26,7 @@ from stiggctl.holder.models.pruning import names_of, prune_rest, rest_of
 from stiggctl.holder.models.single import (
     define_resource_type,
     move_resource,
+    override_limit,
     put_customer,
     put_resource,
     set_allocation,
@@ -70,10 +71,12 @@ __all__ = [
     "define_resource_type",
     "export",
     "move_resource",
+    "override_limit",
     "plan",
     "put_customer",
     "put_resource",
     "remove_allocation",
+    "remove_override",
     "restore_customer",
     "restore_resource",
     "resume",

@@ -1,22 +1,25 @@
 """Entries: a model's entries as the ledger's rows have them, and how people are told of them.
 
 Here: rows to definitions, definitions to the JSON that rows keep, names and audit texts.
-Not here: which entries change (planning.py), who reads and writes rows (ledger/).
+Not here: allocations and overrides (allocations.py, overrides.py), which entries change
+(planning.py), who reads and writes rows (ledger/).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
-from stiggctl.amounts import to_amount
+from stiggctl.amounts import LIMIT_MAX, to_amount, to_units
 from stiggctl.definitions import Property, Rate, RateTerm, ResourceType, Value, json_text, json_value, plain
 from stiggctl.ledger.records import (
-    AllocationRow,
     AllocationWrite,
     CurrencyRow,
     CurrencyWrite,
     CustomerRow,
     CustomerWrite,
+    OverrideWrite,
     RateRow,
     RateWrite,
     ResourceRow,
@@ -26,49 +29,68 @@ from stiggctl.ledger.records import (
 )
 from stiggctl.windows import to_text
 
+_Limit = TypeVar("_Limit", AllocationWrite, OverrideWrite)
+
+# As many values of a scope as a name is still one with.
+_VALUES_SHOWN = 3
+# A model of a hundred thousand limits has a few scopes; what is forgotten is made again.
+_TEXTS_KEPT = 1_024
+
 # ------------------------------------------------------------------ names
 
 
-def _shown(name: str) -> str:
+def shown_id(name: str) -> str:
     """An id in a line of text: as it is, or quoted where one would not see where it ends."""
     return name if name.isprintable() and name == name.strip() else repr(name)
 
 
 def customer_name(customer_id: str) -> str:
     """Customer cust-acme-inc."""
-    return f"customer {_shown(customer_id)}"
+    return f"customer {shown_id(customer_id)}"
 
 
 def currency_name(currency_id: str) -> str:
     """Credit currency ai-tokens."""
-    return f"credit currency {_shown(currency_id)}"
+    return f"credit currency {shown_id(currency_id)}"
 
 
 def type_name(type_id: str) -> str:
     """Resource type user."""
-    return f"resource type {_shown(type_id)}"
+    return f"resource type {shown_id(type_id)}"
 
 
 def resource_name(resource_id: str) -> str:
     """Resource user-01."""
-    return f"resource {_shown(resource_id)}"
+    return f"resource {shown_id(resource_id)}"
 
 
-def allocation_name(allocation_id: str | None, resource_id: str, currency_id: str) -> str:
-    """Allocation of ai-tokens on user-01; or by the id that it has."""
-    if allocation_id is not None:
-        return f"allocation {_shown(allocation_id)}"
-    return f"allocation of {_shown(currency_id)} on {_shown(resource_id)}"
+def rate_name(row: RateRow | RateWrite, currency_id: str) -> str:
+    """Rate of chat in usd (from 2026-02-01T00:00:00Z, model gpt-5)."""
+    begins = None if row.effective_at_us is None else f"from {to_text(row.effective_at_us)}"
+    how = how_shown(begins, row.where)
+    return f"rate of {shown_id(row.event_name)} in {shown_id(currency_id)}{how}"
 
 
-def rate_name(event_name: str, currency_id: str) -> str:
-    """Rate of email_enrichment in ai-tokens."""
-    return f"rate of {_shown(event_name)} in {_shown(currency_id)}"
+@lru_cache(maxsize=_TEXTS_KEPT)
+def filter_shown(text: str) -> str:
+    """A scope or a `where` in a line of text: model gpt-5 or o4, tier GOLD."""
+    shown = []
+    for name, values in (filter_of(text) or {}).items():
+        more = len(values) - _VALUES_SHOWN
+        listed = " or ".join(map(shown_id, values[:_VALUES_SHOWN])) + (f" or {more} more" if more > 0 else "")
+        shown.append(f"{shown_id(name)} {listed}")
+    return ", ".join(shown)
+
+
+def how_shown(cadence: str | None, scope: str) -> str:
+    """How a limit counts, behind what it is on: (P1D, model gpt-5)."""
+    parts = [part for part in (cadence, filter_shown(scope)) if part]
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def of_customer(name: str, customer_id: str | None) -> str:
     """The name, with whose it is."""
-    return name if customer_id is None else f"{name} of {_shown(customer_id)}"
+    return name if customer_id is None else f"{name} of {shown_id(customer_id)}"
 
 
 # ------------------------------------------------------------------ what rows keep
@@ -83,6 +105,16 @@ def properties_of(text: str) -> dict[str, Value]:
     """The properties of a resource's row."""
     found: dict[str, Value] = json_value(text) if text != "{}" else {}
     return found
+
+
+def filter_of(text: str) -> dict[str, tuple[str, ...]] | None:
+    """A scope or a `where` that a row keeps."""
+    return None if text == "{}" else {name: tuple(values) for name, values in json_value(text).items()}
+
+
+def instant_text(at_us: int | None) -> str | None:
+    """An instant of a row, as a model says it."""
+    return None if at_us is None else to_text(at_us)
 
 
 def schema_text(properties: Mapping[str, Property]) -> str:
@@ -157,21 +189,21 @@ def resource_entry(customer_id: str, row: ResourceRow | ResourceWrite) -> str:
 
 def customer_entry(row: CustomerRow | CustomerWrite) -> str:
     """A customer as JSON."""
-    return _entry(
+    return entry_text(
         id=row.customer_id,
         name=row.name,
-        archivedAt=None if row.archived_at_us is None else to_text(row.archived_at_us),
+        archivedAt=instant_text(row.archived_at_us),
     )
 
 
 def currency_entry(row: CurrencyRow | CurrencyWrite) -> str:
     """A credit currency as JSON."""
-    return _entry(id=row.currency_id, name=row.name, decimals=row.decimals)
+    return entry_text(id=row.currency_id, name=row.name, decimals=row.decimals)
 
 
 def type_entry(row: TypeRow | TypeWrite) -> str:
     """A resource type as JSON."""
-    return _entry(
+    return entry_text(
         id=row.type_id,
         name=row.name,
         customerId=row.customer_id,
@@ -181,30 +213,31 @@ def type_entry(row: TypeRow | TypeWrite) -> str:
     )
 
 
-def allocation_entry(
-    customer_id: str, row: AllocationRow | AllocationWrite, currency_id: str, decimals: int
-) -> str:
-    """An allocation as JSON."""
-    return _entry(
-        id=row.allocation_id,
-        resourceId=row.resource_id,
-        creditCurrency=currency_id,
-        customerId=customer_id,
-        limit=to_amount(row.limit_units, decimals),
-        enforcementType=row.enforcement,
-    )
-
-
 def rate_entry(row: RateRow | RateWrite, currency_id: str) -> str:
     """A rate as JSON."""
-    return _entry(
+    return entry_text(
         eventName=row.event_name,
         creditCurrency=currency_id,
         customerId=row.customer_id,
+        where=filter_of(row.where),
         credits=row.credits,
         terms=json_value(row.terms),
+        effectiveAt=instant_text(row.effective_at_us),
     )
 
 
-def _entry(**fields: object) -> str:
+def entry_text(**fields: object) -> str:
+    """An entry as JSON; what is None is left out."""
     return json_text({key: value for key, value in fields.items() if value is not None})
+
+
+def in_decimals(write: _Limit, former: int, decimals: int) -> _Limit:
+    """The same amounts in a currency that gets other decimals."""
+    if former == decimals:
+        return write
+    units: dict[str, Any] = {
+        name: to_units(to_amount(value, former), decimals, name, maximum=LIMIT_MAX)
+        for name in ("limit_units", "add_units")
+        if (value := getattr(write, name, None)) is not None
+    }
+    return replace(write, **units)

@@ -4,38 +4,63 @@ Here: rows to parts, in an order that does not depend on when they were written.
 Not here: the other way (planning.py).
 
 Left out is what is archived and what stands below it (its limits too): to name it would restore
-it. So apply(export) changes nothing, with prune as well; and in an empty ledger it makes a
-ledger that decides alike. Suspensions are no part of a model.
+it; and overrides that have ended. So apply(export) changes nothing, with prune as well; and in an
+empty ledger it makes a ledger that decides alike. Suspensions are no part of a model.
+
+One thing an empty ledger refuses: an override without a cadence on a resource that got limits of
+several cadences since. It says which cadences there are.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from stiggctl.amounts import to_amount
-from stiggctl.definitions import Allocation, CreditCurrency, Customer, Rate, Resource, UsageModel
+from stiggctl.definitions import (
+    Allocation,
+    CreditCurrency,
+    Customer,
+    Override,
+    Rate,
+    Resource,
+    UsageModel,
+)
 from stiggctl.holder.models import entries
+from stiggctl.holder.models.allocations import fields_of
+from stiggctl.holder.models.overrides import override_fields_of
+from stiggctl.holder.models.present import FOR_ALL
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import CurrencyRow, CustomerRow
+from stiggctl.ledger.records import AllocationRow, CurrencyRow, CustomerRow, OverrideRow
+from stiggctl.windows import FIRST_US
 
 
-def export(reader: Reader) -> UsageModel:
-    """The model that the ledger has. Parts are made without checks: its rows were checked."""
+def export(reader: Reader, *, at_us: int) -> UsageModel:
+    """The model that the ledger has, as of then. Parts are made without checks: its rows were checked."""
     customers = sorted(
         (row for row in reader.customers() if row.archived_at_us is None), key=lambda row: row.customer_id
     )
     live = {row.customer_id for row in customers} | {None}
     currencies = {row.id: row for row in reader.currencies()}
     resources: list[Resource] = []
-    allocations: list[Allocation] = []
+    allocations = _allocations(None, reader.templates(FOR_ALL), {}, currencies)
+    overrides: list[Override] = []
     for customer in customers:
         shown = _add_resources(resources, customer, reader)
-        _add_allocations(allocations, customer, shown, currencies, reader)
+        customer_id = customer.customer_id
+        allocations += _allocations(customer_id, reader.allocations(customer.id), shown, currencies)
+        rows = (row for row in reader.overrides(customer.id) if row.expires_at_us > at_us)
+        overrides += _overrides(customer_id, rows, shown, currencies)
     types = sorted(
         (row for row in reader.types() if row.customer_id in live),
         key=lambda row: (row.customer_id or "", row.type_id),
     )
     rates = sorted(
         (row for row in reader.rates() if row.customer_id in live),
-        key=lambda row: (row.customer_id or "", row.event_name, currencies[row.currency].currency_id),
+        key=lambda row: (
+            row.customer_id or "",
+            row.event_name,
+            currencies[row.currency].currency_id,
+            _whole_first(row.where),
+            _or_ever(row.effective_at_us),
+        ),
     )
     return UsageModel(
         customers=tuple(Customer(id=row.customer_id, name=row.name) for row in customers),
@@ -46,13 +71,16 @@ def export(reader: Reader) -> UsageModel:
         resource_types=tuple(map(entries.type_of, types)),
         resources=tuple(resources),
         allocations=tuple(allocations),
+        overrides=tuple(overrides),
         rates=tuple(
             Rate(
                 event_name=row.event_name,
                 credit_currency=currencies[row.currency].currency_id,
                 customer_id=row.customer_id,
+                where=entries.filter_of(row.where),
                 credits=entries.number(row.credits),
                 terms=entries.terms_of(row.terms),
+                effective_at=entries.instant_text(row.effective_at_us),
             )
             for row in rates
         ),
@@ -81,27 +109,51 @@ def _add_resources(resources: list[Resource], customer: CustomerRow, reader: Rea
     return depths
 
 
-def _add_allocations(
-    allocations: list[Allocation],
-    customer: CustomerRow,
-    depths: dict[int, int],
-    currencies: dict[int, CurrencyRow],
-    reader: Reader,
-) -> None:
+def _allocations(
+    customer_id: str | None,
+    rows: Iterable[AllocationRow],
+    depths: Mapping[int, int],
+    currencies: Mapping[int, CurrencyRow],
+) -> list[Allocation]:
+    """A customer's: templates, then those on resources that are shown, roots first."""
     found = []
-    for row in reader.allocations(customer.id):
+    for row in rows:
+        if row.resource and row.resource not in depths:
+            continue
+        currency = currencies[row.currency]
+        depth = depths[row.resource] if row.resource else -1
+        on = (depth, row.resource_id, row.type_id or "", _whole_first(row.where))
+        how = (currency.currency_id, row.allocation_id or "", _whole_first(row.scope), row.cadence or "")
+        fields = fields_of(customer_id, row, currency.currency_id, currency.decimals)
+        found.append(((*on, *how), fields))
+    found.sort(key=lambda each: each[0])
+    return [Allocation.model_construct(**fields) for _, fields in found]
+
+
+def _overrides(
+    customer_id: str,
+    rows: Iterable[OverrideRow],
+    depths: Mapping[int, int],
+    currencies: Mapping[int, CurrencyRow],
+) -> list[Override]:
+    found = []
+    for row in rows:
         if row.resource not in depths:
             continue
         currency = currencies[row.currency]
-        order = (depths[row.resource], row.resource_id, currency.currency_id, row.allocation_id or "")
-        fields: dict[str, Any] = {
-            "id": row.allocation_id,
-            "resource_id": row.resource_id,
-            "credit_currency": currency.currency_id,
-            "customer_id": customer.customer_id,
-            "limit": to_amount(row.limit_units, currency.decimals),
-            "enforcement_type": row.enforcement,
-        }
-        found.append((order, fields))
+        on = (depths[row.resource], row.resource_id, currency.currency_id)
+        how = (_whole_first(row.scope), row.cadence or "", _or_ever(row.effective_at_us))
+        fields = override_fields_of(customer_id, row, currency.currency_id, currency.decimals)
+        found.append(((*on, *how), fields))
     found.sort(key=lambda each: each[0])
-    allocations.extend(Allocation.model_construct(**fields) for _, fields in found)
+    return [Override.model_construct(**fields) for _, fields in found]
+
+
+def _or_ever(at_us: int | None) -> int:
+    """A key to sort by: what was always so comes first."""
+    return FIRST_US - 1 if at_us is None else at_us
+
+
+def _whole_first(asked: str) -> str:
+    """A key to sort by: what asks for nothing comes first."""
+    return "" if asked == "{}" else asked

@@ -1,23 +1,22 @@
-"""Single changes that no model says: archive, restore, suspend, resume, remove.
+"""Single changes that no model says: archive, restore, suspend, resume.
 
-Here: a mark on one row, or the end of one limit. Not here: what an entry says (single.py).
+Here: a mark on one row. Not here: what an entry says (single.py), the end of a limit (ending.py).
 
 Archiving and suspending mark one resource. What stands below it is not marked, yet every path
 through it denies; the end of the mark brings all of that back as it was. The same holds for a
-customer. Usage stays, whatever is marked or removed.
+customer. Usage stays, whatever is marked.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from stiggctl.definitions import Applied, json_text, json_value
 from stiggctl.errors import InvalidRequest
 from stiggctl.holder.models import entries
-from stiggctl.holder.models.meant import currency_meant, customer_meant, resource_meant
+from stiggctl.holder.models.meant import customer_meant, resource_meant
 from stiggctl.holder.models.planning import rewritten
 from stiggctl.holder.models.writing import Outcome, Stamp, Writing
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import AllocationRow, CustomerRow, CustomerWrite, ModelChange, ResourceRow
+from stiggctl.ledger.records import CustomerRow, CustomerWrite, ModelChange, ResourceRow
 from stiggctl.windows import to_text
 
 Planned = tuple[ModelChange, Applied]
@@ -123,58 +122,5 @@ def _mark(
         writing.change.resources.append(write)
         before, after = (entries.resource_entry(customer.customer_id, each) for each in (was, write))
         writing.tell(name, customer.customer_id, before, after, outcome=outcome)
-        writing.touch(customer.customer_id)
-    return writing.change, writing.applied()
-
-
-def remove_allocation(
-    reader: Reader,
-    stamp: Stamp,
-    *,
-    resource_id: str | None = None,
-    credit_currency: str | None = None,
-    allocation_id: str | None = None,
-    customer_id: str | None = None,
-) -> Planned:
-    """End a limit: by its id and customer, or by its resource and currency.
-
-    Raises InvalidRequest where there is no such limit, or where several are meant;
-    ResourceNotFound, AmbiguousResource, CustomerNotFound, CurrencyNotFound.
-    """
-    if resource_id is not None and credit_currency is not None:
-        customer, resource = resource_meant(reader, resource_id, customer_id)
-        wanted = currency_meant(reader, credit_currency).id
-        found = [
-            row
-            for row in reader.allocations(customer.id, [resource.id])
-            if row.currency == wanted and allocation_id in {None, row.allocation_id}
-        ]
-    elif allocation_id is not None and customer_id is not None:
-        customer = customer_meant(reader, customer_id)
-        found = [row for row in reader.allocations(customer.id) if row.allocation_id == allocation_id]
-    else:
-        raise InvalidRequest(
-            where="remove_allocation",
-            value={"resource_id": resource_id, "allocation_id": allocation_id},
-            expected="resource_id and credit_currency, or allocation_id and customer_id",
-        )
-    if len(found) > 1:  # the one without an id is what resource and currency name
-        found = [row for row in found if row.allocation_id is None] or found
-    if len(found) != 1:
-        ids = ", ".join(repr(row.allocation_id) for row in found)
-        expected = f"the id of one of these limits: {ids}" if found else "a limit that exists"
-        raise InvalidRequest(where="allocation_id", value=allocation_id, expected=expected)
-    return _remove(reader, stamp, customer, found)
-
-
-def _remove(reader: Reader, stamp: Stamp, customer: CustomerRow, rows: Sequence[AllocationRow]) -> Planned:
-    currencies = {row.id: row for row in reader.currencies()}
-    writing = Writing(reader.state().change, stamp)
-    for row in rows:
-        currency = currencies[row.currency]
-        writing.change.allocations_removed.append(row.id)
-        name = entries.allocation_name(row.allocation_id, row.resource_id, currency.currency_id)
-        before = entries.allocation_entry(customer.customer_id, row, currency.currency_id, currency.decimals)
-        writing.tell(name, customer.customer_id, before, None, outcome="archived")
         writing.touch(customer.customer_id)
     return writing.change, writing.applied()

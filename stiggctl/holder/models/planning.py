@@ -1,32 +1,31 @@
 """Planning: a model against what the ledger has, into the rows that have to be written.
 
-Here: which entries are new, changed or as they were. Not here: what is wrong in a model
-(validation/), what of the ledger a model does not name (pruning.py).
+Here: which entries are new, changed or as they were. Not here: those that limit or price
+(limits.py), what is wrong in a model (validation/), what of the ledger a model does not name
+(pruning.py).
 
 What always holds:
   MP1  Nothing is planned of a model that has a problem.
   MP2  A model that was applied plans nothing: equal entries have equal rows.
   MP3  An entry replaces the former one of its key whole; what is left out is the default.
   MP4  No row of usage is written or read, but for whether a currency's decimals may change.
-  MP5  Only customers whose paths may change get a new version: a name, or a property, is in no path.
+  MP5  Only customers whose paths may change get a new version: a name is in no path, nor is a
+       property that no template asks for.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from stiggctl.amounts import LIMIT_MAX, to_amount, to_units
-from stiggctl.definitions import SILENT, Draft, ResourceType, Telling, entries_of
+from stiggctl.definitions import SILENT, Draft, Resource, ResourceType, Telling, entries_of
 from stiggctl.errors import InvalidModel
-from stiggctl.holder.models import entries
-from stiggctl.holder.models.present import Present, key_of_allocation, known_for, present_for, shadows
+from stiggctl.holder.models import entries, limits
+from stiggctl.holder.models.present import Present, present_for
+from stiggctl.holder.models.standing import known_for, shadows
 from stiggctl.holder.models.writing import Stamp, Writing, ancestors_first
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import (
-    AllocationRow,
-    AllocationWrite,
     CurrencyWrite,
     CustomerWrite,
-    RateWrite,
     ResourceRow,
     ResourceWrite,
     TypeRow,
@@ -40,7 +39,17 @@ T = TypeVar("T")
 class Plan:
     """A valid model, what the ledger has of it, and the writing that makes the one of the other."""
 
-    __slots__ = ("draft", "keeps_archived", "owners", "present", "reader", "telling", "whole", "writing")
+    __slots__ = (
+        "_asked",
+        "draft",
+        "keeps_archived",
+        "owners",
+        "present",
+        "reader",
+        "telling",
+        "whole",
+        "writing",
+    )
 
     def __init__(
         self,
@@ -55,6 +64,8 @@ class Plan:
 
         `keeps_archived`: what is archived stays so although it is named (a move is no restore).
         """
+        #: By customer and type id: the properties that templates ask for.
+        self._asked: dict[str, dict[str | None, set[str]]] = {}
         telling.begin("checking", len(CHECKS))
         lacking = without_owner(draft)
         self.telling = telling
@@ -63,7 +74,8 @@ class Plan:
         self.keeps_archived = keeps_archived
         self.owners: Owners = owners_of(draft, reader.customers_with(sorted(lacking)) if lacking else {})
         self.present: Present = present_for(draft, self.owners, reader)
-        self.whole = Whole(draft, known_for(draft, self.owners, self.present, reader), self.owners)
+        known = known_for(draft, self.owners, self.present, reader, at_us=stamp.at_us)
+        self.whole = Whole(draft, known, self.owners)
         if problems := problems_of(self.whole, telling):
             raise InvalidModel(problems=problems)
         telling.end(len(CHECKS))
@@ -77,12 +89,15 @@ class Plan:
         self._customers()
         self._types()
         self._resources()
-        self._allocations()
-        self._rates()
+        limits.write_allocations(self)
+        limits.write_overrides(self)
+        limits.write_rescaled(self)
+        limits.write_rates(self)
         self.telling.end(entries)
         return self.writing
 
-    def _told(self, entries: Sequence[T], owners: Sequence[str | None]) -> Iterator[tuple[T, str | None]]:
+    def told(self, entries: Sequence[T], owners: Sequence[str | None]) -> Iterator[tuple[T, str | None]]:
+        """Entries with whose they are; each counts when the next is asked for."""
         return self.telling.each(zip(entries, owners, strict=True))
 
     # ------------------------------------------------------------------ currencies, customers
@@ -148,7 +163,7 @@ class Plan:
 
     def _resources(self) -> None:
         writes: list[ResourceWrite] = []
-        for entry, owner in self._told(self.draft.model.resources, self.owners.resources):
+        for entry, owner in self.told(self.draft.model.resources, self.owners.resources):
             assert owner is not None  # else there was a problem
             key = self.whole.type_key(owner, entry.resource_type_id)
             assert key is not None
@@ -168,12 +183,14 @@ class Plan:
             if row is None:
                 same_path = False
             else:
+                same_properties = row.properties == write.properties
                 same_path = (
                     self.present.type_keys[row.type] == key
                     and row.parent_resource_id == write.parent_resource_id
                     and row.archived_at_us == write.archived_at_us
+                    and (same_properties or not self._matches_anew(owner, row, entry))
                 )
-                if same_path and row.name == write.name and row.properties == write.properties:
+                if same_path and row.name == write.name and same_properties:
                     self.writing.keep(subject, owner)
                     continue
             writes.append(write)
@@ -184,6 +201,17 @@ class Plan:
         writes += self._retargeted()
         self.writing.change.resources.extend(ancestors_first(writes))
 
+    def _matches_anew(self, owner: str, row: ResourceRow, entry: Resource) -> bool:
+        """Whether a property changes that a template of its type asks for."""
+        if owner not in self._asked:
+            asked = self._asked[owner] = {}
+            for template in self.reader.templates(self.present.customers[owner].id):
+                names = asked.setdefault(template.type_id, set())
+                names.update(entries.filter_of(template.where) or ())
+        was = entries.properties_of(row.properties)
+        matter = self._asked[owner].get(row.type_id, set())
+        return any(was.get(name) != entry.properties.get(name) for name in matter)
+
     def _retargeted(self) -> Iterator[ResourceWrite]:
         """Resources that the model does not name, whose type is the customer's own from now on (WM3)."""
         for customer_id, type_id in sorted(shadows(self.draft, self.present)):
@@ -192,77 +220,6 @@ class Plan:
                 named = self.whole.nodes.get((customer_id, row.resource_id))
                 if row.type == shared and (named is None or named.place is None):
                     yield rewritten(customer_id, row, type_customer_id=customer_id)
-
-    # ------------------------------------------------------------------ allocations, rates
-
-    def _allocations(self) -> None:
-        decimals = {each.currency_id: each.decimals for each in self.present.currencies.values()}
-        decimals |= {each.currency_id: each.decimals for each in self.writing.change.currencies}
-        currency_ids = {row.id: row.currency_id for row in self.present.currencies.values()}
-        former = {row.currency_id: row.decimals for row in self.present.currencies.values()}
-        for entry, owner in self._told(self.draft.model.allocations, self.owners.allocations):
-            assert owner is not None  # else there was a problem
-            currency_id = entry.credit_currency
-            write = AllocationWrite(
-                customer_id=owner,
-                allocation_id=entry.id,
-                resource_id=entry.resource_id,
-                currency_id=currency_id,
-                limit_units=to_units(entry.limit, decimals[currency_id], "limit", maximum=LIMIT_MAX),
-                enforcement=entry.enforcement_type,
-            )
-            key = key_of_allocation(owner, entry.id, entry.resource_id, currency_id)
-            row = self.present.allocations.get(key)
-            subject = entries.allocation_name(entry.id, entry.resource_id, currency_id)
-            before = None
-            if row is not None:
-                was = currency_ids[row.currency]
-                here = (row.resource_id, was) == (write.resource_id, currency_id)
-                if here and (row.limit_units, row.enforcement) == (write.limit_units, write.enforcement):
-                    self.writing.keep(subject, owner)
-                    continue
-                before = entries.allocation_entry(owner, row, was, former[was])
-            self.writing.change.allocations.append(write)
-            after = entries.allocation_entry(owner, write, currency_id, decimals[currency_id])
-            self.writing.tell(subject, owner, before, after)
-            self.writing.touch(owner)
-        for currency_id, rows in self.present.rescaled.items():
-            for customer_id, row in rows:
-                self._rescale(customer_id, row, currency_id, decimals[currency_id])
-
-    def _rescale(self, customer_id: str, row: AllocationRow, currency_id: str, decimals: int) -> None:
-        """A limit that the model does not name, in a currency that gets other decimals: as it was."""
-        limit = to_amount(row.limit_units, self.present.currencies[currency_id].decimals)
-        self.writing.change.allocations.append(
-            AllocationWrite(
-                customer_id=customer_id,
-                allocation_id=row.allocation_id,
-                resource_id=row.resource_id,
-                currency_id=currency_id,
-                limit_units=to_units(limit, decimals, "limit", maximum=LIMIT_MAX),
-                enforcement=row.enforcement,
-            )
-        )
-
-    def _rates(self) -> None:
-        for entry in self.draft.model.rates:
-            row = self.present.rates.get((entry.customer_id, entry.event_name, entry.credit_currency))
-            write = RateWrite(
-                customer_id=entry.customer_id,
-                event_name=entry.event_name,
-                currency_id=entry.credit_currency,
-                credits=entries.number_text(entry.credits),
-                terms=entries.terms_text(entry),
-            )
-            subject = entries.rate_name(entry.event_name, entry.credit_currency)
-            if row is not None and (row.credits, row.terms) == (write.credits, write.terms):
-                self.writing.keep(subject, entry.customer_id)
-                continue
-            self.writing.change.rates.append(write)
-            before = None if row is None else entries.rate_entry(row, entry.credit_currency)
-            after = entries.rate_entry(write, entry.credit_currency)
-            self.writing.tell(subject, entry.customer_id, before, after)
-            self.writing.touch(entry.customer_id)
 
 
 def rewritten(customer_id: str, row: ResourceRow, *, type_customer_id: str | None) -> ResourceWrite:

@@ -1,31 +1,46 @@
 """Pruning: what the ledger has and a model does not name.
 
-Here: which resources, allocations and rates those are, within the customers that the model
-names; archiving or removing them. Not here: what the model names (planning.py).
+Here: which resources, allocations, overrides and rates those are, within the customers that the
+model names; archiving, removing or ending them. Not here: what the model names (planning.py).
 
 A list that the model leaves out says nothing of what is in the ledger; an empty one says that
 there is none. So pruning by a model without `resources` archives no resource, and without
-`rates` it retires no rate; with `rates` those for all are looked at too. A resource is named
-by an entry, as a parent, or by an allocation on it. What is archived already, or stands below
-something archived, is left as it is: restoring that brings it back as it was. Customers, types
-and currencies are never pruned.
+`rates` it retires no rate; with `rates`, or `allocations`, those for all are looked at too. A
+resource is named by an entry, as a parent, or by a limit on it. What is archived already, or
+stands below something archived, is left as it is: restoring that brings it back as it was. An
+override that ended is no part of the model. Customers, types and currencies are never pruned.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from stiggctl.definitions import filter_text, us_of
 from stiggctl.holder.models import entries
+from stiggctl.holder.models.allocations import allocation_entry, allocation_name, key_of_row, key_of_write
+from stiggctl.holder.models.limits import decimals_of
+from stiggctl.holder.models.overrides import (
+    end_override,
+    key_of_override_row,
+    override_name,
+)
 from stiggctl.holder.models.planning import Plan, rewritten
-from stiggctl.holder.models.present import AllocationKey, key_of_allocation, named_resources
+from stiggctl.holder.models.present import FOR_ALL, named_resources
 from stiggctl.ledger.records import (
     AllocationRow,
-    AllocationWrite,
     CustomerRow,
+    OverrideRow,
     RateRow,
     ResourceRow,
 )
-from stiggctl.validation import ResourceKey
+from stiggctl.validation import (
+    AllocationKey,
+    OverrideKey,
+    ResourceKey,
+    key_of_allocation,
+    key_of_override,
+)
 
 # A customer that has far more than the model names is not what the model is about: who puts one
 # user into an organisation of a million is not told of the others, nor waits until they are read.
@@ -37,7 +52,8 @@ class Rest:
     """What the model does not name."""
 
     resources: list[tuple[str, ResourceRow]] = field(default_factory=list)
-    allocations: list[tuple[str, AllocationRow]] = field(default_factory=list)
+    allocations: list[tuple[str | None, AllocationRow]] = field(default_factory=list)
+    overrides: list[tuple[str, OverrideRow]] = field(default_factory=list)
     rates: list[RateRow] = field(default_factory=list)
     beyond: list[str] = field(default_factory=list)  #: customers that have too many to look at
 
@@ -51,16 +67,33 @@ def rest_of(plan: Plan, *, everything: bool) -> Rest:
     lists = model.model_fields_set
     named = named_resources(plan.draft, plan.owners)
     most = None if everything else _TOLD_PER_NAMED * len(named) + _TOLD_AT_LEAST
-    if lists & {"resources", "allocations"}:
-        limits = {
-            key_of_allocation(owner, entry.id, entry.resource_id, entry.credit_currency)
+    keys = _Keys(
+        {
+            key_of_allocation(owner, entry)
             for entry, owner in zip(model.allocations, plan.owners.allocations, strict=True)
+        },
+        {
+            key_of_override(owner, entry)
+            for entry, owner in zip(model.overrides, plan.owners.overrides, strict=True)
             if owner is not None
-        }
+        },
+    )
+    if lists & {"resources", "allocations", "overrides"}:
         for customer in plan.present.customers.values():
-            _add_rest(plan, rest, customer, named, limits, most)
+            _add_rest(plan, rest, customer, named, keys, most)
+    if "allocations" in lists:
+        _add_allocations(plan, rest, None, plan.reader.templates(FOR_ALL), keys)
     if "rates" in lists:
-        priced = {(entry.customer_id, entry.event_name, entry.credit_currency) for entry in model.rates}
+        priced = {
+            (
+                entry.customer_id,
+                entry.event_name,
+                entry.credit_currency,
+                filter_text(entry.where),
+                us_of(entry.effective_at),
+            )
+            for entry in model.rates
+        }
         rest.rates = [
             row
             for key, row in plan.present.rates.items()
@@ -74,7 +107,7 @@ def _add_rest(
     rest: Rest,
     customer: CustomerRow,
     named: AbstractSet[ResourceKey],
-    limits: AbstractSet[AllocationKey],
+    keys: "_Keys",
     most: int | None,
 ) -> None:
     lists, customer_id = plan.draft.model.model_fields_set, customer.customer_id
@@ -92,12 +125,33 @@ def _add_rest(
             if (customer_id, resource_id) not in named and resource_id not in hidden
         )
     if "allocations" in lists:
+        shown = (row for row in plan.reader.allocations(customer.id) if row.resource_id not in hidden)
+        _add_allocations(plan, rest, customer_id, shown, keys)
+    if "overrides" in lists:
         currency_ids = {row.id: row.currency_id for row in plan.present.currencies.values()}
-        for limit in plan.reader.allocations(customer.id):
-            currency_id = currency_ids[limit.currency]
-            key = key_of_allocation(customer_id, limit.allocation_id, limit.resource_id, currency_id)
-            if key not in limits and limit.resource_id not in hidden:
-                rest.allocations.append((customer_id, limit))
+        for override in plan.reader.overrides(customer.id):
+            key = key_of_override_row(customer_id, override, currency_ids[override.currency])
+            goes_on = override.expires_at_us > plan.writing.change.at_us
+            if goes_on and key not in keys.overrides and override.resource_id not in hidden:
+                rest.overrides.append((customer_id, override))
+
+
+class _Keys(NamedTuple):
+    """The limits that the model names."""
+
+    allocations: set[AllocationKey]
+    overrides: set[OverrideKey]
+
+
+def _add_allocations(
+    plan: Plan, rest: Rest, customer_id: str | None, rows: Iterable[AllocationRow], keys: _Keys
+) -> None:
+    currency_ids = {row.id: row.currency_id for row in plan.present.currencies.values()}
+    rest.allocations += (
+        (customer_id, row)
+        for row in rows
+        if key_of_row(customer_id, row, currency_ids[row.currency]) not in keys.allocations
+    )
 
 
 def _hidden(plan: Plan, customer_id: str, rows: Mapping[str, ResourceRow]) -> set[str]:
@@ -132,19 +186,22 @@ def names_of(plan: Plan, rest: Rest) -> tuple[str, ...]:
         for customer_id, row in rest.resources
     ]
     for customer_id, limit in rest.allocations:
-        name = entries.allocation_name(limit.allocation_id, limit.resource_id, currency_ids[limit.currency])
+        name = allocation_name(limit, currency_ids[limit.currency])
+        names.append(entries.of_customer(name, customer_id))
+    for customer_id, override in rest.overrides:
+        name = override_name(override, currency_ids[override.currency])
         names.append(entries.of_customer(name, customer_id))
     for rate in rest.rates:
-        name = entries.rate_name(rate.event_name, currency_ids[rate.currency])
+        name = entries.rate_name(rate, currency_ids[rate.currency])
         names.append(entries.of_customer(name, rate.customer_id))
     names += (entries.of_customer("many more resources", customer_id) for customer_id in rest.beyond)
     return tuple(names)
 
 
 def prune_rest(plan: Plan, rest: Rest, at_us: int) -> None:
-    """Archive the resources of the rest, remove its allocations, retire its rates."""
+    """Archive the resources of the rest, remove its allocations, end its overrides, retire its rates."""
     writing, change = plan.writing, plan.writing.change
-    currencies = {row.id: row for row in plan.present.currencies.values()}
+    currency_ids = {row.id: row.currency_id for row in plan.present.currencies.values()}
     for customer_id, row in rest.resources:
         was = rewritten(customer_id, row, type_customer_id=plan.present.type_keys[row.type][0])
         write = replace(was, archived_at_us=at_us)
@@ -153,27 +210,34 @@ def prune_rest(plan: Plan, rest: Rest, at_us: int) -> None:
         name = entries.resource_name(row.resource_id)
         writing.tell(name, customer_id, before, after, outcome="archived")
         writing.touch(customer_id)
-    removed: set[AllocationKey] = set()
-    for customer_id, limit in rest.allocations:
-        currency = currencies[limit.currency]
-        change.allocations_removed.append(limit.id)
-        removed.add(
-            key_of_allocation(customer_id, limit.allocation_id, limit.resource_id, currency.currency_id)
-        )
-        before = entries.allocation_entry(customer_id, limit, currency.currency_id, currency.decimals)
-        name = entries.allocation_name(limit.allocation_id, limit.resource_id, currency.currency_id)
-        writing.tell(name, customer_id, before, None, outcome="archived")
-        writing.touch(customer_id)
-    # A limit that only follows its currency's new decimals is among the writes, though nobody names it.
-    change.allocations = [write for write in change.allocations if _key_of(write) not in removed]
+    _prune_allocations(plan, rest)
+    _prune_overrides(plan, rest, at_us)
     for rate in rest.rates:
-        currency_id = currencies[rate.currency].currency_id
+        currency_id = currency_ids[rate.currency]
         change.rates_retired.append(rate.id)
-        name = entries.rate_name(rate.event_name, currency_id)
-        before = entries.rate_entry(rate, currency_id)
+        name, before = entries.rate_name(rate, currency_id), entries.rate_entry(rate, currency_id)
         writing.tell(name, rate.customer_id, before, None, outcome="archived")
         writing.touch(rate.customer_id)
 
 
-def _key_of(write: AllocationWrite) -> AllocationKey:
-    return key_of_allocation(write.customer_id, write.allocation_id, write.resource_id, write.currency_id)
+def _prune_allocations(plan: Plan, rest: Rest) -> None:
+    writing, change = plan.writing, plan.writing.change
+    currencies = {row.id: row for row in plan.present.currencies.values()}
+    removed: set[AllocationKey] = set()
+    for customer_id, limit in rest.allocations:
+        currency = currencies[limit.currency]
+        change.allocations_removed.append(limit.id)
+        removed.add(key_of_row(customer_id, limit, currency.currency_id))
+        name = allocation_name(limit, currency.currency_id)
+        before = allocation_entry(customer_id, limit, currency.currency_id, currency.decimals)
+        writing.tell(name, customer_id, before, None, outcome="archived")
+        writing.touch(customer_id)
+    # A limit that only follows its currency's new decimals is among the writes, though nobody names it.
+    change.allocations = [write for write in change.allocations if key_of_write(write) not in removed]
+
+
+def _prune_overrides(plan: Plan, rest: Rest, at_us: int) -> None:
+    currencies, decimals = {row.id: row for row in plan.present.currencies.values()}, decimals_of(plan)
+    for customer_id, row in rest.overrides:
+        currency = currencies[row.currency]
+        end_override(plan.writing, customer_id, row, currency, at_us, decimals=decimals[currency.currency_id])

@@ -1,8 +1,8 @@
-"""Single changes that a model of one entry can say: put, define, set, move.
+"""Single changes that a model of one entry can say: put, define, set, override, move.
 
 Here: the entry, and whose it is, with the named error where what it stands on is not there.
 Not here: any rule of what an entry may be: each goes through the plan that every model goes
-through (planning.py); what no model says (marks.py).
+through (planning.py); what no model says (marks.py, ending.py).
 
 Each verb's name and its stamp's verb are the same word: it stands in the audit.
 """
@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stiggctl.definitions import Applied, draft_of, is_id
+from stiggctl.errors import InvalidRequest
 from stiggctl.holder.models import entries
 from stiggctl.holder.models.meant import currency_meant, customer_meant, owner_meant, resource_meant
 from stiggctl.holder.models.planning import Plan
 from stiggctl.holder.models.writing import Stamp
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import ModelChange
+from stiggctl.windows import to_text
 
 Planned = tuple[ModelChange, Applied]
 
@@ -118,24 +120,63 @@ def set_allocation(
     reader: Reader,
     stamp: Stamp,
     *,
-    resource_id: str,
+    resource_id: str | None = None,
     credit_currency: str,
-    limit: object,
-    enforcement_type: str = "HARD",
     customer_id: str | None = None,
     allocation_id: str | None = None,
+    **fields: object,
 ) -> Planned:
-    """A limit on a resource. Raises ResourceNotFound, AmbiguousResource, CustomerNotFound, InvalidModel."""
-    customer, _ = resource_meant(reader, resource_id, customer_id)
+    """A limit on a resource, or with `resource_type_id` a template; `fields` are an allocation's own.
+
+    Raises ResourceNotFound, AmbiguousResource, CustomerNotFound, InvalidModel.
+    """
+    if resource_id is not None:
+        customer, _ = resource_meant(reader, resource_id, customer_id)
+        customer_id = customer.customer_id
+    elif customer_id is not None:
+        customer_meant(reader, customer_id)
     entry = {
         "id": allocation_id,
         "resource_id": resource_id,
         "credit_currency": credit_currency,
-        "customer_id": customer.customer_id,
-        "limit": limit,
-        "enforcement_type": enforcement_type,
+        "customer_id": customer_id,
+        **fields,
     }
     return _one(reader, stamp, "allocations", entry)
+
+
+def override_limit(
+    reader: Reader,
+    stamp: Stamp,
+    *,
+    resource_id: str,
+    credit_currency: str,
+    until_us: int,
+    since_us: int | None = None,
+    customer_id: str | None = None,
+    **fields: object,
+) -> Planned:
+    """Another limit for a while, or so much more of it; who and why stand in the stamp.
+
+    Raises ResourceNotFound, AmbiguousResource, CustomerNotFound, CurrencyNotFound, InvalidModel,
+    and InvalidRequest where `until_us` is not later than the stamp.
+    """
+    if until_us <= stamp.at_us:
+        expected = f"an instant after now, {to_text(stamp.at_us)}"
+        raise InvalidRequest(where="until", value=to_text(until_us), expected=expected)
+    customer, _ = resource_meant(reader, resource_id, customer_id)
+    currency_meant(reader, credit_currency)
+    entry = {
+        "resource_id": resource_id,
+        "credit_currency": credit_currency,
+        "customer_id": customer.customer_id,
+        "reason": stamp.reason,
+        "actor": stamp.actor,
+        "effective_at": None if since_us is None else to_text(since_us),
+        "expires_at": to_text(until_us),
+        **fields,
+    }
+    return _one(reader, stamp, "overrides", entry)
 
 
 def set_rate(
@@ -144,11 +185,13 @@ def set_rate(
     *,
     event_name: str,
     credit_currency: str,
-    credits: object = 0,  # noqa: A002 - a rate's own word
-    terms: Sequence[Mapping[str, Any]] = (),
     customer_id: str | None = None,
+    **fields: object,
 ) -> Planned:
-    """What an event costs in a currency. Raises CurrencyNotFound, CustomerNotFound, InvalidModel."""
+    """What an event costs in a currency; `fields` are a rate's own.
+
+    Raises CurrencyNotFound, CustomerNotFound, InvalidModel.
+    """
     if customer_id is not None:
         customer_meant(reader, customer_id)
     currency_meant(reader, credit_currency)
@@ -156,8 +199,7 @@ def set_rate(
         "event_name": event_name,
         "credit_currency": credit_currency,
         "customer_id": customer_id,
-        "credits": credits,
-        "terms": terms,
+        **fields,
     }
     return _one(reader, stamp, "rates", entry)
 

@@ -7,8 +7,10 @@ Here: the Ledger protocol over the rooms of this package. Not here: where a file
     checkpoints   moving the log into the file
     schema        making and migrating a file                  statements  the named SQL
     usage         the exchange, by reckoning over numbers      cells       opening what it touches
+    sums          what a cell has used, from the events        scopes      what a limit counts of them
     holders       who writes                                   model       changing what is limited
-    reading       snapshots: model_rows, events, cells         verifying   what should be equal
+    allocations   limits, and the cells that stay or go       reading     snapshots: model_rows, events, cells
+    verifying     what should be equal                         sweeping    all windows and scopes at once
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +20,7 @@ from stiggctl.ledger.records import (
     Batch,
     CellKey,
     CellRow,
+    CellWanted,
     HolderRow,
     HolderWrite,
     LedgerState,
@@ -80,10 +83,16 @@ class SqliteLedger:
         """The longest ttl that this holder promised; before a longer one is used."""
         self._connections.transact(lambda cursor: holders.raise_ttl(cursor, holder, ttl_max_ms))
 
-    def open_cells(self, keys: Sequence[CellKey], change: int, holder: int) -> dict[CellKey, CellRow]:
-        """Open what is not open (`used` = its events so far) and return all. Raises Stale."""
-        with self.reader() as reader:
-            return cells.open_all(self._connections, reader.rows, keys, change=change, holder=holder)
+    def open_cells(
+        self, wanted: Sequence[CellWanted], change: int, holder: int, *, now_us: int | None = None
+    ) -> dict[CellKey, CellRow]:
+        """Open what is not open (`used` = its events so far) and return all. Raises Stale.
+
+        One that is open with another limit than is wanted gets it.
+        """
+        return cells.open_all(
+            self._connections, self.reader, wanted, change=change, holder=holder, now_us=now_us
+        )
 
     def exchange(self, batch: Batch) -> Reply:
         """Book, give back, draw: the one write of usage. Raises Stale or Fenced, writing nothing."""

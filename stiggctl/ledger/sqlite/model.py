@@ -1,13 +1,14 @@
 """Model: one change of it, written whole.
 
 Here: the rows of a ModelChange -> statements, in an order in which each finds what it names.
-Not here: what the rows should be (holder/models.py plans them), reading them (model_rows.py).
+Not here: what the rows should be (holder/models.py plans them), what becomes of open cells
+(allocations.py), reading the rows (model_rows.py).
 
 What always holds:
   MC1  A change is written as it was planned, against the model it was planned for, or not at all.
   MC2  Open cells follow their allocation in the same transaction: a limit that changed is
-      changed in them, and what ends an allocation, or turns it to another resource or
-      currency, deletes them with their shares.
+      changed in them, and what ends an allocation, or has it count something else, deletes them
+      with their shares.
 """
 
 import json
@@ -16,22 +17,21 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from stiggctl.ledger import Stale
 from stiggctl.ledger.records import (
-    AllocationWrite,
     AuditLine,
     CurrencyWrite,
     CustomerWrite,
     HolderRow,
     LedgerState,
     ModelChange,
+    OverrideWrite,
     RateWrite,
     ResourceWrite,
     TypeWrite,
 )
-from stiggctl.ledger.sqlite import holders
-from stiggctl.ledger.sqlite.reckoning import HUSH_US
+from stiggctl.ledger.sqlite import allocations, holders
 from stiggctl.ledger.sqlite.statements import SQL
 
-_Write = AllocationWrite | AuditLine | CurrencyWrite | CustomerWrite | RateWrite | ResourceWrite | TypeWrite
+_Write = AuditLine | CurrencyWrite | CustomerWrite | OverrideWrite | RateWrite | ResourceWrite | TypeWrite
 
 
 def change_model(
@@ -47,7 +47,12 @@ def change_model(
         return _state(cursor)
     _put_definitions(cursor, change)
     cursor.executemany(SQL["put_resource"], _rows(change.resources))
-    _put_allocations(cursor, change)
+    allocations.remove(cursor, change.allocations_removed)
+    narrowed = allocations.put(cursor, change.allocations, change.at_us)
+    allocations.close_what_counts_no_more(
+        cursor, narrowed, change.resources, change.allocations, change.at_us
+    )
+    _put_overrides(cursor, change)
     _put_rates(cursor, change)
     cursor.executemany(SQL["remove_type"], ({"type": type_} for type_ in change.types_removed))
     cursor.executemany(SQL["append_audit"], _rows(change.audit))
@@ -73,6 +78,8 @@ def _is_empty(change: ModelChange) -> bool:
         or change.resources
         or change.allocations
         or change.allocations_removed
+        or change.overrides
+        or change.overrides_removed
         or change.rates
         or change.rates_retired
         or change.audit
@@ -101,17 +108,10 @@ def _put_definitions(cursor: sqlite3.Cursor, change: ModelChange) -> None:
     cursor.executemany(SQL["put_type"], types)
 
 
-def _put_allocations(cursor: sqlite3.Cursor, change: ModelChange) -> None:
-    removed = [{"allocation": allocation} for allocation in change.allocations_removed]
-    for name in ("close_shares", "close_cells", "remove_allocation"):
-        cursor.executemany(SQL[name], removed)
-    named = [row for row in _rows(change.allocations) if row["allocation_id"] is not None]
-    unnamed = [row for row in _rows(change.allocations) if row["allocation_id"] is None]
-    for name in ("close_moved_shares", "close_moved_cells", "put_named_allocation"):
-        cursor.executemany(SQL[name], named)
-    cursor.executemany(SQL["put_unnamed_allocation"], unnamed)
-    hush_until = change.at_us + HUSH_US
-    cursor.executemany(SQL["set_limit"], ({**row, "hush_until": hush_until} for row in named + unnamed))
+def _put_overrides(cursor: sqlite3.Cursor, change: ModelChange) -> None:
+    removed = ({"override": override} for override in change.overrides_removed)
+    cursor.executemany(SQL["remove_override"], removed)
+    cursor.executemany(SQL["put_override"], _rows(change.overrides))
 
 
 def _put_rates(cursor: sqlite3.Cursor, change: ModelChange) -> None:

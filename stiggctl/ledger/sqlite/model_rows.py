@@ -1,6 +1,6 @@
 """Model rows: the model as it stands, from rows to records.
 
-Here: reading definitions, resources, allocations, rates and the audit. Not here: in which
+Here: reading definitions, resources, allocations, overrides, rates and the audit. Not here: in which
 snapshot (reading.py), what the rows mean together (holder/models.py, definitions).
 """
 
@@ -14,12 +14,13 @@ from stiggctl.ledger.records import (
     CurrencyRow,
     CustomerRow,
     LedgerState,
+    OverrideRow,
     RateRow,
     ResourceRow,
     TypeRow,
 )
-from stiggctl.ledger.sqlite.cells import Rows
 from stiggctl.ledger.sqlite.statements import SQL
+from stiggctl.ledger.sqlite.sums import Rows
 
 
 def state(rows: Rows) -> LedgerState:
@@ -131,29 +132,87 @@ def allocations(rows: Rows, customer: int | None, on: Sequence[int] | None) -> l
         found = rows(SQL["allocations_of"], {"customer": customer})
     else:
         found = rows(SQL["allocations"], {})
+    return [_allocation(row) for row in found if customer is None or row[1] == customer]
+
+
+def templates(rows: Rows, customer: int) -> list[AllocationRow]:
+    """The customer's and those for all."""
+    return [_allocation(row) for row in rows(SQL["templates"], {"customer": customer})]
+
+
+def _allocation(row: tuple[Any, ...]) -> AllocationRow:
+    (id_, customer, allocation_id, resource, resource_id, type_, type_id, where, currency, lim, enforcement,
+     cadence, timezone, anchor_us, rolling, scope, effective_at_us, expires_at_us) = row  # fmt: skip
+    return AllocationRow(
+        id=id_,
+        customer=customer,
+        allocation_id=allocation_id,
+        resource=resource,
+        resource_id=resource_id or "",
+        type=type_,
+        type_id=type_id,
+        where=where,
+        currency=currency,
+        limit_units=lim,
+        enforcement=enforcement,
+        cadence=cadence,
+        timezone=timezone,
+        anchor_us=anchor_us,
+        rolling=bool(rolling),
+        scope=scope,
+        effective_at_us=effective_at_us,
+        expires_at_us=expires_at_us,
+    )
+
+
+def scoped_dimensions(rows: Rows, customer: int) -> tuple[str, ...]:
+    """The names in all scopes, each once."""
+    scopes = rows(SQL["scopes_of"], {"customer": customer})
+    return tuple(sorted({name for (scope,) in scopes for name in json.loads(scope)}))
+
+
+def overrides(rows: Rows, customer: int | None, on: Sequence[int] | None) -> list[OverrideRow]:
+    """Those of a customer, on those resources."""
+    if on is not None:
+        found = rows(SQL["overrides_on"], {"resources": json.dumps(sorted(set(on)))})
+    else:
+        found = rows(SQL["overrides"], {"customer": customer})
     return [
-        AllocationRow(
+        OverrideRow(
             id=id_,
             customer=owner,
-            allocation_id=allocation_id,
             resource=resource,
             resource_id=resource_id,
             currency=currency,
+            cadence=cadence,
+            scope=scope,
             limit_units=lim,
-            enforcement=enforcement,
+            add_units=add_units,
+            reason=reason,
+            actor=actor,
+            effective_at_us=effective_at_us,
+            expires_at_us=expires_at_us,
         )
-        for id_, owner, allocation_id, resource, resource_id, currency, lim, enforcement in found
+        for id_, owner, resource, resource_id, currency, cadence, scope, lim, add_units, reason, actor,
+            effective_at_us, expires_at_us in found
         if customer is None or owner == customer
-    ]
+    ]  # fmt: skip
 
 
 def rates(rows: Rows, event_name: str | None) -> list[RateRow]:
     """The live ones."""
     return [
         RateRow(
-            id=id_, customer_id=customer_id, event_name=name, currency=currency, credits=credits_, terms=terms
+            id=id_,
+            customer_id=customer_id,
+            event_name=name,
+            currency=currency,
+            where=where,
+            credits=credits_,
+            terms=terms,
+            effective_at_us=effective_at_us,
         )
-        for id_, customer_id, name, currency, credits_, terms in rows(
+        for id_, customer_id, name, currency, where, credits_, terms, effective_at_us in rows(
             SQL["rates"], {"event_name": event_name}
         )
     ]

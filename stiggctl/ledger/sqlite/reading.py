@@ -19,17 +19,19 @@ from stiggctl.ledger.records import (
     AuditLine,
     CellKey,
     CellRow,
+    CellWanted,
     CurrencyRow,
     CustomerRow,
     Difference,
     EventRow,
     HolderRow,
     LedgerState,
+    OverrideRow,
     RateRow,
     ResourceRow,
     TypeRow,
 )
-from stiggctl.ledger.sqlite import cells, events, model_rows, verifying
+from stiggctl.ledger.sqlite import cells, events, model_rows, sums, verifying
 from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.holders import holder_row
 from stiggctl.ledger.sqlite.lending import ReadingConnection
@@ -39,8 +41,6 @@ from stiggctl.ledger.sqlite.troubles import translated
 # Rows that a stream fetches at a time: a fork waits for no more than that (about a millisecond),
 # and with fewer the lock would be taken as often as a row is made.
 _ROWS_AT_A_TIME = 500
-# Instants that no event is before, or at or after: SQLite's integers end there.
-_EARLIEST_US, _LATEST_US = -(2**63), 2**63 - 1
 
 
 class SqliteReader:
@@ -160,8 +160,22 @@ class SqliteReader:
     def allocations(
         self, customer: int | None = None, resources: Sequence[int] | None = None
     ) -> list[AllocationRow]:
-        """Those of a customer, on those resources (row ids)."""
+        """Those of a customer, on those resources (row ids); templates are not among those on resources."""
         return model_rows.allocations(self.rows, customer, resources)
+
+    def templates(self, customer: int) -> list[AllocationRow]:
+        """The templates that are the customer's or for all."""
+        return model_rows.templates(self.rows, customer)
+
+    def overrides(
+        self, customer: int | None = None, resources: Sequence[int] | None = None
+    ) -> list[OverrideRow]:
+        """Those of a customer, on those resources (row ids); those that have ended too."""
+        return model_rows.overrides(self.rows, customer, resources)
+
+    def scoped_dimensions(self, customer: int) -> tuple[str, ...]:
+        """Every dimension that the scope of some limit of the customer, or for all, names; sorted."""
+        return model_rows.scoped_dimensions(self.rows, customer)
 
     def rates(self, event_name: str | None = None) -> list[RateRow]:
         """The live ones."""
@@ -176,13 +190,13 @@ class SqliteReader:
 
     # ---------------------------------------------------------------- usage
 
-    def cells(self, keys: Sequence[CellKey], holder: int) -> dict[CellKey, CellRow]:
+    def cells(self, wanted: Sequence[CellWanted], holder: int) -> dict[CellKey, CellRow]:
         """Those cells; one that is not open yet has id 0 and `used` summed from the events."""
-        return cells.read(self.rows, keys, holder)
+        return cells.read(self.rows, wanted, holder)
 
     def used_under(self, customer: int, currency: int, resources: Sequence[int]) -> dict[int, int]:
         """Resource -> units of all events under it; those without any are left out."""
-        return cells.used_under(self.rows, customer, currency, resources)
+        return sums.used_under(self.rows, customer, currency, resources)
 
     def holders(self) -> list[HolderRow]:
         """Those not buried."""
@@ -223,11 +237,11 @@ class SqliteReader:
 
     def differences(self) -> list[Difference]:
         """Every counter that is not what it should be (L2, L3, and the integrity check)."""
-        return verifying.differences(self.rows)
+        return verifying.differences(self.rows, self._stream)
 
 
 def _span(since_us: int | None, until_us: int | None) -> dict[str, object]:
     return {
-        "since_us": _EARLIEST_US if since_us is None else since_us,
-        "until_us": _LATEST_US if until_us is None else until_us,
+        "since_us": sums.EARLIEST_US if since_us is None else since_us,
+        "until_us": sums.LATEST_US if until_us is None else until_us,
     }

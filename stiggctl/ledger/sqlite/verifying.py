@@ -1,20 +1,20 @@
 """Verifying: every counter beside what it should be, recomputed from the events and shares.
 
 Here: the differences, and what SQLite itself finds wrong with the file. Not here: what to do
-about them; how they are told (reports/).
+about them; how they are told (reports/); how windows and scopes are summed (sweeping.py).
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from stiggctl.ledger.records import Difference
-from stiggctl.ledger.sqlite.cells import Rows
 from stiggctl.ledger.sqlite.statements import SQL
+from stiggctl.ledger.sqlite.sums import Rows, whole
+from stiggctl.ledger.sqlite.sweeping import Stream, swept
 
 
-def differences(rows: Rows) -> list[Difference]:
+def differences(rows: Rows, stream: Stream) -> list[Difference]:
     """Every counter that is not what it should be (L2, L3), and what quick_check complains of."""
-    return [*_of_the_file(rows), *_of_cells(rows), *_of_shares(rows)]
+    return [*_of_the_file(rows), *_of_used(rows, stream), *_of_granted(rows), *_of_shares(rows)]
 
 
 def _of_the_file(rows: Rows) -> Iterator[Difference]:
@@ -23,17 +23,18 @@ def _of_the_file(rows: Rows) -> Iterator[Difference]:
             yield Difference(f"problems of the file: {line}", 1, 0)
 
 
-def _of_cells(rows: Rows) -> Iterator[Difference]:
-    for row in rows(SQL["cells_with_sums"], {}):
-        cell, allocation, resource_id, currency_id, used, high, low, granted, shares = row
-        booked = (high << 32) + low
-        if used == booked and granted == shares:
-            continue
-        name = f"cell {cell} (allocation {allocation}, resource {resource_id!r}, {_known(currency_id)})"
-        if used != booked:
-            yield Difference(f"used of {name}", used, booked)
-        if granted != shares:
-            yield Difference(f"granted of {name}", granted, shares)
+def _of_used(rows: Rows, stream: Stream) -> Iterator[Difference]:
+    for *named, used, high, low in rows(SQL["used_that_differs"], {}):
+        yield Difference(f"used of {_name(*named)}", used, whole(high, low))
+    for cell in swept(rows, stream):
+        if cell.used != cell.booked:
+            name = _name(cell.id, cell.allocation, cell.resource_id, cell.currency_id)
+            yield Difference(f"used of {name}", cell.used, cell.booked)
+
+
+def _of_granted(rows: Rows) -> Iterator[Difference]:
+    for *named, granted, shares in rows(SQL["granted_that_differs"], {}):
+        yield Difference(f"granted of {_name(*named)}", granted, shares)
 
 
 def _of_shares(rows: Rows) -> Iterator[Difference]:
@@ -47,5 +48,6 @@ def _of_shares(rows: Rows) -> Iterator[Difference]:
             yield Difference(f"{name}, which is not open", granted, 0)
 
 
-def _known(currency_id: Any) -> str:
-    return "a currency that is gone" if currency_id is None else str(currency_id)
+def _name(cell: int, allocation: int, resource_id: str | None, currency_id: str | None) -> str:
+    currency = "a currency that is gone" if currency_id is None else currency_id
+    return f"cell {cell} (allocation {allocation}, resource {resource_id!r}, {currency})"

@@ -77,47 +77,98 @@ INSERT INTO path_resources (resource, path) SELECT value, :path FROM json_each(:
 -- ================================================================ usage: cells
 
 -- name: cells_by_key
--- Cells by allocation, resource and window. One that is missing: no such allocation. `id` null:
--- not open yet. Always one row.
+-- Cells by allocation, resource and window. One that is missing: no such allocation, or no such
+-- resource. `id` null: not open yet. The customer is the resource's: a template may be for all.
+-- Always one row.
 SELECT json_group_array(json_array(
-         json_extract(asked.value, '$[1]'), json_extract(asked.value, '$[2]'), a.id, a.lim,
-         a.customer, a.currency,
-         c.id, c.used, c.granted, c.lim, coalesce(s.granted, 0), coalesce(s.exact, 1),
+         a.id, r.id, json_extract(asked.value, '$[2]'), r.customer, a.currency,
+         c.id, c.closes, c.lim, c.used, c.granted, coalesce(s.granted, 0), coalesce(s.exact, 1),
          json((SELECT json_group_array(json_array(o.granted, o.until_us))
                  FROM shares AS o WHERE o.cell = c.id AND o.until_us > 0))))
   FROM json_each(:keys) AS asked
   JOIN allocations AS a ON a.id = json_extract(asked.value, '$[0]')
+  JOIN resources AS r ON r.id = json_extract(asked.value, '$[1]')
   LEFT JOIN cells AS c
-    ON c.allocation = a.id AND c.resource = json_extract(asked.value, '$[1]')
-   AND c.window_start_us = json_extract(asked.value, '$[2]')
+    ON c.allocation = a.id AND c.resource = r.id AND c.window_start_us = json_extract(asked.value, '$[2]')
   LEFT JOIN shares AS s ON s.cell = c.id AND s.holder = :holder AND s.until_us = 0;
 
 -- name: open_cell
 -- `used` is the sum of its events; nothing is granted. It is not open: `cells_by_key` said so in
 -- this transaction.
-INSERT INTO cells (allocation, resource, window_start_us, lim, used)
-SELECT id, :resource, :window_start_us, lim, :used FROM allocations WHERE id = :allocation;
+INSERT INTO cells (allocation, resource, window_start_us, closes, lim, used)
+VALUES (:allocation, :resource, :window_start_us, :window_end_us, :limit_units, :used);
+
+-- name: move_end
+-- Of an open cell whose window ends at another instant than it was opened with: a zone's rules
+-- changed. What is granted stays.
+UPDATE cells SET closes = :window_end_us, used = :used WHERE id = :cell;
+
+-- name: set_limit_of_cell
+-- Of one open cell: an override began or ended. Where less is left than was granted already,
+-- nobody draws a surplus for a while.
+UPDATE cells
+   SET lim = :limit_units,
+       hush_until = CASE WHEN granted > 0 AND used + granted > :limit_units
+                         THEN max(hush_until, :hush_until) ELSE hush_until END
+ WHERE id = :cell;
 
 -- name: last_event
 -- Null: there is none.
 SELECT max(id) FROM events;
 
 -- name: used_until
--- The sum of a resource's events in a currency, up to an event, in two halves: what nobody
--- limited has no bound, and may be more than 64 bits hold. A walk over one customer's part of
--- an index, and none where the resource never was on a path. Null: no events.
+-- The sum of a resource's events in a currency and a window, up to an event, in two halves: what
+-- nobody limited has no bound, and may be more than 64 bits hold. A walk over a part of an index,
+-- and none where the resource never was on a path. Null: no events.
 SELECT sum(amount_units >> 32), sum(amount_units & 0xffffffff)
   FROM events
  WHERE EXISTS (SELECT 1 FROM path_resources WHERE resource = :resource)
-   AND customer = :customer AND currency = :currency AND id <= :last_event
+   AND customer = :customer AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
+   AND currency = :currency AND id <= :last_event
    AND path IN (SELECT path FROM path_resources WHERE resource = :resource);
 
+-- name: instant_after
+-- When the event took place that comes so many after the first of those that `used_until` would
+-- sum. No row: there are not so many.
+SELECT occurred_at_us
+  FROM events
+ WHERE EXISTS (SELECT 1 FROM path_resources WHERE resource = :resource)
+   AND customer = :customer AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
+   AND currency = :currency AND id <= :last_event
+   AND EXISTS (SELECT 1 FROM path_resources AS r WHERE r.resource = :resource AND r.path = events.path)
+ ORDER BY occurred_at_us LIMIT 1 OFFSET :events;
+
+-- name: used_until_by_dimensions
+-- What `used_until` sums, apart for each text of dimensions. Always one row; as many in it as
+-- there are such texts, so of a part of a window that has few events (`instant_after`).
+SELECT json_group_array(json_array(dimensions, high, low))
+  FROM (SELECT dimensions, sum(amount_units >> 32) AS high, sum(amount_units & 0xffffffff) AS low
+          FROM events
+         WHERE customer = :customer AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
+           AND currency = :currency AND id <= :last_event
+           AND EXISTS (SELECT 1 FROM path_resources AS r
+                        WHERE r.resource = :resource AND r.path = events.path)
+         GROUP BY dimensions);
+
 -- name: used_since
--- The same over what came after that event: few rows, by their ids.
+-- The same over what came after an event, up to another one: few rows, by their ids. Not `path IN`:
+-- that would list all paths of the resource first, and the root of a tree may have a million.
 SELECT sum(amount_units >> 32), sum(amount_units & 0xffffffff)
   FROM events
- WHERE id > :last_event AND +customer = :customer AND currency = :currency
-   AND path IN (SELECT path FROM path_resources WHERE resource = :resource);
+ WHERE id > :first_event AND id <= :last_event AND +customer = :customer AND currency = :currency
+   AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
+   AND EXISTS (SELECT 1 FROM path_resources AS r WHERE r.resource = :resource AND r.path = events.path);
+
+-- name: used_since_by_dimensions
+-- What `used_since` sums, apart for each text of dimensions. Always one row.
+SELECT json_group_array(json_array(dimensions, high, low))
+  FROM (SELECT dimensions, sum(amount_units >> 32) AS high, sum(amount_units & 0xffffffff) AS low
+          FROM events
+         WHERE id > :first_event AND id <= :last_event AND +customer = :customer AND currency = :currency
+           AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
+           AND EXISTS (SELECT 1 FROM path_resources AS r
+                        WHERE r.resource = :resource AND r.path = events.path)
+         GROUP BY dimensions);
 
 -- name: used_under
 -- What all events under some resources sum to, in two halves of the bits as in `used_until`.
@@ -220,26 +271,87 @@ SELECT e.id, e.customer, e.namespace, e.key, e.part, e.currency, e.amount_units,
 -- One row "ok", or one for each thing that is wrong with the file.
 PRAGMA quick_check;
 
--- name: cells_with_sums
--- Every cell beside the sum of its events (two halves) and of its shares. `customer`, `resource_id`
--- and the currency are null where what they name is gone.
+-- name: used_that_differs
+-- Cells that count everything for ever, and have used another number than their events sum to (two
+-- halves); and cells that nothing is left of to say what they count. `resource_id` and the currency
+-- are null where what they name is gone. No row: none is.
 WITH by_path AS MATERIALIZED (
        SELECT path, currency, sum(amount_units >> 32) AS high, sum(amount_units & 0xffffffff) AS low
          FROM events GROUP BY path, currency),
      by_resource AS MATERIALIZED (
        SELECT r.resource, by_path.currency, sum(high) AS high, sum(low) AS low
          FROM by_path JOIN path_resources AS r ON r.path = by_path.path
-        GROUP BY r.resource, by_path.currency),
-     by_cell AS MATERIALIZED (SELECT cell, sum(granted) AS granted FROM shares GROUP BY cell)
-SELECT c.id, c.allocation, resources.resource_id, currencies.currency_id,
-       c.used, coalesce(by_resource.high, 0), coalesce(by_resource.low, 0),
-       c.granted, coalesce(by_cell.granted, 0)
+        GROUP BY r.resource, by_path.currency)
+SELECT c.id, c.allocation, resources.resource_id, currencies.currency_id, c.used,
+       coalesce(s.high, 0), coalesce(s.low, 0)
   FROM cells AS c
   LEFT JOIN allocations AS a ON a.id = c.allocation
   LEFT JOIN resources ON resources.id = c.resource
   LEFT JOIN currencies ON currencies.id = a.currency
-  LEFT JOIN by_resource ON by_resource.resource = c.resource AND by_resource.currency = a.currency
-  LEFT JOIN by_cell ON by_cell.cell = c.id
+  LEFT JOIN by_resource AS s ON s.resource = c.resource AND s.currency = a.currency
+ WHERE ((c.closes IS NULL AND a.scope = '{}') OR a.id IS NULL OR resources.id IS NULL)
+   AND NOT (c.used >> 32 = coalesce(s.high, 0) + (coalesce(s.low, 0) >> 32)
+            AND c.used & 0xffffffff = coalesce(s.low, 0) & 0xffffffff)
+ ORDER BY c.id;
+
+-- name: customers_to_sweep
+-- Those who have a cell with a window or a scope. No row: nobody has.
+SELECT DISTINCT r.customer
+  FROM cells AS c
+  JOIN allocations AS a ON a.id = c.allocation
+  JOIN resources AS r ON r.id = c.resource
+ WHERE c.closes IS NOT NULL OR a.scope <> '{}';
+
+-- name: cells_to_sweep
+-- A customer's cells that have a window or a scope, in the order in which they begin; what is for
+-- ever began before all.
+SELECT CASE WHEN c.closes IS NULL THEN -9223372036854775808 ELSE c.window_start_us END, c.id, c.allocation,
+       c.resource, r.resource_id, a.currency, u.currency_id, c.closes, a.scope, c.used
+  FROM cells AS c
+  JOIN allocations AS a ON a.id = c.allocation
+  JOIN resources AS r ON r.id = c.resource
+  LEFT JOIN currencies AS u ON u.id = a.currency
+ WHERE r.customer = :customer AND (c.closes IS NOT NULL OR a.scope <> '{}')
+ ORDER BY 1;
+
+-- name: instant_after_all
+-- When a customer's event took place that comes so many after the first of a time. No row: there are
+-- not so many in it.
+SELECT occurred_at_us
+  FROM events
+ WHERE customer = :customer AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
+ ORDER BY occurred_at_us LIMIT 1 OFFSET :events;
+
+-- name: used_by_path
+-- What a customer's events of a time sum to (two halves) by path, with its members, and currency.
+-- Always one row.
+SELECT json_group_array(json_array(hex(p.members), currency, '', high, low))
+  FROM (SELECT path, currency, sum(amount_units >> 32) AS high, sum(amount_units & 0xffffffff) AS low
+          FROM events
+         WHERE customer = :customer AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
+         GROUP BY path, currency) AS e
+  JOIN paths AS p ON p.id = e.path;
+
+-- name: used_by_path_and_dimensions
+-- The same, apart for each text of dimensions. Always one row.
+SELECT json_group_array(json_array(hex(p.members), currency, dimensions, high, low))
+  FROM (SELECT path, currency, dimensions, sum(amount_units >> 32) AS high,
+               sum(amount_units & 0xffffffff) AS low
+          FROM events
+         WHERE customer = :customer AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
+         GROUP BY path, currency, dimensions) AS e
+  JOIN paths AS p ON p.id = e.path;
+
+-- name: granted_that_differs
+-- Cells of which another number was granted than their shares sum to. `resource_id` and the currency
+-- are null where what they name is gone. No row: none is.
+SELECT c.id, c.allocation, resources.resource_id, currencies.currency_id, c.granted, coalesce(s.granted, 0)
+  FROM cells AS c
+  LEFT JOIN allocations AS a ON a.id = c.allocation
+  LEFT JOIN resources ON resources.id = c.resource
+  LEFT JOIN currencies ON currencies.id = a.currency
+  LEFT JOIN (SELECT cell, sum(granted) AS granted FROM shares GROUP BY cell) AS s ON s.cell = c.id
+ WHERE c.granted <> coalesce(s.granted, 0)
  ORDER BY c.id;
 
 -- name: shares_gone_wrong
@@ -272,9 +384,11 @@ SELECT id, customer_id, name, model_version, archived_at_us
  ORDER BY id LIMIT :most;
 
 -- name: currencies_of
--- The currencies in which a customer has a limit or usage. No row: none yet.
+-- The currencies in which a customer has a limit, its own or a template for all, or usage. No row:
+-- none yet.
 SELECT c.id FROM currencies AS c
  WHERE EXISTS (SELECT 1 FROM allocations WHERE customer = :customer AND currency = c.id)
+    OR EXISTS (SELECT 1 FROM allocations WHERE customer = 0 AND currency = c.id)
     OR EXISTS (SELECT 1 FROM events WHERE customer = :customer AND currency = c.id)
  ORDER BY c.id;
 
@@ -351,29 +465,84 @@ SELECT r.id, r.customer, r.resource_id, r.type, t.type_id, r.parent, p.resource_
   LEFT JOIN resources AS p ON p.id = r.parent;
 
 -- name: allocations
--- All of them.
-SELECT a.id, a.customer, a.allocation_id, a.resource, r.resource_id, a.currency, a.lim, a.enforcement
-  FROM allocations AS a JOIN resources AS r ON r.id = a.resource
+-- All of them, templates too.
+SELECT a.id, a.customer, a.allocation_id, a.resource, r.resource_id, a.type, t.type_id, a.matching,
+       a.currency, a.lim, a.enforcement, a.cadence, a.timezone, a.anchor_us, a.rolling, a.scope,
+       a.effective_at_us, a.expires_at_us
+  FROM allocations AS a
+  LEFT JOIN resources AS r ON r.id = a.resource
+  LEFT JOIN resource_types AS t ON t.id = a.type
  ORDER BY a.id;
 
 -- name: allocations_of
--- Of a customer.
-SELECT a.id, a.customer, a.allocation_id, a.resource, r.resource_id, a.currency, a.lim, a.enforcement
-  FROM allocations AS a JOIN resources AS r ON r.id = a.resource
+-- Of a customer, its templates too.
+SELECT a.id, a.customer, a.allocation_id, a.resource, r.resource_id, a.type, t.type_id, a.matching,
+       a.currency, a.lim, a.enforcement, a.cadence, a.timezone, a.anchor_us, a.rolling, a.scope,
+       a.effective_at_us, a.expires_at_us
+  FROM allocations AS a
+  LEFT JOIN resources AS r ON r.id = a.resource
+  LEFT JOIN resource_types AS t ON t.id = a.type
  WHERE a.customer = :customer
  ORDER BY a.id;
 
 -- name: allocations_on
--- On those resources. No row: nothing limits them.
-SELECT a.id, a.customer, a.allocation_id, a.resource, r.resource_id, a.currency, a.lim, a.enforcement
+-- On those resources. No row: nothing limits them but templates.
+SELECT a.id, a.customer, a.allocation_id, a.resource, r.resource_id, a.type, t.type_id, a.matching,
+       a.currency, a.lim, a.enforcement, a.cadence, a.timezone, a.anchor_us, a.rolling, a.scope,
+       a.effective_at_us, a.expires_at_us
   FROM json_each(:resources) AS asked
   JOIN allocations AS a ON a.resource = asked.value
   JOIN resources AS r ON r.id = a.resource
+  LEFT JOIN resource_types AS t ON t.id = a.type
  ORDER BY a.id;
+
+-- name: templates
+-- The customer's and those for all. No row: there is none. The other index would have those of every
+-- customer.
+SELECT a.id, a.customer, a.allocation_id, a.resource, r.resource_id, a.type, t.type_id, a.matching,
+       a.currency, a.lim, a.enforcement, a.cadence, a.timezone, a.anchor_us, a.rolling, a.scope,
+       a.effective_at_us, a.expires_at_us
+  FROM allocations AS a INDEXED BY allocations_templates
+  LEFT JOIN resources AS r ON r.id = a.resource
+  LEFT JOIN resource_types AS t ON t.id = a.type
+ WHERE a.resource = 0 AND a.customer IN (0, :customer)
+ ORDER BY a.id;
+
+-- name: scopes_of
+-- The scopes of the customer's limits and of those for all, each once: one step down the index for
+-- each, however many limits share it.
+WITH RECURSIVE owners (customer) AS (VALUES (0), (:customer)),
+     scopes (customer, scope) AS (
+       SELECT customer, (SELECT min(a.scope) FROM allocations AS a
+                          WHERE a.customer = owners.customer AND a.scope <> '{}')
+         FROM owners
+        UNION
+       SELECT customer, (SELECT min(a.scope) FROM allocations AS a
+                          WHERE a.customer = scopes.customer AND a.scope <> '{}' AND a.scope > scopes.scope)
+         FROM scopes WHERE scope IS NOT NULL)
+SELECT DISTINCT scope FROM scopes WHERE scope IS NOT NULL;
+
+-- name: overrides
+-- All of them, or of one customer.
+SELECT o.id, o.customer, o.resource, r.resource_id, o.currency, o.cadence, o.scope, o.lim, o.add_units,
+       o.reason, o.actor, o.effective_at_us, o.expires_at_us
+  FROM overrides AS o JOIN resources AS r ON r.id = o.resource
+ WHERE :customer IS NULL OR o.customer = :customer
+ ORDER BY o.id;
+
+-- name: overrides_on
+-- On those resources. No row: their limits are as allocations say.
+SELECT o.id, o.customer, o.resource, r.resource_id, o.currency, o.cadence, o.scope, o.lim, o.add_units,
+       o.reason, o.actor, o.effective_at_us, o.expires_at_us
+  FROM json_each(:resources) AS asked
+  JOIN overrides AS o ON o.resource = asked.value
+  JOIN resources AS r ON r.id = o.resource
+ ORDER BY o.id;
 
 -- name: rates
 -- The live ones; `customer_id` null: for all.
-SELECT rates.id, customers.customer_id, rates.event_name, rates.currency, rates.credits, rates.terms
+SELECT rates.id, customers.customer_id, rates.event_name, rates.currency, rates.matching, rates.credits,
+       rates.terms, rates.effective_at_us
   FROM rates LEFT JOIN customers ON customers.id = rates.customer
  WHERE rates.retired_at_us IS NULL AND (:event_name IS NULL OR rates.event_name = :event_name)
  ORDER BY rates.id;
@@ -435,68 +604,97 @@ SELECT customers.id, :resource_id,
    SET type = excluded.type, parent = excluded.parent, name = excluded.name, properties = excluded.properties,
        archived_at_us = excluded.archived_at_us, suspension = excluded.suspension;
 
--- name: close_moved_shares
--- Before `put_named_allocation`: an allocation that turns to another resource or currency counts
--- anew, so its cells go, and their shares with them.
-DELETE FROM shares WHERE cell IN (
-  SELECT c.id FROM allocations AS a JOIN cells AS c ON c.allocation = a.id
-   WHERE a.customer = (SELECT id FROM customers WHERE customer_id = :customer_id)
-     AND a.allocation_id = :allocation_id
-     AND (a.resource <> (SELECT id FROM resources
-                          WHERE customer = a.customer AND resource_id = :resource_id)
-          OR a.currency <> (SELECT id FROM currencies WHERE currency_id = :currency_id)));
+-- name: allocation_as_rows
+-- The rows that an allocation names: customer (0: for all), resource (0: a template), type, currency.
+-- Null: what it names is not there, and the table refuses it. Always one row.
+SELECT u.id,
+       CASE WHEN :resource_id IS NULL THEN 0
+            ELSE (SELECT id FROM resources WHERE customer = u.id AND resource_id = :resource_id) END,
+       (SELECT id FROM resource_types
+         WHERE type_id = :type_id
+           AND customer = CASE WHEN :type_customer_id IS NULL THEN 0
+                               ELSE (SELECT id FROM customers WHERE customer_id = :type_customer_id) END),
+       (SELECT id FROM currencies WHERE currency_id = :currency_id)
+  FROM (SELECT CASE WHEN :customer_id IS NULL THEN 0
+                    ELSE (SELECT id FROM customers WHERE customer_id = :customer_id) END AS id) AS u;
 
--- name: close_moved_cells
--- After `close_moved_shares`, with the same condition.
-DELETE FROM cells WHERE allocation IN (
-  SELECT a.id FROM allocations AS a
-   WHERE a.customer = (SELECT id FROM customers WHERE customer_id = :customer_id)
-     AND a.allocation_id = :allocation_id
-     AND (a.resource <> (SELECT id FROM resources
-                          WHERE customer = a.customer AND resource_id = :resource_id)
-          OR a.currency <> (SELECT id FROM currencies WHERE currency_id = :currency_id)));
+-- name: allocation_named
+-- By its id. No row: it is new.
+SELECT id, resource, type, matching, currency, lim, cadence, timezone, anchor_us, rolling, scope
+  FROM allocations
+ WHERE customer = :customer AND allocation_id = :allocation_id;
 
--- name: put_named_allocation
--- Its key is its id. Resource and currency exist (NOT NULL refuses those that do not).
-INSERT INTO allocations (customer, allocation_id, resource, currency, lim, enforcement)
-SELECT customers.id, :allocation_id,
-       (SELECT r.id FROM resources AS r WHERE r.customer = customers.id AND r.resource_id = :resource_id),
-       (SELECT u.id FROM currencies AS u WHERE u.currency_id = :currency_id), :limit_units, :enforcement
-  FROM (SELECT (SELECT id FROM customers WHERE customer_id = :customer_id) AS id) AS customers
- WHERE true
-    ON CONFLICT (customer, allocation_id) DO UPDATE
-   SET resource = excluded.resource, currency = excluded.currency, lim = excluded.lim,
-       enforcement = excluded.enforcement;
+-- name: allocation_like
+-- One without an id by what it limits, as the index `allocations_unnamed` has it. No row: it is new.
+-- `+`: what is compared with the bare value may decide for a partial index, so SQLite would prepare
+-- the statement anew for each value (24 µs).
+SELECT id, resource, type, matching, currency, lim, cadence, timezone, anchor_us, rolling, scope
+  FROM allocations
+ WHERE allocation_id IS NULL AND customer = :customer AND resource = +:resource
+   AND ifnull(type, 0) = ifnull(:type, 0) AND matching = :where AND currency = :currency AND scope = :scope
+   AND rolling = :rolling AND ifnull(cadence, '') = ifnull(:cadence, '');
 
--- name: put_unnamed_allocation
--- Its key is its resource and currency.
-INSERT INTO allocations (customer, allocation_id, resource, currency, lim, enforcement)
-SELECT customers.id, NULL,
-       (SELECT r.id FROM resources AS r WHERE r.customer = customers.id AND r.resource_id = :resource_id),
-       (SELECT u.id FROM currencies AS u WHERE u.currency_id = :currency_id), :limit_units, :enforcement
-  FROM (SELECT (SELECT id FROM customers WHERE customer_id = :customer_id) AS id) AS customers
- WHERE true
-    ON CONFLICT (resource, currency) WHERE allocation_id IS NULL DO UPDATE
-   SET lim = excluded.lim, enforcement = excluded.enforcement;
+-- name: append_allocation
+-- Only where there is none of its key, in the same transaction.
+INSERT INTO allocations (customer, allocation_id, resource, type, matching, currency, lim, enforcement,
+                         cadence, timezone, anchor_us, rolling, scope, effective_at_us, expires_at_us)
+VALUES (:customer, :allocation_id, :resource, :type, :where, :currency, :limit_units, :enforcement,
+        :cadence, :timezone, :anchor_us, :rolling, :scope, :effective_at_us, :expires_at_us);
+
+-- name: replace_allocation
+-- All but its key.
+UPDATE allocations
+   SET resource = :resource, type = :type, matching = :where, currency = :currency, lim = :limit_units,
+       enforcement = :enforcement, cadence = :cadence, timezone = :timezone, anchor_us = :anchor_us,
+       rolling = :rolling, scope = :scope, effective_at_us = :effective_at_us, expires_at_us = :expires_at_us
+ WHERE id = :allocation;
 
 -- name: set_limit
--- Of the open cells of an allocation, found by its id or (null) by resource and currency. Where
--- less is left than was granted already, nobody draws a surplus for a while. No row changed: no
--- cell of it is open, or its limit is what it was.
+-- Of the open cells of an allocation whose windows are not over at `at_us`; others get it when they
+-- are next asked for. Where less is left than was granted already, nobody draws a surplus for a
+-- while. No row changed: no cell of it is open, or its limit is what it was.
 UPDATE cells
    SET lim = :limit_units,
        hush_until = CASE WHEN granted > 0 AND used + granted > :limit_units
                          THEN max(hush_until, :hush_until) ELSE hush_until END
  WHERE lim <> :limit_units
-   AND allocation = CASE WHEN :allocation_id IS NOT NULL
-     THEN (SELECT a.id FROM customers AS u JOIN allocations AS a
-               ON a.customer = u.id AND a.allocation_id = :allocation_id
-            WHERE u.customer_id = :customer_id)
-     ELSE (SELECT a.id FROM customers AS u
-             JOIN resources AS r ON r.customer = u.id AND r.resource_id = :resource_id
-             JOIN allocations AS a ON a.resource = r.id AND a.allocation_id IS NULL
-             JOIN currencies AS c ON c.id = a.currency
-            WHERE u.customer_id = :customer_id AND c.currency_id = :currency_id) END;
+   AND id IN (SELECT id FROM cells WHERE allocation = :allocation AND closes IS NULL
+               UNION ALL
+              SELECT id FROM cells WHERE allocation = :allocation AND closes > :at_us);
+
+-- name: any_template
+-- No row: there is none.
+SELECT 1 FROM allocations INDEXED BY allocations_templates WHERE resource = 0 LIMIT 1;
+
+-- name: cells_of_template
+-- For which resources cells of a template are open, and what says whether it counts them: whether they
+-- are of its type (another of the same id will do), its `where`, their properties, and whether a limit
+-- of their own of the same cadence and scope is in its place.
+SELECT c.allocation, c.resource, t.type_id = own.type_id, a.matching, r.properties,
+       EXISTS (SELECT 1 FROM allocations AS o
+                WHERE o.resource = r.id AND o.currency = a.currency AND o.scope = a.scope
+                  AND o.rolling = a.rolling AND o.cadence IS a.cadence
+                  AND ifnull(o.effective_at_us <= :at_us, true) AND ifnull(o.expires_at_us > :at_us, true))
+  FROM (SELECT DISTINCT allocation, resource FROM cells WHERE allocation = :allocation) AS c
+  JOIN allocations AS a ON a.id = c.allocation
+  JOIN resource_types AS t ON t.id = a.type
+  JOIN resources AS r ON r.id = c.resource
+  JOIN resource_types AS own ON own.id = r.type;
+
+-- name: cells_of_templates_for
+-- The same of all templates, for those resources ([customer id, resource id]).
+SELECT a.id, r.id, t.type_id = own.type_id, a.matching, r.properties,
+       EXISTS (SELECT 1 FROM allocations AS o
+                WHERE o.resource = r.id AND o.currency = a.currency AND o.scope = a.scope
+                  AND o.rolling = a.rolling AND o.cadence IS a.cadence
+                  AND ifnull(o.effective_at_us <= :at_us, true) AND ifnull(o.expires_at_us > :at_us, true))
+  FROM json_each(:resources) AS asked
+  JOIN customers AS u ON u.customer_id = json_extract(asked.value, '$[0]')
+  JOIN resources AS r ON r.customer = u.id AND r.resource_id = json_extract(asked.value, '$[1]')
+  JOIN resource_types AS own ON own.id = r.type
+  JOIN allocations AS a INDEXED BY allocations_templates ON a.resource = 0 AND a.customer IN (0, u.id)
+  JOIN resource_types AS t ON t.id = a.type
+ WHERE EXISTS (SELECT 1 FROM cells AS c WHERE c.allocation = a.id AND c.resource = r.id);
 
 -- name: close_shares
 -- First of three: what ends an allocation ends its cells and their shares with it.
@@ -506,9 +704,39 @@ DELETE FROM shares WHERE cell IN (SELECT id FROM cells WHERE allocation = :alloc
 -- Second of three. Holds settle without them.
 DELETE FROM cells WHERE allocation = :allocation;
 
+-- name: close_shares_for
+-- First of two: a template counts this resource no more, until it matches again. Its cells go, with
+-- their shares; a later one is summed from the events.
+DELETE FROM shares
+ WHERE cell IN (SELECT id FROM cells WHERE allocation = :allocation AND resource = :resource);
+
+-- name: close_cells_for
+-- Second of two.
+DELETE FROM cells WHERE allocation = :allocation AND resource = :resource;
+
 -- name: remove_allocation
 -- Third of three.
 DELETE FROM allocations WHERE id = :allocation;
+
+-- name: put_override
+-- Its key is its resource, currency, cadence, scope and start. Customer, resource and currency exist
+-- (NOT NULL refuses those that do not).
+INSERT INTO overrides (customer, resource, currency, cadence, scope, lim, add_units, reason, actor,
+                       effective_at_us, expires_at_us)
+SELECT customers.id,
+       (SELECT r.id FROM resources AS r WHERE r.customer = customers.id AND r.resource_id = :resource_id),
+       (SELECT u.id FROM currencies AS u WHERE u.currency_id = :currency_id),
+       :cadence, :scope, :limit_units, :add_units, :reason, :actor, :effective_at_us, :expires_at_us
+  FROM (SELECT (SELECT id FROM customers WHERE customer_id = :customer_id) AS id) AS customers
+ WHERE true
+    ON CONFLICT (resource, currency, scope, ifnull(cadence, ''),
+                 ifnull(effective_at_us, -9223372036854775808)) DO UPDATE
+   SET lim = excluded.lim, add_units = excluded.add_units, reason = excluded.reason, actor = excluded.actor,
+       expires_at_us = excluded.expires_at_us;
+
+-- name: remove_override
+-- Cells follow when they are next asked for.
+DELETE FROM overrides WHERE id = :override;
 
 -- name: retire_rate
 -- By its row. Rates are never deleted: events name them.
@@ -520,13 +748,15 @@ UPDATE rates SET retired_at_us = :at_us
  WHERE retired_at_us IS NULL AND event_name = :event_name
    AND customer = CASE WHEN :customer_id IS NULL THEN 0
                        ELSE (SELECT id FROM customers WHERE customer_id = :customer_id) END
-   AND currency = (SELECT id FROM currencies WHERE currency_id = :currency_id);
+   AND currency = (SELECT id FROM currencies WHERE currency_id = :currency_id)
+   AND matching = :where AND effective_at_us IS :effective_at_us;
 
 -- name: put_rate
 -- The unique index refuses a second live one of a key.
-INSERT INTO rates (customer, event_name, currency, credits, terms)
+INSERT INTO rates (customer, event_name, currency, matching, credits, terms, effective_at_us)
 VALUES (CASE WHEN :customer_id IS NULL THEN 0 ELSE (SELECT id FROM customers WHERE customer_id = :customer_id)
-        END, :event_name, (SELECT id FROM currencies WHERE currency_id = :currency_id), :credits, :terms);
+        END, :event_name, (SELECT id FROM currencies WHERE currency_id = :currency_id), :where, :credits,
+        :terms, :effective_at_us);
 
 -- name: append_audit
 -- Lines are only ever appended.

@@ -1,0 +1,107 @@
+"""Allocations: written by their keys, and what becomes of the cells that count for them.
+
+Here: putting and removing allocations; which of their cells stay and which go. Not here: opening
+cells (cells.py), the order of a change of the model (model.py), reading allocations (model_rows.py).
+
+What always holds:
+  AL1  Cells stay while they count the same: another limit, enforcement or validity keeps them. What
+       ends an allocation or has it count something else deletes them with their shares, in the same
+       transaction; they are opened anew, and summed from the events.
+  AL2  No cell of a template stays open for a resource that it counts no more, because its properties
+       or the template's `where` are others, or an allocation of its own is in its place: bookings
+       would pass it by, and its number be wrong when it counts again. Those of all others stay.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from stiggctl.ledger.records import AllocationWrite, ResourceWrite
+from stiggctl.ledger.sqlite.reckoning import HUSH_US
+from stiggctl.ledger.sqlite.scopes import EVERYTHING, Filter
+from stiggctl.ledger.sqlite.statements import SQL
+
+_Row = dict[str, Any]
+
+
+def remove(cursor: sqlite3.Cursor, allocations: Iterable[int]) -> None:
+    """End them, with their cells and shares."""
+    removed = [{"allocation": allocation} for allocation in allocations]
+    for name in ("close_shares", "close_cells", "remove_allocation"):
+        cursor.executemany(SQL[name], removed)
+
+
+def put(cursor: sqlite3.Cursor, writes: Iterable[AllocationWrite], at_us: int) -> list[int]:
+    """Write them by their keys; the templates of which open cells may count no more (AL2)."""
+    narrowed = []
+    for write in writes:
+        row = _as_row(cursor, write)
+        name = "allocation_like" if write.allocation_id is None else "allocation_named"
+        before = cursor.execute(SQL[name], row).fetchone()
+        if before is None:
+            cursor.execute(SQL["append_allocation"], row)
+            continue
+        columns = ("allocation", "resource", "type", "where", "currency", "limit_units", *_WINDOW, "scope")
+        was = dict(zip(columns, before, strict=True))
+        row["allocation"] = was["allocation"]
+        if _counts(was) != _counts(row):
+            for name in ("close_shares", "close_cells"):
+                cursor.execute(SQL[name], row)
+        elif was["where"] != row["where"]:
+            narrowed.append(row["allocation"])
+        cursor.execute(SQL["replace_allocation"], row)
+        # Also where the limit was the same: an override may have set another one in the cells.
+        cursor.execute(SQL["set_limit"], {**row, "at_us": at_us, "hush_until": at_us + HUSH_US})
+    return narrowed
+
+
+_WINDOW = ("cadence", "timezone", "anchor_us", "rolling")
+
+
+def _as_row(cursor: sqlite3.Cursor, write: AllocationWrite) -> _Row:
+    """The record with row ids for what it names; None, which the table refuses, for what is not there."""
+    row: _Row = {name: getattr(write, name) for name in write.__slots__}
+    found = cursor.execute(SQL["allocation_as_rows"], row).fetchone()
+    row["customer"], row["resource"], row["type"], row["currency"] = found
+    return row
+
+
+def _counts(row: _Row) -> tuple[object, ...]:
+    """What an allocation counts, and from when to when; `where` says for whom (AL2)."""
+    window = None if row["cadence"] is None else tuple(row[name] for name in _WINDOW)
+    return (row["resource"], row["type"], row["currency"], row["scope"], window)
+
+
+def close_what_counts_no_more(
+    cursor: sqlite3.Cursor,
+    narrowed: Sequence[int],
+    resources: Iterable[ResourceWrite],
+    allocations: Iterable[AllocationWrite],
+    at_us: int,
+) -> None:
+    """Close cells of templates, after all that was written (AL2).
+
+    `narrowed` are templates with another `where`; a resource may have got another type or other
+    properties, or an allocation of its own.
+    """
+    if cursor.execute(SQL["any_template"]).fetchone() is None:
+        return
+    ids = {(one.customer_id, one.resource_id) for one in resources}
+    ids |= {(one.customer_id or "", one.resource_id) for one in allocations if one.resource_id is not None}
+    found = cursor.execute(
+        SQL["cells_of_templates_for"], {"resources": json.dumps(sorted(ids)), "at_us": at_us}
+    ).fetchall()
+    for template in narrowed:
+        found += cursor.execute(SQL["cells_of_template"], {"allocation": template, "at_us": at_us})
+    ended = [
+        {"allocation": template, "resource": resource}
+        for template, resource, same_type, where, properties, is_replaced in found
+        if is_replaced or not same_type or not _matches(where, properties)
+    ]
+    for name in ("close_shares_for", "close_cells_for"):
+        cursor.executemany(SQL[name], ended)
+
+
+def _matches(where: str, properties: str) -> bool:
+    return where == EVERYTHING or Filter(where).passes(properties)
