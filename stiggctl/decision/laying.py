@@ -85,9 +85,9 @@ def sweep_loose(stripe: Stripe, now_us: int) -> None:
 
     The caller has the lock.
     """
-    numbers = stripe.numbers
+    numbers, held = stripe.numbers, _held_at(stripe)
     for cell, (place, ended_us) in list(stripe.loose.items()):
-        if now_us >= ended_us + LOOSE_US and not _is_needed(stripe, place):
+        if now_us >= ended_us + LOOSE_US and place not in held and not _is_needed(stripe, place):
             give_back(stripe, place, numbers[place + SPARE])
             del stripe.loose[cell]
             _give_up(stripe, place)
@@ -133,6 +133,11 @@ def _take_limit(stripe: Stripe, at: int, one: CellNumbers) -> None:
     numbers[at + LIMIT] = one.limit
 
 
+def _held_at(stripe: Stripe) -> frozenset[int]:
+    """Every place in which a reservation holds, also one of nothing: it may be extended."""
+    return frozenset(at for hold in stripe.holds.values() for places, *_ in hold.held for at in places)
+
+
 def _is_needed(stripe: Stripe, place: int) -> bool:
     """Whether something is held there, or set apart by a booking under way."""
     numbers = stripe.numbers
@@ -167,8 +172,10 @@ def _lay_anew(
             _copy(stripe, was, at)
             moved[was] = at
     wanted = {one.cell for one in cells}
-    for cell, was in known.items():
-        if cell not in wanted and _is_needed(stripe, was):
+    going = {cell: was for cell, was in known.items() if cell not in wanted}
+    held = _held_at(stripe) if going else frozenset()
+    for cell, was in going.items():
+        if was in held or _is_needed(stripe, was):
             at = _free_place(stripe, WIDTH)
             _copy(stripe, was, at)
             moved[was] = at

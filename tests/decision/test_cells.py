@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from stiggctl.decision.cells import HEADER, LIMIT, SPARE, WIDTH
-from stiggctl.decision.decide import look, places_of, put_apart_back, set_apart, take
+from stiggctl.decision.decide import grow, look, places_of, put_apart_back, set_apart, take
 from stiggctl.decision.laying import sweep_loose
 from stiggctl.decision.reservations import release
 
@@ -332,3 +332,20 @@ def test_a_tail_is_stale_once_a_record_that_it_names_was_laid_anew() -> None:
     land.compile(["ann"])
     turned(land, ann)  # no tail names it
     assert look(land.stripe, "ann", (), [(land.strand(), 1)], 0) is not None
+
+
+def test_a_hold_of_nothing_keeps_its_cell_too() -> None:
+    """LY1: it may be extended, in the cells that it has; their places are nobody else's meanwhile."""
+    land = Land()
+    first = land.limit("ann", 50)
+    hold = land.hold(["ann"], 0)
+    second = turned(land, first)
+    land.limit("bob", 60)
+    land.compile(["bob"])
+    assert grow(land.stripe, hold.number, {"t": 20}, 0)
+    assert not grow(land.stripe, hold.number, {"t": 31}, 0)
+    assert land.seen(second) == (50, 0, 50, 50)
+    place = land.stripe.loose[first.cell].place
+    assert land.stripe.numbers[place] == 30
+    sweep_loose(land.stripe, LATER)
+    assert first.cell in land.stripe.loose

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from stiggctl.decision.cells import ALLOTTED, CELL, LIMIT, SPARE, USED
-from stiggctl.decision.decide import grow, look, places_of, set_apart
+from stiggctl.decision.decide import grow_locked, look, places_of, set_apart
 from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.paths import tail_of_members
 from stiggctl.decision.reservations import Hold, begin_settle, end_settle, release
@@ -110,7 +110,9 @@ class Decisions(RuleBasedStateMachine):
     @rule(number=holds, more=AMOUNTS)
     def extend(self, number: int, more: int) -> None:
         known = self.open.get(number)
-        grown = grow(self.land.stripe, number, {"t": more}, self.now)
+        places = self.land.places(cell for cell, one in self.land.cells.items() if one.hard)
+        with self.land.stripe.lock:  # as a wish does: its limits may be others by now
+            grown = grow_locked(self.land.stripe, number, {"t": more}, self.now, set(places.values()))
         if known is None or known[3] <= self.now:
             assert grown is None
             return

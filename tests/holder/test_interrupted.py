@@ -269,13 +269,3 @@ def test_the_lead_is_not_left_with_one_that_has_gone_since_it_was_looked_for(
         if exchange._leads.get("lead") is waiter:
             exchange._leads.clear()  # or closing would wait for it, for ever
     whole(control, clock, used=3)
-
-
-# ------------------------------------------------------------------ waiting for a lock
-
-
-@pytest.mark.parametrize("name", ["the stripe's", "the one for enlisting"])
-def test_an_interrupt_while_it_is_looked_for_who_has_a_lock_leaves_none_taken(
-    control: UsageControl, faulty: Faulty, clock: ManualClock, name: str
-) -> None:
-    """LK2."""
