@@ -10,7 +10,7 @@ import itertools
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,8 @@ from stiggctl.holder import waiting
 from stiggctl.testing import ManualClock
 
 from .faulty import ANN, BOB, Calls, charges, gone, numbers, soon
-from .stepping import Stepping
+from .stepping import at_every_step
 
-STEPS_MAX = 5_000
 REPORT: dict[str, Any] = {"customer_id": "acme", "amount": 0, **BOB}
 MODEL_CHANGES = {"customers": [{"id": "another"}]}
 
@@ -128,17 +127,6 @@ class Guest:
 
 def a_look_at_limits(control: UsageControl) -> None:
     control.tree("org", "t")
-
-
-def at_every_step(call: Callable[[], None], guest: Callable[[], None]) -> Iterator[str]:
-    """Where it came in, until a call was over before."""
-    for at in range(1, STEPS_MAX):
-        stepping = Stepping(at, guest)
-        stepping.call(call)
-        if not stepping.where:
-            return
-        yield stepping.where
-    raise AssertionError("a call has more steps than it was thought to have")
 
 
 def whole(control: UsageControl) -> None:

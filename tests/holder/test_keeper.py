@@ -216,10 +216,11 @@ def test_where_the_log_cannot_be_moved_it_is_told_once_and_bookings_go_on(
 # ------------------------------------------------------------------ the thread
 
 
+@pytest.mark.parametrize("trouble", [gone(), PermissionError(13, "nobody thought of that")])
 def test_the_thread_goes_on_after_a_trouble_and_tells_it_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
-    """A trouble that lasts is one; after it is over, the next is another."""
+    """A trouble that lasts is one; after it is over, the next is another. Whatever it is."""
     monkeypatch.setattr(keeper, "BEAT_SECONDS", 0.001)
     beats, told = [0], []
     with UsageControl(tmp_path / "usage.db") as control:
@@ -231,7 +232,7 @@ def test_the_thread_goes_on_after_a_trouble_and_tells_it_once(
             del now_us
             beats[0] += 1
             if failing[0]:
-                raise gone()
+                raise trouble
 
         monkeypatch.setattr(holder.keeper, "beat", failing_beat)
         control.consume(**ANN, amount=1)
@@ -247,6 +248,7 @@ def test_the_thread_goes_on_after_a_trouble_and_tells_it_once(
             start = beats[0]
             soon(lambda: beats[0] > start + 2)  # noqa: B023 - the same
     assert all(isinstance(record, LedgerTrouble) for record in told)
+    assert all(str(trouble) in str(record.error) for record in told)
     last = beats[0]
     time.sleep(0.02)
     assert beats[0] == last  # closed is closed

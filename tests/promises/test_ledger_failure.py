@@ -226,6 +226,28 @@ def test_a_file_that_was_replaced_raises_under_both(warm: UsageControl, ledger_p
 
 
 @both
+def test_a_directory_that_cannot_be_looked_into_is_trouble_and_passes(
+    warm: UsageControl, ledger_path: str, tmp_path: Path, policy: str
+) -> None:
+    """Something else stands in its place: whether the file is there is not known, until it is again."""
+    there, away = tmp_path, tmp_path.with_name(f"{tmp_path.name}-{policy}-away")
+    assert Path(ledger_path).parent == there
+    there.rename(away)
+    there.touch()
+    try:
+        with pytest.raises(LedgerUnavailable) as raised:
+            warm.report(**REPORT)
+        assert raised.value.location == ledger_path
+        assert warm.reserve(**ASK, amount=1).release() is None  # from spare
+        assert bool(warm.check(**COLD, requested_usage=1)) == (policy == "fail_open")
+    finally:
+        there.unlink()
+        away.rename(there)
+    assert warm.report(**REPORT).charged == 5
+    assert list(warm.verify()) == []
+
+
+@both
 @pytest.mark.parametrize(
     "contents",
     [b"this is no database at all, but long enough to be one" * 20, b"SQLite format 3\0" + b"\xff" * 2000],
