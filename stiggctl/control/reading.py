@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from stiggctl.errors import AmbiguousResource, CustomerNotFound, ResourceNotFound
 from stiggctl.holder import Holder
-from stiggctl.holder.in_force import limits_of
+from stiggctl.holder.in_force import limits_on
 from stiggctl.holder.keeping import held_by_cell
 from stiggctl.holder.trees import read_model, within_share
 from stiggctl.ledger import Reader
@@ -60,8 +60,13 @@ class Reading:
             lineage = reader.lineage(customer.id, [root_resource_id])
             rows = reader.subtree(customer.id, root_resource_id)
             model = read_model(reader, customer.id, [row.id for row in rows])
-            in_force = [limits_of(row, model, currency.id, now_us, now_us) for row in rows]
-            limits = [limit for of_row in in_force for limit in of_row.limits if not limit.terms.only_counts]
+            in_force = limits_on(rows, model, currency.id, now_us, now_us)
+            limits = [
+                limit
+                for of_row in in_force.values()
+                for limit in of_row.limits
+                if not limit.terms.only_counts
+            ]
             cells = reader.cells([limit.wanted for limit in limits], holder.row)
             limited = {limit.resource for limit in limits}
             unlimited = [row.id for row in rows if row.id not in limited]

@@ -11,7 +11,6 @@ Not here: what a cell counts (cells.py), which cells a request touches (paths.py
 from typing import TYPE_CHECKING
 
 from stiggctl.decision.cells import (
-    ALLOTTED,
     CELL,
     HEADER,
     LIMIT,
@@ -85,10 +84,10 @@ def sweep_loose(stripe: Stripe, now_us: int) -> None:
 
     The caller has the lock.
     """
-    numbers, held = stripe.numbers, _held_at(stripe)
+    needed = _needed(stripe)
     for cell, (place, ended_us) in list(stripe.loose.items()):
-        if now_us >= ended_us + LOOSE_US and place not in held and not _is_needed(stripe, place):
-            give_back(stripe, place, numbers[place + SPARE])
+        if now_us >= ended_us + LOOSE_US and place not in needed:
+            give_back(stripe, place, stripe.numbers[place + SPARE])
             del stripe.loose[cell]
             _give_up(stripe, place)
             stripe.unused.setdefault(WIDTH, []).append(place)
@@ -133,16 +132,14 @@ def _take_limit(stripe: Stripe, at: int, one: CellNumbers) -> None:
     numbers[at + LIMIT] = one.limit
 
 
-def _held_at(stripe: Stripe) -> frozenset[int]:
-    """Every place in which a reservation holds, also one of nothing: it may be extended."""
-    return frozenset(at for hold in stripe.holds.values() for places, *_ in hold.held for at in places)
+def _needed(stripe: Stripe) -> set[int]:
+    """Every place in which a reservation holds, or a booking under way has set something apart.
 
-
-def _is_needed(stripe: Stripe, place: int) -> bool:
-    """Whether something is held there, or set apart by a booking under way."""
-    numbers = stripe.numbers
-    withheld = sum(units for units, _ in stripe.orphans.get(place, ()))
-    return numbers[place + ALLOTTED] - withheld != numbers[place + SPARE] or place in stripe.apart
+    Also one that holds nothing: it may be extended.
+    """
+    needed = {at for hold in stripe.holds.values() for places, *_ in hold.held for at in places}
+    needed.update(stripe.apart)
+    return needed
 
 
 def _lay_anew(
@@ -173,9 +170,9 @@ def _lay_anew(
             moved[was] = at
     wanted = {one.cell for one in cells}
     going = {cell: was for cell, was in known.items() if cell not in wanted}
-    held = _held_at(stripe) if going else frozenset()
+    needed = _needed(stripe) if going else set()
     for cell, was in going.items():
-        if was in held or _is_needed(stripe, was):
+        if was in needed:
             at = _free_place(stripe, WIDTH)
             _copy(stripe, was, at)
             moved[was] = at

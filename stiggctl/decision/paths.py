@@ -39,7 +39,8 @@ from stiggctl.answers import (
 )
 from stiggctl.decision.cells import ALLOTTED, HEADER, LIMIT, NEVER, SPARE, USED, WIDTH, CellNumbers, Strand
 from stiggctl.decision.laying import lay_record, place_of
-from stiggctl.decision.meeting import EVERYTHING, Meeting, Texts, key_of
+from stiggctl.decision.meeting import Meeting, Texts, key_of
+from stiggctl.scopes import EVERYTHING
 from stiggctl.windows import ALWAYS
 
 #: A branch keeps at most so many tails, and forgets the oldest: requests that name their

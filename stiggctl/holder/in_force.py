@@ -19,9 +19,8 @@ from typing import NamedTuple
 
 from stiggctl.amounts import LIMIT_MAX
 from stiggctl.answers import Terms
-from stiggctl.definitions import json_value
-from stiggctl.events import canonical_text
 from stiggctl.ledger.records import AllocationRow, CellKey, CellWanted, OverrideRow, ResourceRow
+from stiggctl.scopes import filter_of
 from stiggctl.windows import ALWAYS, Window, Windows, read_cadence, steady, validity, windows_of, zone_of
 
 
@@ -44,7 +43,10 @@ class Limit(NamedTuple):
 
 
 class InForce(NamedTuple):
-    """The limits of a resource in a currency, HARD ones first, and how long they are these (IF1)."""
+    """The limits of a resource in a currency, HARD ones first, and how long they are these (IF1).
+
+    Those that only count are among them (IF2).
+    """
 
     limits: tuple[Limit, ...]
     from_us: int
@@ -111,6 +113,18 @@ def limits_of(row: ResourceRow, model: Model, currency: int, at_us: int, now_us:
     return InForce(tuple(limits), lasts.start_us, lasts.end_us)
 
 
+def limits_on(
+    rows: Iterable[ResourceRow], model: Model, currency: int, at_us: int, now_us: int
+) -> dict[int, InForce]:
+    """The limits of each of some resources, by row."""
+    return {row.id: limits_of(row, model, currency, at_us, now_us) for row in rows}
+
+
+def cells_of(in_force: Mapping[int, InForce]) -> list[CellWanted]:
+    """The cells that count them."""
+    return [limit.wanted for of_row in in_force.values() for limit in of_row.limits]
+
+
 @lru_cache(1_024)  # people write few kinds of windows
 def _windows_of(cadence: str | None, timezone: str, anchor_us: int | None) -> Windows | None:
     read = None if cadence is None else read_cadence(cadence)
@@ -130,13 +144,7 @@ def _matches(template: AllocationRow, row: ResourceRow) -> bool:
     """Whether a template limits the resource."""
     if template.type_id != row.type_id or template.customer not in (0, row.customer):
         return False
-    if template.where == "{}":
-        return True
-    properties = json_value(row.properties)
-    return all(
-        name in properties and canonical_text(properties[name], name) in values
-        for name, values in json_value(template.where).items()
-    )
+    return filter_of(template.where).passes(row.properties)
 
 
 def _overridden(

@@ -19,7 +19,7 @@ from stiggctl.decision.cells import CellNumbers, Strand, Stripe
 from stiggctl.decision.decide import Wants, gather
 from stiggctl.decision.paths import Node, compile_path, tail_of_members
 from stiggctl.errors import ResourceNotFound
-from stiggctl.holder.in_force import InForce, Limit, Model, limits_of, model_of
+from stiggctl.holder.in_force import InForce, Limit, Model, cells_of, limits_on, model_of
 from stiggctl.holder.meant import Meant, refusal_of_customer
 from stiggctl.holder.orders import Order
 from stiggctl.holder.ways import Dimensions, Way, meeting_of
@@ -157,10 +157,10 @@ class Trees:
         now_us = holder.clock.now_us()
         found: list[tuple[Strand, dict[str, Node]]] = []
         for strand in strands:
-            in_force = {row.id: limits_of(row, model, strand.currency_row, at_us, now_us) for row in rows}
-            cells_wanted = [limit.wanted for of_row in in_force.values() for limit in of_row.limits]
+            in_force = limits_on(rows, model, strand.currency_row, at_us, now_us)
+            counting = cells_of(in_force)
             try:
-                cells = holder.ledger.open_cells(cells_wanted, change, holder.row) if cells_wanted else {}
+                cells = holder.ledger.open_cells(counting, change, holder.row) if counting else {}
             except Stale:
                 return None
             found.append((strand, nodes_of(rows, in_force, cells, now_us)))
@@ -294,8 +294,8 @@ def peek(
     wants = []
     for currency_row, currency_id, decimals, units in amounts:
         strand = stripe.strand(currency_id, currency_row, decimals)
-        in_force = {row.id: limits_of(row, model, currency_row, now_us, now_us) for row in rows}
-        cells = reader.cells([limit.wanted for of_row in in_force.values() for limit in of_row.limits], 0)
+        in_force = limits_on(rows, model, currency_row, now_us, now_us)
+        cells = reader.cells(cells_of(in_force), 0)
         nodes = nodes_of(rows, in_force, _as_if_alone(cells, held_elsewhere), now_us)
         with stripe.lock:
             compile_path(

@@ -30,6 +30,16 @@ def decimals_of(whole: Whole) -> dict[str, int | None]:
     return decimals
 
 
+def currencies_are_known(whole: Whole, entries: str, currency_ids: Sequence[str]) -> Iterator[Found]:
+    """Each is one that exists, or that the model defines or has a limit in: of a list that makes none."""
+    known = decimals_of(whole)
+    for place, currency in enumerate(currency_ids):
+        if currency in known or whole.draft.unreadable.keys() & {"credit_currencies", "allocations"}:
+            continue
+        expected = f"a credit currency that exists, or that the model defines{whole.hint(currency, known)}"
+        yield Found(entries, place, ("credit_currency",), currency, expected)
+
+
 def currencies_are_once(whole: Whole) -> Iterator[Found]:
     """One entry for each currency."""
     seen: set[str] = set()

@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from stiggctl.amounts import LIMIT_MAX, to_units
 from stiggctl.definitions import Found, filter_text, text_of_value, us_of
 from stiggctl.errors import InvalidAmount
-from stiggctl.validation.limits import decimals_of
+from stiggctl.validation.limits import currencies_are_known, decimals_of
 from stiggctl.validation.whole import (
     Limit,
     Node,
@@ -70,13 +70,9 @@ def overrides_change_something(whole: Whole) -> Iterator[Found]:
 
 def override_currencies_are_known(whole: Whole) -> Iterator[Found]:
     """An override is in a currency that exists, or that the model defines or has a limit in."""
-    known = decimals_of(whole)
-    for place, entry in enumerate(whole.model.overrides):
-        currency = entry.credit_currency
-        if currency in known or whole.draft.unreadable.keys() & {"credit_currencies", "allocations"}:
-            continue
-        expected = f"a credit currency that exists, or that the model defines{whole.hint(currency, known)}"
-        yield Found("overrides", place, ("credit_currency",), currency, expected)
+    return currencies_are_known(
+        whole, "overrides", [entry.credit_currency for entry in whole.model.overrides]
+    )
 
 
 def overrides_say_which_of_several(whole: Whole) -> Iterator[Found]:

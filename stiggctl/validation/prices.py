@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from stiggctl.amounts import AMOUNT_MAX, DECIMALS_MAX, Amount, to_units
 from stiggctl.definitions import Found, Steps, filter_text
 from stiggctl.errors import InvalidAmount
-from stiggctl.validation.limits import decimals_of
+from stiggctl.validation.limits import currencies_are_known
 from stiggctl.validation.whole import Whole
 
 # A price may be finer than its currency: an event is rounded once, after its parts are added. But
@@ -58,10 +58,4 @@ def rates_are_once(whole: Whole) -> Iterator[Found]:
 
 def rate_currencies_are_known(whole: Whole) -> Iterator[Found]:
     """A rate charges in a currency that exists, or that the model defines or has a limit in."""
-    known = decimals_of(whole)
-    for place, rate in enumerate(whole.model.rates):
-        currency = rate.credit_currency
-        if currency in known or whole.draft.unreadable.keys() & {"credit_currencies", "allocations"}:
-            continue
-        expected = f"a credit currency that exists, or that the model defines{whole.hint(currency, known)}"
-        yield Found("rates", place, ("credit_currency",), currency, expected)
+    return currencies_are_known(whole, "rates", [rate.credit_currency for rate in whole.model.rates])

@@ -253,19 +253,7 @@ _BOOKS_FOR_EVER = """
 def test_what_was_answered_survives_kill_9(path: Path, lines: int) -> None:
     """L1, L2: and of what was under way all or nothing."""
     process = outside.start(path, _BOOKS_FOR_EVER)
-    for _ in range(lines):
-        process.stdout.readline()
-    process.kill()
-    answered = int((process.stdout.read().splitlines() or [str(lines - 1)])[-1].split()[0])
-    process.communicate()
-    with closing(open_ledger(path)) as ledger, ledger.reader() as reader:
-        sizes: dict[int, int] = {}
-        for event in reader.events():
-            number = int(event.key.split()[0])
-            sizes[number] = sizes.get(number, 0) + 1
-        assert sizes.keys() >= set(range(answered + 1))
-        assert all(size == number % 5 + 1 for number, size in sizes.items())
-        assert reader.differences() == []
+    outside.kill_after(process, lines, path)
 
 
 # ------------------------------------------------------------------ a full disk

@@ -19,8 +19,8 @@ from typing import Any
 
 from stiggctl.ledger.records import AllocationWrite, ResourceWrite
 from stiggctl.ledger.sqlite.reckoning import HUSH_US
-from stiggctl.ledger.sqlite.scopes import EVERYTHING, Filter
 from stiggctl.ledger.sqlite.statements import SQL
+from stiggctl.scopes import filter_of
 
 _Row = dict[str, Any]
 
@@ -97,11 +97,7 @@ def close_what_counts_no_more(
     ended = [
         {"allocation": template, "resource": resource}
         for template, resource, same_type, where, properties, is_replaced in found
-        if is_replaced or not same_type or not _matches(where, properties)
+        if is_replaced or not same_type or not filter_of(where).passes(properties)
     ]
     for name in ("close_shares_for", "close_cells_for"):
         cursor.executemany(SQL[name], ended)
-
-
-def _matches(where: str, properties: str) -> bool:
-    return where == EVERYTHING or Filter(where).passes(properties)

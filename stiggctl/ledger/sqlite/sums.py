@@ -13,8 +13,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from stiggctl.ledger.sqlite.scopes import EVERYTHING, Filter
 from stiggctl.ledger.sqlite.statements import SQL
+from stiggctl.scopes import EVERYTHING, Filter, filter_of
 
 #: Runs a statement and returns its rows: in a reader's snapshot, or in a transaction.
 Rows = Callable[[str, Mapping[str, object]], list[tuple[Any, ...]]]
@@ -49,7 +49,7 @@ def used_until(rows: Rows, counted: Counted, last: int) -> int:
     asked = {**counted._asdict(), "last_event": last}
     if counted.scope == EVERYTHING:
         return _whole(rows(SQL["used_until"], asked))
-    used, passing = 0, Filter(counted.scope)
+    used, passing = 0, filter_of(counted.scope)
     while True:
         [*more] = rows(SQL["instant_after"], {**asked, "events": EVENTS_AT_A_TIME})
         # Of more than that many at one instant all are read together.
@@ -67,7 +67,7 @@ def used_since(rows: Rows, counted: Counted, first: int, last: int) -> int:
     asked = {**counted._asdict(), "first_event": first, "last_event": last}
     if counted.scope == EVERYTHING:
         return _whole(rows(SQL["used_since"], asked))
-    return _passing(rows(SQL["used_since_by_dimensions"], asked), Filter(counted.scope))
+    return _passing(rows(SQL["used_since_by_dimensions"], asked), filter_of(counted.scope))
 
 
 def used_under(rows: Rows, customer: int, currency: int, resources: Sequence[int]) -> dict[int, int]:

@@ -13,13 +13,12 @@ What always holds:
 import heapq
 import json
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from stiggctl.ledger.sqlite.events import unpacked_members
-from stiggctl.ledger.sqlite.scopes import EVERYTHING, Filter
 from stiggctl.ledger.sqlite.statements import SQL
 from stiggctl.ledger.sqlite.sums import EARLIEST_US, EVENTS_AT_A_TIME, LATEST_US, Rows, whole
+from stiggctl.scopes import EVERYTHING, filter_of
 
 #: Runs a statement and returns its rows one after the other, without having all of them.
 Stream = Callable[[str, Mapping[str, object]], Iterator[tuple[Any, ...]]]
@@ -101,7 +100,7 @@ class _Sweep:
                         asked = (cell.scope, said)
                         passes = verdicts.get(asked)
                         if passes is None:
-                            passes = verdicts[asked] = _filter(cell.scope).passes(said)
+                            passes = verdicts[asked] = filter_of(cell.scope).passes(said)
                         if passes:
                             cell.booked += units
 
@@ -118,11 +117,6 @@ class _Sweep:
                 for packed, currency, said, high, low in json.loads(found)
             )
             since_us = part_until_us
-
-
-@lru_cache(1_024)  # people write few; one that is forgotten is read again
-def _filter(scope: str) -> Filter:
-    return Filter(scope)
 
 
 def _members(packed: str) -> tuple[int, ...]:
