@@ -22,7 +22,8 @@ from benchmarks.model import CUSTOMER, TOKENS
 from stiggctl import UsageControl
 from stiggctl.decision.cells import Strand
 from stiggctl.decision.meeting import Meeting
-from stiggctl.decision.paths import Node, compile_path
+from stiggctl.decision.nodes import Node
+from stiggctl.decision.paths import compile_path
 from stiggctl.holder import Holder
 from stiggctl.ledger.records import Ask, AskCell, Batch
 

@@ -34,7 +34,8 @@ from benchmarks.model import TOKENS, model
 from stiggctl import UsageControl
 from stiggctl.answers import Decision
 from stiggctl.decision.cells import NEVER, Stripe
-from stiggctl.decision.decide import fits, install, look, take
+from stiggctl.decision.decide import fits, look, take
+from stiggctl.decision.moving import install
 from stiggctl.decision.reservations import Hold, begin_settle
 from stiggctl.holder import Holder
 

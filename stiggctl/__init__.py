@@ -48,6 +48,7 @@ from stiggctl.errors import (
 )
 from stiggctl.ledger.records import Difference
 from stiggctl.reports.events import BookedEvent
+from stiggctl.reports.grants import GrantState, GrantStatus
 from stiggctl.reports.tree import TreeNode
 
 __all__ = [
@@ -69,6 +70,8 @@ __all__ = [
     "Difference",
     "EventNotFound",
     "GrantNotFound",
+    "GrantState",
+    "GrantStatus",
     "Guard",
     "IdempotencyConflict",
     "InvalidAmount",

@@ -317,12 +317,14 @@ class RateNotFound(StiggctlError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class GrantNotFound(StiggctlError):
-    """No grant has this id."""
+    """No grant has this id; of this customer, if one was named."""
 
     grant_id: str
+    customer_id: str | None = None
 
     def __str__(self) -> str:
-        return f"no grant {shown(self.grant_id)}; grants() lists the ids of those there are"
+        whose = "" if self.customer_id is None else f" of customer {shown(self.customer_id)}"
+        return f"no grant {shown(self.grant_id)}{whose}; grants() lists the ids of those there are"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

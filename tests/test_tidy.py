@@ -29,16 +29,14 @@ LINES_MAX = 300
 LONGER: dict[str, tuple[int, str]] = {
     "stiggctl/control/reservation.py": (330, "one object and its four verbs, in both faces"),
     "stiggctl/control/spending.py": (325, "three verbs of the face, each in both"),
-    "stiggctl/decision/decide.py": (410, "every function that moves numbers under the one lock"),
-    "stiggctl/decision/paths.py": (395, "branch and tail explain each other"),
+    "stiggctl/decision/decide.py": (305, "look and take, and what is read of a sight"),
     "stiggctl/errors.py": (440, "one hierarchy, read as a whole"),
     "stiggctl/events.py": (340, "one report, read: each argument has its refusal"),
     "stiggctl/holder/asking.py": (340, "look and take, and every way in which they can be denied"),
     "stiggctl/holder/exchange.py": (445, "the queue and its lead: the argument about interrupts is one"),
     "stiggctl/holder/holder.py": (350, "how a process begins, changes and ends on a ledger"),
+    "stiggctl/holder/orders.py": (315, "one order, from its making to its receipt"),
     "stiggctl/holder/page.py": (310, "one layout of a file, written and read"),
-    "stiggctl/holder/trees.py": (350, "rows to nodes to paths, now and at another instant"),
-    "stiggctl/ledger/records.py": (525, "the one list of what crosses the ledger's border"),
 }
 
 #: What fits a screen, without the docstring.

@@ -54,13 +54,12 @@ class Decision:
         "_ids",
         "_made",
         "_number",
-        "access_denied_reason",
+        "_reason",
         "has_access",
         "sights",
     )
 
     has_access: bool
-    access_denied_reason: AccessDeniedReason | None
     sights: tuple[Sight, ...]  #: the raw numbers; how they are kept may change
 
     def __init__(
@@ -73,7 +72,7 @@ class Decision:
         number: int | None = None,
     ) -> None:
         self.has_access = reason is None
-        self.access_denied_reason = reason
+        self._reason = reason
         self.sights = sights
         self._at_us = at_us
         self._ids = ids
@@ -83,6 +82,15 @@ class Decision:
 
     def __bool__(self) -> bool:
         return self.has_access
+
+    @property
+    def access_denied_reason(self) -> AccessDeniedReason | None:
+        """Why it was denied; None where it was not. Of several limits, that of `binding`."""
+        if self._reason is AccessDeniedReason.BUDGET_EXCEEDED:
+            place = self._binding_place()
+            if place is not None and self._raw()[place].is_pool:
+                return AccessDeniedReason.INSUFFICIENT_CREDITS
+        return self._reason
 
     # ---------------------------------------------------------------- what it was about
 
@@ -112,7 +120,7 @@ class Decision:
 
     @property
     def limits(self) -> tuple[LimitState, ...]:
-        """Every limit looked at: roots first, then by type, resource, currency."""
+        """Every limit looked at: roots first, then by type, resource, currency; the pool last."""
         made = self._making()
         if made.limits is None:
             made.limits = tuple(map(LimitState, self._raw()))
@@ -222,7 +230,7 @@ class Decision:
         made = self._circumstances
         kept = Circumstances(refusal=made.refusal, policy=made.policy, told_by=made.told_by)
         currencies = [(s[0].credit_currency, s[0].decimals, s[4]) for s in self.sights]
-        state = (self.access_denied_reason, self._at_us, self.decision_id, kept, currencies, self._raw())
+        state = (self._reason, self._at_us, self.decision_id, kept, currencies, self._raw())
         return (_travelled, state)
 
     # ---------------------------------------------------------------- making

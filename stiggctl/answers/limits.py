@@ -53,6 +53,8 @@ class Terms(NamedTuple):
     window_end_us: int | None = None
     expires_at_us: int | None = None  #: when it is no limit any more
     overridden_by: str | None = None
+    #: of a rolling one: how wide the buckets of its window are
+    bucket_us: int | None = None
     #: it is not in force, and limits nothing: but what takes place meanwhile is in its window
     only_counts: bool = False
 
@@ -75,14 +77,17 @@ class RawLimit(NamedTuple):
     held: int
     amount: int  #: what was asked for, of this currency
     overage: int | None = None  #: of a receipt: what the event added to what the limit is over
-    frees: tuple[tuple[int, int], ...] = ()  #: (end_us, units) of what is held, as far as known
+    #: (instant, units more) of what is held, and of what leaves a rolling window, as far as known; of
+    #: a pool, of its grants too: units less, where one ends
+    frees: tuple[tuple[int, int], ...] = ()
     terms: Terms = FOR_EVER
+    is_pool: bool = False
 
     @property
     def order(self) -> tuple[object, ...]:
-        """Where it stands among others: roots first, then by type, resource, currency, cadence, scope."""
+        """Where it stands: roots first, then by type, resource, currency, cadence, scope; the pool last."""
         cadence = self.terms.cadence or ""
-        return (*self[:4], cadence, self.terms.scope, self.allocation_id)
+        return (self.is_pool, *self[:4], cadence, self.terms.scope, self.allocation_id)
 
     @property
     def room(self) -> int:
@@ -97,12 +102,12 @@ class RawLimit(NamedTuple):
     def free_at_us(self) -> int | None:
         """When the amount fits, if nothing more is spent; None: never.
 
-        Enough of what is held has ended; or its window has, and the next one is empty; or the
-        limit itself.
+        Enough of what is held has ended, or has left a rolling window; or its window has ended, and
+        the next one is empty; or the limit itself.
         """
         terms, room = self.terms, self.room
         ends = [] if terms.expires_at_us is None else [terms.expires_at_us]
-        if terms.window_end_us is not None and self.amount <= self.limit:
+        if terms.window_end_us is not None and terms.bucket_us is None and self.amount <= self.limit:
             ends.append(terms.window_end_us)
         for end_us, units in sorted(self.frees):
             room += units
@@ -133,6 +138,7 @@ class LimitState:
         "remaining",
         "resource_id",
         "resource_type_id",
+        "rolling",
         "scope",
         "used",
         "window_end",
@@ -150,10 +156,12 @@ class LimitState:
     remaining: int | Decimal
     scope: Mapping[str, tuple[str, ...]] | None  #: None: every request counts
     cadence: str | None  #: None: for ever
+    rolling: bool
+    #: of a rolling one: from when on what took place counts now, and when the next of it leaves
     window_start: datetime | None
     window_end: datetime | None
     allowed: bool  #: the request fits it; False on a SOFT limit denies nothing
-    is_pool: bool
+    is_pool: bool  #: it is the customer's open grants together; `resource_id` is the customer's
     overridden_by: str | None
     overage: int | Decimal | None  #: of a receipt: what the event added to what the limit is over
 
@@ -176,7 +184,8 @@ class LimitState:
         self.window_start = to_datetime(terms.window_start_us) if bounded else None
         self.window_end = None if terms.window_end_us is None else to_datetime(terms.window_end_us)
         self.allowed = raw.fits
-        self.is_pool = False
+        self.is_pool = raw.is_pool
+        self.rolling = terms.bucket_us is not None
         self.overridden_by = terms.overridden_by
         self.overage = None if raw.overage is None else to_amount(raw.overage, raw.decimals)
 
@@ -201,7 +210,10 @@ class LimitState:
         counts = [f"{name} {' or '.join(values)}" for name, values in (self.scope or {}).items()]
         of = f" for {', '.join(counts)}" if counts else ""
         until = "" if self.window_end is None else f" until {to_text(to_us(self.window_end, 'window_end'))}"
+        if self.rolling:
+            until = f" in any {self.cadence}"
+        whose = f"the pool of {self.resource_id}" if self.is_pool else self.resource_id
         return (
-            f"{self.resource_id} has {plain(self.remaining)} of {plain(self.limit)} "
+            f"{whose} has {plain(self.remaining)} of {plain(self.limit)} "
             f"{self.credit_currency} left{of}{until} ({plain(self.used)} used, {plain(self.held)} held)"
         )

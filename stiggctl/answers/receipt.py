@@ -33,7 +33,9 @@ class Receipt:
         "expired",
         "late",
         "overage",
+        "paid_by",
         "unattributed",
+        "unbacked",
     )
 
     event_id: str
@@ -44,6 +46,9 @@ class Receipt:
     late: bool  #: booked into a window that had closed
     estimated: bool  #: nobody told what was used; the estimate was booked
     unattributed: tuple[str, ...]  #: ids that no resource has
+    #: grant -> what it paid, in the order in which they drain; empty where the customer has no pool
+    paid_by: Mapping[str, int | Decimal]
+    unbacked: bool  #: the customer has a pool, and no grant was open that could pay
 
     def __init__(
         self,
@@ -59,6 +64,8 @@ class Receipt:
         late: bool = False,
         estimated: bool = False,
         unattributed: tuple[str, ...] = (),
+        paid_by: Mapping[str, int | Decimal] | None = None,
+        unbacked: bool = False,
     ) -> None:
         self.event_id = event_id
         self.amounts = amounts
@@ -70,6 +77,8 @@ class Receipt:
         self.late = late
         self.estimated = estimated
         self.unattributed = unattributed
+        self.paid_by = {} if paid_by is None else paid_by
+        self.unbacked = unbacked
         self._limits: Callable[[], list[RawLimit]] | tuple[LimitState, ...] = limits
 
     @property
@@ -111,6 +120,8 @@ class Receipt:
             "late": self.late,
             "estimated": self.estimated,
             "unattributed": list(self.unattributed),
+            "paidBy": {grant_id: json_value(amount) for grant_id, amount in self.paid_by.items()},
+            "unbacked": self.unbacked,
             "occurredAt": json_value(self.occurred_at),
             "bookedAt": json_value(self.booked_at),
             "limits": [limit.as_dict() for limit in self.limits],

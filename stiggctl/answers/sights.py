@@ -4,7 +4,7 @@ Here: the raw numbers and what goes with them; who can tell the limits behind th
 Not here: what people read of them (decision.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from stiggctl.answers.limits import AccessDeniedReason, RawLimit
@@ -25,6 +25,7 @@ class Circumstances(NamedTuple):
     refusal: Refusal | None = None
     holds: tuple[Any, ...] = ()  #: what was held in the stripe at that moment
     orphans: Mapping[int, tuple[tuple[int, int], ...]] = {}  #: place -> (units, until_us)
+    buckets: Mapping[int, Sequence[tuple[int, int]]] = {}  #: cell -> (start_us, units)
     policy: str | None = None  #: "fail_open" where the ledger could not be asked
     told_by: str | None = None  #: who decided in the place of the limits: a test
 

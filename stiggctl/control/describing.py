@@ -1,8 +1,8 @@
 """Describing: what limits there are: whole models and single changes.
 
 Here: the verbs that change the model, each with who and why. Not here: single limits and prices
-(limiting.py), what a valid model is (definitions/, validation/), how a change is planned and
-written (holder/).
+(limiting.py), grants (granting.py), what a valid model is (definitions/, validation/), how a change
+is planned and written (holder/).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,14 +10,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from stiggctl.control.limiting import Limiting, Planned
+from stiggctl.control.granting import Granting
+from stiggctl.control.limiting import Planned
 from stiggctl.definitions import Applied, Progress, Telling, UsageModel, draft_of, entries_of
 from stiggctl.holder import models
 from stiggctl.ledger import Reader
 from stiggctl.windows import to_us
 
 
-class Describing(Limiting):
+class Describing(Granting):
     """The part of a control that says which limits there are."""
 
     def apply(
@@ -38,8 +39,9 @@ class Describing(Limiting):
         Args:
             model: a mapping, JSON text, a Path to a JSON file, or a UsageModel; keys in
                 camelCase or snake_case.
-            prune: also archive resources, remove allocations and rates and end overrides that
-                the model no longer names, of the customers that it names.
+            prune: also archive resources, remove allocations and rates, end overrides and void
+                grants that the model no longer names, of the customers that it names. A list that
+                it leaves out says nothing of what there is.
             dry_run: only say what would change. Nothing is written, so it works while another
                 process has the ledger, and somebody may change the model before it is applied.
             actor, reason: for the audit.

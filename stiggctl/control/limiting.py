@@ -1,8 +1,8 @@
 """Limiting: single limits and prices: allocations, templates, overrides, rates.
 
-Here: the verbs that change one of them, each with who and why. Not here: whole models, resources
-and their marks (describing.py), what a valid entry is (definitions/, validation/), how a change is
-planned and written (holder/).
+Here: the verbs that change one of them, each with who and why. Not here: grants (granting.py), whole
+models, resources and their marks (describing.py), what a valid entry is (definitions/, validation/),
+how a change is planned and written (holder/).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +36,7 @@ class Limiting:
         cadence: str | None = None,
         timezone: str | None = None,
         anchor: str | date | None = None,
+        rolling: bool = False,
         scope: Mapping[str, Any] | None = None,
         effective_at: str | datetime | None = None,
         expires_at: str | datetime | None = None,
@@ -49,7 +50,7 @@ class Limiting:
         On a resource; or, with `resource_type_id`, on each of that type whose properties are as
         `where` says, now or later (without `customer_id`: of every customer). It replaces the one
         of the same `allocation_id`; without an id that of the same resource (or type and where),
-        currency, scope and cadence.
+        currency, scope, cadence and rolling.
 
         Args:
             cadence: how long a window is: PT1H, P1D, P1W, P1M, P1Y, P30D, or hour, day, week,
@@ -57,6 +58,9 @@ class Limiting:
             timezone: where days and months begin, as an IANA zone; left out: UTC.
             anchor: an instant from which windows are counted, or a date: its midnight there. Left
                 out: days, weeks and months of the calendar.
+            rolling: count the last hours, days or weeks before each instant, as the cadence says,
+                and a sixtieth more at most: "P1D" is any 24 hours. Not beside an anchor, nor with
+                months or years; the timezone changes nothing then.
             scope: what counts: {dimension: value or list of values}. Left out: everything.
             effective_at, expires_at: when it is in force; the start is included, the end is not.
                 What it counts is its whole window.
@@ -86,6 +90,7 @@ class Limiting:
                 cadence=cadence,
                 timezone=timezone,
                 anchor=anchor,
+                rolling=rolling,
                 scope=scope,
                 effective_at=effective_at,
                 expires_at=expires_at,
@@ -103,6 +108,7 @@ class Limiting:
         where: Mapping[str, Any] | None = None,
         credit_currency: str | None = None,
         cadence: str | None = None,
+        rolling: bool | None = None,
         scope: Mapping[str, Any] | None = None,
         allocation_id: str | None = None,
         customer_id: str | None = None,
@@ -113,7 +119,8 @@ class Limiting:
 
         Where a resource has one limit in a currency, the two name it. Where it has several, what
         is left out is the default: without a cadence the one for ever, without a scope the one
-        that counts everything. Calls in flight settle without it.
+        that counts everything, without `rolling` the one that does not roll. Calls in flight
+        settle without it.
 
         Raises InvalidRequest where there is no such limit, or several are meant.
         """
@@ -126,6 +133,7 @@ class Limiting:
                 where=where,
                 credit_currency=credit_currency,
                 cadence=cadence,
+                rolling=rolling,
                 scope=scope,
                 allocation_id=allocation_id,
                 customer_id=customer_id,
@@ -152,8 +160,9 @@ class Limiting:
     ) -> Applied:
         """Change the limits of a resource for a while. It ends by itself, and its limits are as before.
 
-        Of a resource that has limits of several cadences in the currency, name the one. The same
-        again (resource, currency, cadence, scope, since) replaces it: nothing is added twice.
+        Of a resource that has limits of several cadences in the currency, name the one; of one
+        cadence it changes the calendar's and the rolling one. The same again (resource, currency,
+        cadence, scope, since) replaces it: nothing is added twice.
 
         Args:
             limit: stands in place of what the limit is; or

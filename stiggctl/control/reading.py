@@ -3,7 +3,7 @@
 Here: the verbs that look back. Not here: how a report is made of rows (reports/).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,10 +11,12 @@ from stiggctl.errors import AmbiguousResource, CustomerNotFound, ResourceNotFoun
 from stiggctl.holder import Holder
 from stiggctl.holder.in_force import limits_on
 from stiggctl.holder.keeping import held_by_cell
-from stiggctl.holder.trees import read_model, within_share
+from stiggctl.holder.peeking import within_share
+from stiggctl.holder.trees import read_model
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import CustomerRow, Difference
+from stiggctl.ledger.records import CellKey, CellRow, CustomerRow, Difference
 from stiggctl.reports.events import BookedEvent, booked_event
+from stiggctl.reports.grants import GrantState, grant_state, grants_in_order
 from stiggctl.reports.tree import TreeNode, build_tree
 from stiggctl.windows import to_datetime, to_us
 
@@ -71,10 +73,7 @@ class Reading:
             limited = {limit.resource for limit in limits}
             unlimited = [row.id for row in rows if row.id not in limited]
             used = reader.used_under(customer.id, currency.id, unlimited)
-            shares = {cell.id: cell.others for cell in cells.values()}
-            for cell, ends in holder.others.held(reader, holder.row, now_us).items():
-                held_there = sum(end.units for end in within_share(ends, shares.get(cell, 0)))
-                held[cell] = held.get(cell, 0) + held_there
+            self._add_held_elsewhere(reader, cells, held, now_us)
         return build_tree(
             rows,
             limits,
@@ -85,6 +84,51 @@ class Reading:
             depth=len(lineage) - 1,
             now_us=now_us,
         )
+
+    def grants(self, customer_id: str | None = None, credit_currency: str | None = None) -> list[GrantState]:
+        """Prepaid credits: what each grant was, what is left of it, and whose it is.
+
+        Of each customer and currency those that are open come first, in the order in which they
+        burn; then those that begin later, then those that have expired or were voided.
+
+        Raises CustomerNotFound, CurrencyNotFound.
+
+        >>> control = getfixture("acme")
+        >>> _ = control.grant_credits(
+        ...     customer_id="cust-acme-inc", credit_currency="ai-tokens", grant_id="welcome", amount=100
+        ... )
+        >>> receipt = control.consume(resource_ids=["user-01"], credit_currency="ai-tokens", amount=30)
+        >>> [(one.grant_id, one.amount, one.used, one.remaining) for one in control.grants()]
+        [('welcome', 100, 30, 70)]
+        """
+        holder = self._holder
+        currency = None if credit_currency is None else holder.known.currency(credit_currency).id
+        now_us = holder.clock.now_us()
+        held = held_by_cell(list(holder.stripes.values()), now_us)
+        with holder.ledger.reader() as reader:
+            customer = None if customer_id is None else _customer(reader, customer_id)
+            currencies = {row.id: row for row in reader.currencies()}
+            customer_ids = {row.id: row.customer_id for row in reader.customers()}
+            rows = reader.grants(None if customer is None else customer.id)
+            found = grants_in_order((row for row in rows if currency in (None, row.currency)), now_us)
+            cells = reader.cells([one.limit.wanted for one in found], holder.row)
+            self._add_held_elsewhere(reader, cells, held, now_us)
+        return [
+            grant_state(
+                one, cells, held, customer_ids[one.row.customer], currencies[one.row.currency], now_us
+            )
+            for one in found
+        ]
+
+    def _add_held_elsewhere(
+        self, reader: Reader, cells: Mapping[CellKey, CellRow], held: dict[int, int], now_us: int
+    ) -> None:
+        """What the pages of other processes say that they hold, never more than their shares."""
+        holder = self._holder
+        shares = {cell.id: cell.others for cell in cells.values()}
+        for cell, ends in holder.others.held(reader, holder.row, now_us).items():
+            held_there = sum(end.units for end in within_share(ends, shares.get(cell, 0)))
+            held[cell] = held.get(cell, 0) + held_there
 
     def events(
         self,

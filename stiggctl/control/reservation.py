@@ -14,7 +14,7 @@ from stiggctl.amounts import Amount, to_amount
 from stiggctl.answers import Decision, Receipt, Sight
 from stiggctl.control.used import read_by_currency, read_one
 from stiggctl.decision.cells import Stripe
-from stiggctl.decision.decide import grow
+from stiggctl.decision.moving import grow
 from stiggctl.decision.reservations import release
 from stiggctl.errors import (
     AccessDenied,

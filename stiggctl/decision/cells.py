@@ -14,6 +14,9 @@ A record has the cells of the limits that are in force now. When a window turns 
 next; an old cell in which something is held is *loose* from then on: it lies outside the records,
 as do cells of other windows in which events are booked late, until nobody needs them (sweep).
 
+A customer's grants lie like the limits of a resource: in the record of CUSTOMER, in drain order. What
+is held of the pool is held of each grant that would pay for it.
+
 Holds for every HARD cell whenever its stripe's lock is free:
   C1  spare >= 0, and spare = granted − Σ of the holds on it − what bookings under way have set
       apart, where `granted` is this process's share in the ledger (`allotted` is granted +
@@ -25,6 +28,8 @@ Holds for every HARD cell whenever its stripe's lock is free:
       beyond it is given back as soon as nothing holds it.
   C5  A cell lies in one place at most, and only there stands its id: whoever remembers a place
       sees by the id whether it is still the cell's.
+  C6  Of the grants of a pool together: where one has spare, Σ (used + allotted) <= Σ limit. What was
+      overdrawn on one is given back by the others.
 A SOFT cell has no share: allotted is 0 and spare is minus what is held here.
 So `held = allotted − spare` and `remaining = limit − used − held` hold for both.
 
@@ -39,15 +44,22 @@ from stiggctl.answers import FOR_EVER, Terms
 from stiggctl.locks import await_turn
 
 if TYPE_CHECKING:
-    from stiggctl.decision.paths import Branch
     from stiggctl.decision.reservations import Hold
+    from stiggctl.decision.tails import Branch
 
 HEADER = 2  #: branch and resource row
 WIDTH = 5  #: numbers of one cell
 SPARE, USED, ALLOTTED, LIMIT, CELL = range(WIDTH)
 
+#: Stands among resources for the customer itself: no resource has an id without a character.
+CUSTOMER = ""
+
 #: An instant that no clock reads: what ends then does not end by itself.
 NEVER = 2**62
+
+
+#: (start_us, units) of the buckets of a rolling window.
+Buckets = Sequence[tuple[int, int]]
 
 
 class CellNumbers(NamedTuple):
@@ -61,6 +73,7 @@ class CellNumbers(NamedTuple):
     granted: int
     orphans: tuple[tuple[int, int], ...]  #: (units, until_us) of what dead processes held
     terms: Terms = FOR_EVER
+    buckets: Buckets = ()
 
 
 class Loose(NamedTuple):
@@ -88,6 +101,11 @@ class NumbersOfCell(Protocol):
         """(units, until_us) of what dead processes held."""
         ...
 
+    @property
+    def buckets(self) -> Buckets:
+        """Of a rolling cell, where they were asked for."""
+        ...
+
 
 class Stripe:
     """The cells of one customer, all its currencies, and their one lock.
@@ -97,6 +115,7 @@ class Stripe:
 
     __slots__ = (
         "apart",
+        "buckets",
         "customer_id",
         "customer_row",
         "ended",
@@ -107,6 +126,7 @@ class Stripe:
         "next_end_us",
         "numbers",
         "orphans",
+        "rolled",
         "scoped",
         "settling",
         "strands",
@@ -131,6 +151,9 @@ class Stripe:
         self.torn = False  #: an interrupt ended a change half way (mending.py)
         #: place -> (units, until_us) of dead processes' holds: they are in `allotted`
         self.orphans: dict[int, tuple[tuple[int, int], ...]] = {}
+        #: cell -> its buckets, as of the last denial in which it was looked at
+        self.buckets: dict[int, Buckets] = {}
+        self.rolled: dict[int, int] = {}  #: cell -> from when on a rolling one counts, for its holds
         self.unused: dict[int, list[int]] = {}  #: places that were left, by width
         self.loose: dict[int, Loose] = {}  #: cell -> where it lies outside the records
         #: numbers of holds that ended by themselves, until the holder has cleared their page
@@ -168,6 +191,7 @@ class Strand:
         "credit_currency",
         "currency_row",
         "decimals",
+        "grant_ids",
         "in_tails",
         "laid",
         "leaves",
@@ -188,6 +212,7 @@ class Strand:
         #: tail that was compiled before names places that may be another cell's by now
         self.in_tails: set[str] = set()
         self.laid = 0
+        self.grant_ids: dict[int, str] = {}  #: by their rows, all that the customer ever had
 
 
 def give_back_above(stripe: Stripe, place: int) -> None:

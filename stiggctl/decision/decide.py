@@ -16,7 +16,7 @@ Not here: how cells lie (cells.py), how paths are compiled (paths.py), waiting (
 All functions that take a stripe take its lock, unless they say that the caller has it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import (
@@ -24,18 +24,16 @@ from stiggctl.decision.cells import (
     CELL,
     HEADER,
     LIMIT,
-    SPARE,
     USED,
     WIDTH,
-    NumbersOfCell,
+    Buckets,
     Strand,
     Stripe,
-    give_back_above,
-    note_orphans,
 )
 from stiggctl.decision.meeting import Texts
-from stiggctl.decision.paths import Branch, Tail
-from stiggctl.decision.reservations import Held, Hold, close_hold, expire
+from stiggctl.decision.pools import most_of, room_of, split
+from stiggctl.decision.reservations import Held, Hold, expire
+from stiggctl.decision.tails import Branch, Tail
 from stiggctl.locks import await_turn
 
 #: What else a request names, and, where scopes name dimensions, what it says of those (paths.key_of).
@@ -62,19 +60,26 @@ def fits(sight: Sight) -> bool:
         for at in own[0].spares:
             if own[at] < units:
                 return False
-    return True
+    return not tail.has_pool or _pool_pays(tail, seen, units) is not None
+
+
+def _pool_pays(tail: Tail, seen: tuple[int, ...], units: int) -> list[int] | None:
+    """What each grant of its pool pays; None where that does not cover it."""
+    return split(tail.grants, tail.numbers_of_pool(seen), units)
 
 
 def _passed(sight: Sight) -> bool:
     """Whether a HARD limit of the path is passed."""
     tail: Tail
     tail, seen, own, _, _, _ = sight
-    many = len(tail.labels)
+    many = tail.many
     rooms = [
         tail.labels[at].limit - seen[many + at] - (seen[2 * many + at] - seen[at]) for at in range(tail.hard)
     ]
     if len(own) > HEADER:
         rooms += [own[at + LIMIT] - own[at + USED] - (own[at + ALLOTTED] - own[at]) for at in own[0].spares]
+    if tail.has_pool:
+        rooms.append(room_of(tail.grants, tail.numbers_of_pool(seen)))
     return any(room < 0 for room in rooms)
 
 
@@ -85,6 +90,8 @@ def most(sight: Sight) -> int:
     spares = [units, *seen[: tail.hard]]
     if len(own) > HEADER:
         spares += [own[at] for at in own[0].spares]
+    if tail.has_pool:
+        spares.append(most_of(tail.grants, tail.numbers_of_pool(seen)))
     return min(spares)
 
 
@@ -136,17 +143,19 @@ class Taken:
 class Met(Taken):
     """Nothing was taken: the numbers, and what was held at that moment, for a denial to explain."""
 
-    __slots__ = ("holds", "orphans")
+    __slots__ = ("buckets", "holds", "orphans")
 
     def __init__(
         self,
         sights: tuple[Sight, ...],
         holds: tuple[Hold, ...],
         orphans: Mapping[int, tuple[tuple[int, int], ...]],
+        buckets: Mapping[int, Buckets],
     ) -> None:
         super().__init__(sights, None)
         self.holds = holds
         self.orphans = orphans
+        self.buckets = buckets
 
 
 def take(
@@ -191,14 +200,22 @@ def take_locked(
     held: tuple[Held, ...] = ()
     for sight in sights:
         tail: Tail
-        tail, _, _, _, units, _ = sight
+        tail, gathered, _, _, units, _ = sight
         if tail.refusal is not None or not fits(sight):
             return seen(stripe, sights)
         places, hard = places_of(sight)
-        held += ((places, units, hard, tail.strand),)
+        held += ((places, units, hard, tail.strand, False),)
+        if tail.has_pool:
+            paid = _pool_pays(tail, gathered, units) or [0] * len(tail.grants)  # of nothing, nothing
+            held += tuple(
+                [
+                    ((place,), part, 1, tail.strand, True)
+                    for place, part in zip(tail.grant_places, paid, strict=True)
+                ]
+            ) or (((), 0, 0, tail.strand, True),)  # none is open, and it must not grow
     numbers = stripe.numbers
     try:
-        for places, units, _, _ in held:
+        for places, units, *_ in held:
             for at in places:
                 numbers[at] -= units
         hold = stripe.holds[number] = Hold(number, now_us, ends_us, held)
@@ -217,7 +234,7 @@ def _shrunk(sight: Sight, minimum: int) -> Sight:
 
 
 def places_of(sight: Sight) -> tuple[tuple[int, ...], int]:
-    """Where the cells of a path lie, HARD ones first, and how many those are."""
+    """Where the cells of a path's limits lie, HARD ones first, and how many those are."""
     tail: Tail
     tail, _, own, _, _, place = sight
     many = len(own)
@@ -230,61 +247,6 @@ def places_of(sight: Sight) -> tuple[tuple[int, ...], int]:
     soft = start + WIDTH * len(branch.spares)
     own_hard, own_soft = range(start, soft, WIDTH), range(soft, place + branch.width, WIDTH)
     return (*own_hard, *tail.places, *own_soft), tail.hard + len(own_hard)
-
-
-def grow(stripe: Stripe, number: int, units: Mapping[str, int], now_us: int) -> bool | None:
-    """Hold more under an open reservation, in the cells that it already has.
-
-    None where it has ended; False where the rest does not fit, and nothing changed.
-    """
-    if stripe.lock.locked():
-        await_turn(stripe.lock, stripe)
-    with stripe.lock:
-        try:
-            return grow_locked(stripe, number, units, now_us)
-        except BaseException:
-            stripe.tear()
-            raise
-
-
-def grow_locked(
-    stripe: Stripe,
-    number: int,
-    units: Mapping[str, int],
-    now_us: int,
-    hard_now: Collection[int] | None = None,
-) -> bool | None:
-    """`grow`, for a caller that has the lock.
-
-    `hard_now`: the places whose limits are HARD by now; None: those that were when it was made.
-    """
-    if now_us >= stripe.next_end_us:
-        expire(stripe, now_us)
-    hold = stripe.holds.get(number)
-    if hold is None:
-        return None
-    numbers = stripe.numbers
-    for places, _, hard, strand in hold.held:
-        more = units.get(strand.credit_currency)
-        judging = places[:hard] if hard_now is None else [place for place in places if place in hard_now]
-        if more is not None and any(_is_short(numbers, place, more) for place in judging):
-            return False
-    held: list[Held] = []
-    for places, before, hard, strand in hold.held:
-        more = units.get(strand.credit_currency, 0)
-        for place in places:
-            numbers[place] -= more
-        held.append((places, before + more, hard, strand))
-    stripe.holds[number] = Hold(number, hold.began_us, hold.ends_us, tuple(held))
-    return True
-
-
-def _is_short(numbers: list[int], place: int, units: int) -> bool:
-    """What `fits` asks of a path, of one HARD cell."""
-    if units == 0:
-        held = numbers[place + ALLOTTED] - numbers[place]
-        return numbers[place + LIMIT] < numbers[place + USED] + held
-    return numbers[place] < units
 
 
 def types_of(strand: Strand, ids: Sequence[str]) -> list[str] | None:
@@ -305,84 +267,20 @@ def types_of(strand: Strand, ids: Sequence[str]) -> list[str] | None:
         return types
 
 
-def set_apart(
-    stripe: Stripe, places: Sequence[int], hard: int, units: int, held: Mapping[int, int]
-) -> list[int]:
-    """For a booking of `units`: what each place may pay from this process's share.
-
-    `held` is what its reservation holds at each place; where that is less than what is
-    booked, spare is set apart beside it (a report is a settle of an empty reservation), and
-    noted in `Stripe.apart` until the outcome is known. Returns the spend of each place.
-    The caller has the lock.
-    """
-    numbers, apart = stripe.numbers, stripe.apart
-    spends = [0] * len(places)
-    if units <= 0:
-        return spends
-    for at, place in enumerate(places[:hard]):
-        # Not all that is held was granted: the limit was SOFT when it was set aside, perhaps, and
-        # spare is below 0 by as much.
-        holds = held.get(place, 0) if held else 0
-        spend = min(units, holds + numbers[place])
-        if spend > holds:
-            apart[place] = apart.get(place, 0) + spend - holds
-            numbers[place] -= spend - holds
-        if spend > 0:
-            spends[at] = spend
-    return spends
-
-
-def put_apart_back(stripe: Stripe) -> None:
-    """Nothing of it was sent: what was set apart is spare again. The caller has the lock."""
-    for place, units in stripe.apart.items():
-        stripe.numbers[place] += units
-    stripe.apart.clear()
-
-
-def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequence[Hold] = ()) -> None:
-    """Take over what the ledger says of the cells at those places, after an exchange.
-
-    What bookings set apart falls, and so do the holds that they settled. What is above a limit
-    is given back at once. The caller has the lock.
-    """
-    numbers = stripe.numbers
-    if stripe.apart:
-        for place, units in stripe.apart.items():
-            numbers[place] += units
-    for hold in settled:
-        for places, units, _, _ in hold.held:
-            for place in places:
-                numbers[place] += units
-        close_hold(stripe, hold.number)
-    for place, told in cells.items():
-        used, granted, orphans = told.used, told.granted, told.orphans
-        held = numbers[place + ALLOTTED] - numbers[place + SPARE]
-        withheld = 0
-        if orphans or stripe.orphans:
-            held -= sum(units for units, _ in stripe.orphans.get(place, ()))
-            withheld = sum(units for units, _ in orphans)
-            note_orphans(stripe, place, orphans)
-        # What has left spare and is not told yet is still in the ledger's number (C2).
-        if stripe.gives:
-            granted -= stripe.gives.get(numbers[place + CELL], 0)
-        numbers[place + SPARE] = granted - held
-        numbers[place + USED] = used
-        numbers[place + ALLOTTED] = granted + withheld
-        if granted > 0 and used + granted + withheld > numbers[place + LIMIT]:
-            give_back_above(stripe, place)
-    if stripe.apart:
-        stripe.apart.clear()
-
-
 def seen(stripe: Stripe, sights: tuple[Sight, ...]) -> Met:
     """Sights with what was held at that moment. The caller has the lock."""
-    return Met(sights, tuple(stripe.holds.values()), dict(stripe.orphans))
+    return Met(sights, tuple(stripe.holds.values()), dict(stripe.orphans), dict(stripe.buckets))
 
 
 def cells_of(stripe: Stripe, sight: Sight) -> dict[int, int]:
-    """cell -> place, of every cell of a path. The caller has the lock."""
-    places, _ = places_of(sight)
-    return {stripe.numbers[at + CELL]: at for at in places}
+    """cell -> place, of every cell of a path, its grants too. The caller has the lock."""
+    return {stripe.numbers[at + CELL]: at for at in all_places_of(sight)}
+
+
+def all_places_of(sight: Sight) -> tuple[int, ...]:
+    """Where the cells of a path lie: of its limits, then of its grants."""
+    tail: Tail = sight[0]
+    return (*places_of(sight)[0], *tail.grant_places)
 
 
 def members_of(sight: Sight) -> tuple[int, ...]:

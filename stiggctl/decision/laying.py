@@ -6,6 +6,8 @@ Not here: what a cell counts (cells.py), which cells a request touches (paths.py
   LY1  A record has the cells of the limits that are in force now. An old cell in which something is
        held is loose from then on, as are cells of other windows in which events are booked late.
   LY2  Whole before it is found, and the old one whole until then: an interrupt may come at any step.
+  LY3  A reservation holds of a rolling limit as long as its instant is in the window: like its settle, it
+       counts where it began.
 """
 
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ from stiggctl.decision.cells import (
     HEADER,
     LIMIT,
     SPARE,
+    USED,
     WIDTH,
     CellNumbers,
     Loose,
@@ -25,7 +28,7 @@ from stiggctl.decision.cells import (
 )
 
 if TYPE_CHECKING:
-    from stiggctl.decision.paths import Branch
+    from stiggctl.decision.tails import Branch
 
 #: A loose cell stays so long after its window: what was reserved in it is mostly settled by then, and
 #: a late event finds it. Longer keeps memory, shorter reads it again from the ledger.
@@ -122,14 +125,36 @@ def _lay(stripe: Stripe, at: int, one: CellNumbers) -> None:
     granted = one.granted - stripe.gives.get(one.cell, 0)
     stripe.numbers[at : at + WIDTH] = [granted, one.used, granted + withheld, one.limit, one.cell]
     note_orphans(stripe, at, one.orphans)
+    if one.buckets:
+        stripe.buckets[one.cell] = one.buckets
 
 
 def _take_limit(stripe: Stripe, at: int, one: CellNumbers) -> None:
     """The limit as it is now. Where it is another, all spare is given back: who asks next draws anew."""
     numbers = stripe.numbers
+    if one.terms.bucket_us is not None and stripe.rolled.get(one.cell) != one.terms.window_start_us:
+        _let_leave(stripe, at, one)
     if one.hard and numbers[at + LIMIT] != one.limit:
         give_back(stripe, at, numbers[at + SPARE])
     numbers[at + LIMIT] = one.limit
+
+
+def _let_leave(stripe: Stripe, at: int, one: CellNumbers) -> None:
+    """A rolling window has moved on: what was reserved before it holds nothing in it any more (LY3).
+
+    But what is being settled does, until that is known: its units may be spent in the ledger already.
+    What was used has left it, too. Where a booking was committed since that was read, it is missing in
+    `used` until the next exchange; what may be held does not depend on it.
+    """
+    opens_us = one.terms.window_start_us
+    stripe.numbers[at + USED] = one.used
+    for number, hold in list(stripe.holds.items()):
+        if hold.began_us < opens_us and number not in stripe.settling:
+            left = sum(units for places, units, *_ in hold.held if at in places)
+            if left:
+                stripe.holds[number] = hold.moved({at: None})
+                stripe.numbers[at + SPARE] += left
+    stripe.rolled[one.cell] = opens_us
 
 
 def _needed(stripe: Stripe) -> set[int]:
@@ -207,6 +232,8 @@ def _copy(stripe: Stripe, was: int, at: int) -> None:
 
 def _give_up(stripe: Stripe, place: int) -> None:
     """No cell lies there any more (C5)."""
+    stripe.buckets.pop(stripe.numbers[place + CELL], None)
+    stripe.rolled.pop(stripe.numbers[place + CELL], None)
     stripe.numbers[place + CELL] = 0
     stripe.orphans.pop(place, None)
 

@@ -24,6 +24,7 @@ from stiggctl.decision.cells import (
     note_orphans,
 )
 from stiggctl.decision.laying import all_cells
+from stiggctl.decision.pools import square_pool
 
 
 def mend(stripe: Stripe) -> None:
@@ -46,13 +47,15 @@ def recount(stripe: Stripe, places: Iterable[int]) -> None:
     """Spare of those cells, from what is granted, held and set apart (C1); the caller has the lock."""
     held: defaultdict[int, int] = defaultdict(int, stripe.apart)
     for hold in stripe.holds.values():
-        for of_hold, units, _, _ in hold.held:
+        for of_hold, units, *_ in hold.held:
             for at in of_hold:
                 held[at] += units
     for at in places:
         withheld = sum(units for units, _ in stripe.orphans.get(at, ()))
         stripe.numbers[at + SPARE] = stripe.numbers[at + ALLOTTED] - withheld - held[at]
         give_back_above(stripe, at)
+    for strand in stripe.strands.values():
+        square_pool(stripe, strand)
 
 
 def retell(stripe: Stripe, cells: Mapping[int, NumbersOfCell]) -> None:

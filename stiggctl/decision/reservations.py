@@ -23,10 +23,13 @@ from stiggctl.decision.cells import (
     give_back_above,
 )
 from stiggctl.decision.mending import mend
+from stiggctl.decision.pools import square_pool
 from stiggctl.locks import await_turn
 
-#: In one currency: the places that hold it (HARD ones first), how much, how many are HARD.
-Held = tuple[tuple[int, ...], int, int, Strand]
+#: Places that hold it (HARD ones first), how much, how many are HARD, of which currency; and whether it
+#: is a grant, of those that the pool holds it of: they come after the limits, in drain order, each that
+#: was open, also where it holds nothing.
+Held = tuple[tuple[int, ...], int, int, Strand, bool]
 
 
 class Hold:
@@ -43,19 +46,33 @@ class Hold:
     def moved(self, moved: Mapping[int, int | None]) -> Self:
         """The same, where the cells lie now; cells that are gone no longer hold anything."""
         held: list[Held] = []
-        for places, units, hard, strand in self.held:
+        for places, units, hard, strand, pays in self.held:
             there = [moved.get(place, place) for place in places]
             kept = tuple(place for place in there if place is not None)
             still_hard = sum(place is not None for place in there[:hard])
-            held.append((kept, units, still_hard, strand))
+            held.append((kept, units, still_hard, strand, pays))
         return type(self)(self.number, self.began_us, self.ends_us, tuple(held))
 
     def units(self) -> dict[str, int]:
         """How much it holds, by currency."""
         total: dict[str, int] = {}
-        for _, units, _, strand in self.held:
-            total[strand.credit_currency] = total.get(strand.credit_currency, 0) + units
+        for _, units, _, strand, pays in self.held:
+            if not pays:
+                total[strand.credit_currency] = total.get(strand.credit_currency, 0) + units
         return total
+
+    def has_pool(self, strand: Strand) -> bool:
+        """Whether a pool holds it too, in a currency; none of its grants may have been open."""
+        return any(pays and of is strand for _, _, _, of, pays in self.held)
+
+    def of_pool(self, strand: Strand) -> list[tuple[int, int]]:
+        """(place, units) of each grant of a currency that it holds, in drain order."""
+        return [
+            (place, units)
+            for places, units, _, of, pays in self.held
+            if pays and of is strand
+            for place in places
+        ]
 
 
 def put_back(stripe: Stripe, hold: Hold) -> None:
@@ -65,12 +82,14 @@ def put_back(stripe: Stripe, hold: Hold) -> None:
     gone: it is given back, not spent again (C4).
     """
     numbers = stripe.numbers
-    for places, units, hard, _ in hold.held:
+    for places, units, hard, strand, pays in hold.held:
         for place in places:
             numbers[place] += units
         for place in places[:hard]:
             if numbers[place + USED] + numbers[place + ALLOTTED] > numbers[place + LIMIT]:
                 give_back_above(stripe, place)
+        if pays and units:
+            square_pool(stripe, strand)
 
 
 def release(stripe: Stripe, number: int) -> Hold | None:

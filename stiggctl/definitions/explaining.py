@@ -19,7 +19,7 @@ from stiggctl.errors import nearest
 
 # What later versions know; to ignore it would be to allow what it forbids.
 LATER: Mapping[type[Part], frozenset[str]] = {
-    UsageModel: frozenset({"grants", "prices"}),
+    UsageModel: frozenset({"prices"}),
     Allocation: frozenset({"thresholds"}),
 }
 

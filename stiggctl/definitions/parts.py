@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic.alias_generators import to_camel
 
 from stiggctl.amounts import DECIMALS_MAX
@@ -32,16 +32,19 @@ from stiggctl.definitions.values import (
     Instant,
     Key,
     Name,
-    NotRolling,
     Number,
     PropertyValue,
     ZoneName,
 )
 
 Enforcement = Literal["HARD", "SOFT"]
+GrantKind = Literal["PAID", "PROMOTIONAL"]
 Kind = Literal["STRING", "NUMBER", "BOOLEAN", "ENUM"]
 
 _A_CADENCE = "a duration of one unit, such as PT1H, P1D or P1M, or hour, day, week, month or year"
+# Room for tiers between tiers; nobody orders more of them by number.
+PRIORITY_MAX = 1_000
+
 _A_ZONE = 'an IANA time zone, such as "UTC" or "Europe/Amsterdam"'
 
 
@@ -145,8 +148,7 @@ class Allocation(Part):
     cadence: CadenceText | None = Field(None, description=_A_CADENCE)
     timezone: ZoneName | None = Field(None, description=_A_ZONE)  #: None: UTC
     anchor: Anchor | None = Field(None, description=AN_ANCHOR)
-    # It can only be false yet, and to say so of each limit would be noise.
-    rolling: NotRolling = Field(default=False, description="false", exclude=True)
+    rolling: bool = Field(default=False, strict=True, description="true or false")
     scope: Filter | None = Field(None, description=A_FILTER)
     effective_at: Instant | None = Field(None, description=AN_INSTANT)
     expires_at: Instant | None = Field(None, description=AN_INSTANT)
@@ -155,6 +157,13 @@ class Allocation(Part):
     def is_template(self) -> bool:
         """Whether it is for each resource of a type, rather than on one."""
         return self.resource_id is None
+
+    @model_serializer(mode="wrap")
+    def _written(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = written(self)
+        if not self.rolling:
+            fields.pop("rolling", None)  # few roll, and to say so of each that does not would be noise
+        return fields
 
 
 class Override(Part):
@@ -195,6 +204,25 @@ class Rate(Part):
     effective_at: Instant | None = Field(None, description=AN_INSTANT)
 
 
+class Grant(Part):
+    """Prepaid credits of a customer; with a cadence so much in each window, which expires with it."""
+
+    id: Id = Field(description=AN_ID)
+    customer_id: Id | None = Field(None, description=AN_ID)
+    credit_currency: Id = Field(description=AN_ID)
+    amount: Number = Field(description=AN_AMOUNT)
+    #: A lower one burns first.
+    priority: int = Field(
+        50, strict=True, ge=0, le=PRIORITY_MAX, description=f"a whole number from 0 to {PRIORITY_MAX:,}"
+    )
+    kind: GrantKind = Field("PAID", description="PAID or PROMOTIONAL")
+    effective_at: Instant | None = Field(None, description=AN_INSTANT)
+    expires_at: Instant | None = Field(None, description=AN_INSTANT)
+    cadence: CadenceText | None = Field(None, description=_A_CADENCE)
+    timezone: ZoneName | None = Field(None, description=_A_ZONE)  #: None: UTC
+    anchor: Anchor | None = Field(None, description=AN_ANCHOR)
+
+
 class UsageModel(Part):
     """All that people define: who may spend how much of what, and what usage costs.
 
@@ -227,6 +255,9 @@ class UsageModel(Part):
     rates: Annotated[tuple[Rate, ...], AsList] = Field(
         (), description="a list of {eventName, creditCurrency, credits, terms}"
     )
+    grants: Annotated[tuple[Grant, ...], AsList] = Field(
+        (), description="a list of {id, customerId, creditCurrency, amount, priority, kind, expiresAt …}"
+    )
 
     def as_dict(self) -> dict[str, Any]:
         """The model with camelCase keys; empty lists and what is None are left out."""
@@ -246,6 +277,7 @@ PARTS: Mapping[tuple[type[Part], str], type[Part]] = {
     (UsageModel, "allocations"): Allocation,
     (UsageModel, "overrides"): Override,
     (UsageModel, "rates"): Rate,
+    (UsageModel, "grants"): Grant,
     (ResourceType, "properties"): Property,
     (Rate, "terms"): RateTerm,
 }

@@ -243,14 +243,6 @@ def _read_zone(value: object) -> str:
     return read
 
 
-def _read_rolling(value: object) -> bool:
-    if value is True:
-        raise refused("no rolling: it is not in this version")
-    if value is not False:
-        raise refused("false: rolling windows are not in this version")
-    return value
-
-
 # ------------------------------------------------------------------ the types of fields
 
 Id = Annotated[str, Field(strict=True, min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
@@ -264,7 +256,6 @@ Instant = Annotated[str, PlainValidator(_read_instant)]
 Anchor = Annotated[str, PlainValidator(_read_anchor)]
 CadenceText = Annotated[str, PlainValidator(_read_cadence)]
 ZoneName = Annotated[str, PlainValidator(_read_zone)]
-NotRolling = Annotated[bool, PlainValidator(_read_rolling)]
 FilterValues = Annotated[
     tuple[Annotated[str, PlainValidator(_read_filter_value)], ...],
     AfterValidator(_sorted_once),

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.amounts import Amount, plain, to_amount, to_units
 from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, NoLimits, Refusal, Sight
-from stiggctl.decision.cells import Stripe
+from stiggctl.decision.cells import CUSTOMER, Stripe
 from stiggctl.decision.decide import Met, Rest, Taken, Wants, fits, look, seen, take
 from stiggctl.decision.reservations import Hold
 from stiggctl.errors import InvalidAmount, LedgerUnavailable
 from stiggctl.holder.known import Known
 from stiggctl.holder.meant import Meant, find_meant
-from stiggctl.holder.trees import peek
+from stiggctl.holder.peeking import peek
 from stiggctl.holder.ways import Dimensions, Way, rest_of
 from stiggctl.holder.wishes import Wish
 
@@ -106,8 +106,9 @@ class Asking:
             if not holder.is_holder:
                 return self._peek(asked, units, now_us)
             meant = self._meant(asked)
-            if meant.refusal is not None or not meant.ids:
-                return self._without_limits(meant, units, now_us)
+            refusal = self._refusal_of(meant)
+            if refusal is not None:
+                return self._refused(refusal, units, now_us)
             target = self._target(meant, units, asked.dimensions)
             return self._look_at(target, now_us)
         except LedgerUnavailable as trouble:
@@ -142,8 +143,9 @@ class Asking:
         holder = self._holder
         with holder.ledger.reader() as reader:
             meant = find_meant(reader, asked.customer_id, asked.ids, holder.options.unknown_resources)
-            if meant.refusal is not None or not meant.ids:
-                return self._without_limits(meant, units, now_us)
+            refusal = self._refusal_of(meant)
+            if refusal is not None:
+                return self._refused(refusal, units, now_us)
             currencies = holder.known.currencies
             amounts = [
                 (currencies[name].id, name, currencies[name].decimals, number) for name, number in units
@@ -157,7 +159,8 @@ class Asking:
                 refuse_unlimited=holder.options.default_access == "deny",
                 now_us=now_us,
             )
-        sights = look(stripe, meant.ids[0], rest_of(stripe, meant.ids, asked.dimensions), wants, now_us)
+        ids = meant.ids or (CUSTOMER,)
+        sights = look(stripe, ids[0], rest_of(stripe, ids, asked.dimensions), wants, now_us)
         assert sights is not None  # it was compiled a moment ago, in a stripe that is only ours
         with stripe.lock:
             return self._decision(seen(stripe, sights), now_us)
@@ -170,8 +173,9 @@ class Asking:
             units = self._units(asked, self._holder.known)
             self._holder.become_holder()
             meant = self._meant(asked)
-            if meant.refusal is not None or not meant.ids:
-                decision = self._without_limits(meant, units, now_us)
+            refusal = self._refusal_of(meant)
+            if refusal is not None:
+                decision = self._refused(refusal, units, now_us)
                 return Answer(decision, sights=decision.sights)
             target = self._target(meant, units, asked.dimensions)
             minimum = self._minimum(hoped, target)
@@ -241,7 +245,7 @@ class Asking:
         assert meant.customer is not None
         stripe = holder.stripe_of(meant.customer)
         wants = tuple([(holder.strand_of(stripe, name), number) for name, number in units])
-        return _Target(stripe, meant.ids, wants, dimensions)
+        return _Target(stripe, meant.ids or (CUSTOMER,), wants, dimensions)
 
     # ---------------------------------------------------------------- decisions
 
@@ -260,22 +264,20 @@ class Asking:
             return Decision(refusal.reason, sights, now_us, ids, Circumstances(refusal=refusal), number)
         if not isinstance(taken, Met) or not _proves_denial(sights):
             return Decision(None, sights, now_us, ids, number=number)
-        circumstances = Circumstances(holds=taken.holds, orphans=taken.orphans)
+        circumstances = Circumstances(holds=taken.holds, orphans=taken.orphans, buckets=taken.buckets)
+        # A limit denies; where the pool does, the decision says so when it is asked.
         return Decision(AccessDeniedReason.BUDGET_EXCEEDED, sights, now_us, ids, circumstances, number)
 
-    def _without_limits(self, meant: Meant, units: Sequence[tuple[str, int]], now_us: int) -> Decision:
-        """A request that names no resource that is known, or somebody unknown."""
-        refusal = meant.refusal
-        if refusal is None and self._holder.options.default_access == "deny":
-            assert meant.customer is not None  # else there would be a refusal
-            refusal = Refusal(
-                AccessDeniedReason.NO_ALLOCATION,
-                f"customer {meant.customer.customer_id}",
-                "is asked for no resource that is known, and default_access is deny",
-            )
-        if refusal is not None:
-            return self._refused(refusal, units, now_us)
-        return Decision(None, self._blank(units), now_us, self._holder.ids)
+    def _refusal_of(self, meant: Meant) -> Refusal | None:
+        """Why somebody unknown is refused, or, by default, who names no resource that is known."""
+        if meant.refusal is not None or meant.ids or self._holder.options.default_access == "allow":
+            return meant.refusal
+        assert meant.customer is not None  # else there would be a refusal
+        return Refusal(
+            AccessDeniedReason.NO_ALLOCATION,
+            f"customer {meant.customer.customer_id}",
+            "is asked for no resource that is known, and default_access is deny",
+        )
 
     def _refused(self, refusal: Refusal, units: Sequence[tuple[str, int]], now_us: int) -> Decision:
         return Decision(

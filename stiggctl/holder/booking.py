@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from stiggctl.amounts import to_units
 from stiggctl.answers import Receipt
-from stiggctl.decision.cells import Stripe
+from stiggctl.decision.cells import CUSTOMER, Stripe
 from stiggctl.decision.decide import types_of
 from stiggctl.errors import (
     AmbiguousResource,
@@ -33,7 +33,7 @@ from stiggctl.holder.meant import find_meant
 from stiggctl.holder.orders import Charge, Order
 from stiggctl.holder.ways import Way
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS, CustomerRow, EventRow
+from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS, UNBACKED, CustomerRow, EventRow
 from stiggctl.rates import price
 
 if TYPE_CHECKING:
@@ -155,6 +155,7 @@ class Bookings:
                 raise InvalidRequest(where="event_id", value=event_id, expected=expected)
             customer = next(one for one in reader.customers() if one.id == event.customer)
             order = self._order_like(reader, customer, event, units=-1)
+            order.pay_back(reader.payments(event.id), unbacked=bool(event.flags & UNBACKED))
         order.namespace, order.key = KEYS_OF_OURS, f"reverse {event.id}"
         order.fingerprint = b"reverse"  # whoever asks, and why: it is one reversal
         order.reverses = event.id
@@ -203,7 +204,7 @@ class Bookings:
     ) -> Order:
         holder, key = self._holder, report.idempotency_key
         return Order(
-            Way(stripe, ids, report.dimensions),
+            Way(stripe, ids or (CUSTOMER,), report.dimensions),
             charges,
             namespace=KEYS_OF_OURS if key is None else KEYS_OF_USERS,
             key=holder.ids.id_of(holder.ids.next_number()) if key is None else key,

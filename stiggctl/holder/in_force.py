@@ -11,21 +11,35 @@ What always holds:
        and scope, for as long as it is in force. What is not in force goes on counting, without a
        limit: its window has all that took place in it, whenever it is in force again.
   IF3  Of the overrides in force the one that began last replaces the limit, and all that add are added.
+  IF4  A rolling window is that of now, whenever something took place: what took place before it counts
+       in it no more.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from stiggctl.amounts import LIMIT_MAX
 from stiggctl.answers import Terms
-from stiggctl.ledger.records import AllocationRow, CellKey, CellWanted, OverrideRow, ResourceRow
+from stiggctl.ledger.records import AllocationRow, CellKey, CellWanted, OverrideRow, ResourceRow, Rolls
 from stiggctl.scopes import filter_of
-from stiggctl.windows import ALWAYS, Window, Windows, read_cadence, steady, validity, windows_of, zone_of
+from stiggctl.windows import (
+    ALWAYS,
+    Anchored,
+    Calendar,
+    Rolling,
+    Window,
+    Windows,
+    read_cadence,
+    steady,
+    validity,
+    windows_of,
+    zone_of,
+)
 
 
 class Limit(NamedTuple):
-    """A limit in force."""
+    """A limit in force; or a grant that is open: `allocation` is its row, `resource` 0."""
 
     allocation: int
     allocation_id: str | None
@@ -33,13 +47,15 @@ class Limit(NamedTuple):
     hard: bool
     limit_units: int
     terms: Terms
+    counts_until_us: int | None  #: until when its cell counts; None: for ever, or it rolls
 
     @property
     def wanted(self) -> CellWanted:
         """The cell that counts it."""
         terms = self.terms
-        key = CellKey(self.allocation, self.resource, terms.window_start_us)
-        return CellWanted(key, terms.window_end_us, terms.scope, self.limit_units)
+        rolls = None if terms.bucket_us is None else Rolls(terms.window_start_us, terms.bucket_us)
+        key = CellKey(self.allocation, self.resource, terms.window_start_us if rolls is None else 0)
+        return CellWanted(key, self.counts_until_us, terms.scope, self.limit_units, rolls)
 
 
 class InForce(NamedTuple):
@@ -51,6 +67,9 @@ class InForce(NamedTuple):
     limits: tuple[Limit, ...]
     from_us: int
     until_us: int
+    #: rolling ones that have moved on since the instant: their cells must have, too, or what is booked of
+    #: that instant would be missing in them
+    moved_on: tuple[Limit, ...] = ()
 
 
 class Model(NamedTuple):
@@ -91,26 +110,34 @@ def limits_of(row: ResourceRow, model: Model, currency: int, at_us: int, now_us:
                 standing.append(one)
     in_force = {one.id for one in standing}
     overrides = [one for one in model.overrides.get(row.id, ()) if one.currency == currency]
-    limits = []
+    limits: list[Limit] = []
+    moved_on: list[Limit] = []
     for one in counting:
-        start_us, end_us = 0, None
+        start_us, end_us, bucket_us = 0, None, None
         limit_us = now_us
-        windows = _windows_of(one.cadence, one.timezone, one.anchor_us)
-        if windows is not None:
+        windows = _windows_of(one.cadence, one.timezone, one.anchor_us, rolling=one.rolling)
+        if isinstance(windows, Rolling):
+            start_us, end_us = windows.window_of(now_us)
+            bucket_us = windows.width_us
+            turns.append(Window(start_us, max(end_us, at_us + 1)))
+        elif windows is not None:
             window = windows.window_of(at_us)
             turns.append(window)
             start_us, end_us = window
             limit_us = min(max(now_us, start_us), end_us - 1)
+        counts_until_us = end_us if bucket_us is None else None
         if one.id in in_force:
-            units, overridden_by = _overridden(one, overrides, limit_us, turns)
-            terms = Terms(one.cadence, one.scope, start_us, end_us, one.expires_at_us, overridden_by)
-            limits.append(Limit(one.id, one.allocation_id, row.id, one.enforcement == "HARD", units, terms))
+            units, whose = _overridden(one, overrides, limit_us, turns)
+            terms = Terms(one.cadence, one.scope, start_us, end_us, one.expires_at_us, whose, bucket_us)
+            hard, named = one.enforcement == "HARD", one.allocation_id
         else:
-            terms = Terms(one.cadence, one.scope, start_us, end_us, only_counts=True)
-            limits.append(Limit(one.id, one.allocation_id, row.id, False, LIMIT_MAX, terms))
+            terms = Terms(one.cadence, one.scope, start_us, end_us, None, None, bucket_us, only_counts=True)
+            hard, named, units = False, one.allocation_id, LIMIT_MAX
+        limit = Limit(one.id, named, row.id, hard, units, terms, counts_until_us)
+        (moved_on if bucket_us is not None and at_us < start_us else limits).append(limit)
     limits.sort(key=lambda limit: (not limit.hard, limit.allocation))
     lasts = steady(at_us, turns) if turns else ALWAYS
-    return InForce(tuple(limits), lasts.start_us, lasts.end_us)
+    return InForce(tuple(limits), lasts.start_us, lasts.end_us, tuple(moved_on))
 
 
 def limits_on(
@@ -120,15 +147,34 @@ def limits_on(
     return {row.id: limits_of(row, model, currency, at_us, now_us) for row in rows}
 
 
-def cells_of(in_force: Mapping[int, InForce]) -> list[CellWanted]:
+class HasLimits(Protocol):
+    """What has limits: those of a resource, or the open grants of a pool."""
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """Each with its cell."""
+        ...
+
+
+def cells_of(in_force: Mapping[int, InForce], pool: HasLimits | None = None) -> list[CellWanted]:
     """The cells that count them."""
-    return [limit.wanted for of_row in in_force.values() for limit in of_row.limits]
+    limits = [limit for of_row in in_force.values() for limit in (*of_row.limits, *of_row.moved_on)]
+    return [limit.wanted for limit in (*limits, *(() if pool is None else pool.limits))]
+
+
+def recurring(cadence: str | None, timezone: str, anchor_us: int | None) -> Calendar | Anchored | None:
+    """The windows of a grant that recurs; None: it does not."""
+    windows = _windows_of(cadence, timezone, anchor_us)
+    assert not isinstance(windows, Rolling)  # none was asked for
+    return windows
 
 
 @lru_cache(1_024)  # people write few kinds of windows
-def _windows_of(cadence: str | None, timezone: str, anchor_us: int | None) -> Windows | None:
+def _windows_of(
+    cadence: str | None, timezone: str, anchor_us: int | None, *, rolling: bool = False
+) -> Windows | None:
     read = None if cadence is None else read_cadence(cadence)
-    return windows_of(read, zone_of(timezone), anchor_us)
+    return windows_of(read, zone_of(timezone), anchor_us, rolling=rolling)
 
 
 def _stands(one: AllocationRow, at_us: int, turns: list[Window]) -> bool:

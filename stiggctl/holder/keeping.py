@@ -7,7 +7,7 @@ Not here: what they hold (decision/reservations.py), how a page is made (page.py
        committed: the process that buries this one withholds just that.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from threading import RLock
 from typing import NamedTuple
 
@@ -39,6 +39,8 @@ class Kept(NamedTuple):
     dimensions: dict[str, DimensionValue]
     idempotency_key: str | None
     slots: tuple[int, ...] = ()
+    #: cell -> what of it stands on the page, of the grants that it is of; None: of no pool
+    grants: dict[int, int] | None = None
 
 
 class Keeping:
@@ -57,35 +59,53 @@ class Keeping:
         """Mirror to this page from now on; None: to none."""
         self._page = page
 
-    def keep(self, kept: Kept, number: int, sights: Iterable[Sight]) -> None:
+    def keep(self, kept: Kept, number: int, sights: Sequence[Sight]) -> None:
         """Remember a reservation and write it to the page (KP1).
 
         Raises LedgerUnavailable where there is no room for it, and ControlClosed where this process
         has let go; then nothing is remembered.
         """
-        slots = self._mirror(number, kept.ends_us, sights)
+        grants = _of_grants(kept.stripe, number) if _have_pool(sights) else None
+        slots = self._mirror(number, kept.ends_us, sights, grants or {})
         with self._lock:
-            self._kept[number] = kept._replace(slots=slots)
+            self._kept[number] = kept._replace(slots=slots, grants=grants)
         if self._left:
             self.drop([number])
             raise ControlClosed(location=self._location)
         if number not in kept.stripe.holds:  # it ended before it was kept, after a long pause
             self.drop([number])
 
-    def keep_more(self, number: int, sights: Iterable[Sight]) -> None:
+    def keep_more(self, number: int, sights: Sequence[Sight]) -> None:
         """It was extended: what it holds more, to the page. Raises as `keep` does."""
         if self._left:
             raise ControlClosed(location=self._location)
         kept = self._kept.get(number)
         if kept is None:
             return
-        slots = self._mirror(number, kept.ends_us, sights)
+        more = self._more_of_grants(kept, number) if _have_pool(sights) else {}
+        try:
+            slots = self._mirror(number, kept.ends_us, sights, more)
+        except BaseException:
+            for cell, units in more.items():
+                kept.grants[cell] -= units  # type: ignore[index]  # there is a pool
+            raise
         with self._lock:
             kept = self._kept.get(number)
             if kept is not None:
                 self._kept[number] = kept._replace(slots=kept.slots + slots)
         if kept is None:
             self._clear(slots)  # it ended meanwhile
+
+    def _more_of_grants(self, kept: Kept, number: int) -> dict[int, int]:
+        """cell -> what it holds of grants and what is not on the page; from now on this call sees to it."""
+        held, written = _of_grants(kept.stripe, number), kept.grants
+        assert written is not None  # there is a pool
+        with self._lock:  # of two that extend at once each sees to a part
+            more = {cell: units - written.get(cell, 0) for cell, units in held.items()}
+            more = {cell: units for cell, units in more.items() if units > 0}
+            for cell, units in more.items():
+                written[cell] = written.get(cell, 0) + units
+        return more
 
     def drop(self, numbers: Iterable[int]) -> None:
         """Clear what has ended from the page, and forget it."""
@@ -101,7 +121,9 @@ class Keeping:
             for slot in slots:
                 page.clear(slot)
 
-    def _mirror(self, number: int, ends_us: int, sights: Iterable[Sight]) -> tuple[int, ...]:
+    def _mirror(
+        self, number: int, ends_us: int, sights: Iterable[Sight], grants: Mapping[int, int]
+    ) -> tuple[int, ...]:
         page = self._page
         if page is None:
             return ()
@@ -111,6 +133,8 @@ class Keeping:
                 cells = hard_cells(sight)
                 if cells and sight[4]:
                     slots.append(page.write(ends_us, number, cells, sight[4]))
+            for cell, units in grants.items():
+                slots.append(page.write(ends_us, number, (cell,), units))
         except (IndexError, ValueError):  # the page was closed meanwhile
             raise ControlClosed(location=self._location) from None
         except OSError as error:
@@ -151,7 +175,9 @@ class Keeping:
             if hold is None or now_us >= kept.ends_us:
                 continue
             amounts = {
-                strand.credit_currency: to_amount(units, strand.decimals) for _, units, _, strand in hold.held
+                strand.credit_currency: to_amount(units, strand.decimals)
+                for _, units, _, strand, pays in hold.held
+                if not pays
             }
             found.append(
                 OpenReservation(
@@ -182,13 +208,29 @@ class Keeping:
                 for number, hold in stripe.holds.items():
                     if number not in self._kept:
                         continue
-                    for places, units, hard, _ in hold.held:
+                    for places, units, hard, *_ in hold.held:
                         for place in places[:hard]:
                             of_cell = ends.setdefault(stripe.numbers[place + CELL], {})
                             of_cell[hold.ends_us] = of_cell.get(hold.ends_us, 0) + units
         return {
             cell: [Orphan(units, until_us) for until_us, units in sorted(of_cell.items()) if units]
             for cell, of_cell in ends.items()
+        }
+
+
+def _have_pool(sights: Iterable[Sight]) -> bool:
+    return any(sight[0].has_pool for sight in sights)
+
+
+def _of_grants(stripe: Stripe, number: int) -> dict[int, int]:
+    """cell -> units of each grant that a hold is of; where it has ended, nothing."""
+    with stripe.lock:
+        hold = stripe.holds.get(number)
+        return {
+            stripe.numbers[place + CELL]: units
+            for places, units, _, _, pays in (() if hold is None else hold.held)
+            if pays and units
+            for place in places
         }
 
 
@@ -200,7 +242,7 @@ def held_by_cell(stripes: Iterable[Stripe], now_us: int) -> dict[int, int]:
         with stripe.lock:
             expire(stripe, now_us)
             for hold in stripe.holds.values():
-                for places, units, _, _ in hold.held:
+                for places, units, *_ in hold.held:
                     for place in places:
                         cell = stripe.numbers[place + CELL]
                         held[cell] = held.get(cell, 0) + units

@@ -7,17 +7,20 @@ An order is made by the thread that wants it, and touched afterwards only by the
 serves it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.amounts import COUNTER_MAX, to_amount
 from stiggctl.answers import RawLimit, Receipt
 from stiggctl.decision.cells import CELL, Strand, Stripe
-from stiggctl.decision.decide import members_of, places_of, set_apart
+from stiggctl.decision.decide import members_of, places_of
+from stiggctl.decision.moving import set_apart
 from stiggctl.decision.reservations import Hold, begin_settle, end_settle, release
+from stiggctl.decision.tails import Tail
 from stiggctl.errors import IdempotencyConflict, InvalidAmount
 from stiggctl.events import differences
+from stiggctl.holder.paying import draining_of, is_unbacked, paid_by
 from stiggctl.holder.receipts import (
     largest,
     limits_booked,
@@ -31,10 +34,14 @@ from stiggctl.ledger.records import (
     ESTIMATED,
     EXPIRED,
     LATE,
+    UNBACKED,
     Booked,
     Booking,
+    CellRow,
     Known,
     Part,
+    Paying,
+    Payment,
     Refused,
 )
 
@@ -51,12 +58,16 @@ class Charge(NamedTuple):
 
 
 class Leg(NamedTuple):
-    """One currency of an order made ready: where its cells lie."""
+    """One currency of an order made ready: where its cells lie, its grants' too."""
 
     charge: Charge
     sight: "Sight"
     places: tuple[int, ...]
     cells: tuple[int, ...]
+    paying: dict[int, int]  #: cell -> place of the grants that its hold is of
+
+
+_NOBODY: dict[int, int] = {}
 
 
 class HoldEnded(Exception):
@@ -80,6 +91,7 @@ class Order:
         "occurred_at_us",
         "receipt",
         "reservation",
+        "returns",
         "reverses",
         "sent",
         "settles",
@@ -120,6 +132,9 @@ class Order:
         self.reverses = reverses
         self.flags = flags
         self.legs: tuple[Leg, ...] = ()
+        #: of a reversal, by charge: grant's row -> what comes back to it, less than 0; none for a charge
+        #: for which no pool paid, because there was none yet
+        self.returns: dict[int, dict[int, int]] | None = None
         self.given_up = False  #: whoever wanted it was told an error
         self.sent = False  #: it was in an exchange that failed: a known key may be its own
         self.receipt: Receipt | None = None
@@ -155,36 +170,52 @@ class Order:
             with stripe.lock:
                 stripe.ended.append(self.hold)
 
+    def pay_back(self, payments: Sequence[Payment], *, unbacked: bool) -> None:
+        """It reverses an event that grants paid so: what each paid comes back to it."""
+        self.returns = {at: {} for at in range(len(self.charges) if unbacked else 0)}
+        for one in payments:
+            self.returns.setdefault(one.part, {})[one.grant] = -one.units
+        self.way.grants = frozenset(one.grant for one in payments)
+
     # ---------------------------------------------------------------- making ready
 
     def make_ready(self, sights: "Sequence[Sight]", now_us: int) -> Booking:
         """Set apart what it spends, and write the booking. The caller has the stripe's lock."""
         stripe = self.stripe
         hold = self._open_hold()
+        self.flags &= ~UNBACKED  # of a round that was withdrawn
         if any(sight[0].windows_end_us <= now_us for sight in sights):
             self.flags |= LATE
         legs, parts = [], []
-        for charge, sight in zip(self.charges, sights, strict=True):
+        for number, (charge, sight) in enumerate(zip(self.charges, sights, strict=True)):
             strand, units, rate = charge
+            tail: Tail = sight[0]
             places, hard = places_of(sight)
             held: dict[int, int] = {}
             if hold is not None:
-                for held_places, held_units, _, held_strand in hold.held:
+                for held_places, held_units, _, held_strand, _ in hold.held:
                     if held_strand is strand:
                         held.update(dict.fromkeys(held_places, held_units))
             spends = tuple(set_apart(stripe, places, hard, units, held))
             numbers = stripe.numbers
             cells = tuple([numbers[at + CELL] for at in places])
-            legs.append(Leg(charge, sight, places, cells))
-            parts.append(Part(strand.currency_row, units, rate, cells, spends))
+            draining, paying = None, _NOBODY
+            if tail.has_pool and (self.returns is None or number in self.returns):
+                stakes = [] if hold is None else hold.of_pool(strand)
+                draining, paying = draining_of(stripe, tail, stakes, units, self._paid_back(number))
+                if is_unbacked(draining, units):
+                    self.flags |= UNBACKED
+            all_places, all_cells = (*places, *tail.grant_places), (*cells, *tail.grant_cells)
+            legs.append(Leg(charge, sight, all_places, all_cells, paying))
+            parts.append(Part(strand.currency_row, units, rate, cells, spends, draining))
         self.legs = tuple(legs)
         return self._booking(members_of(sights[0]), parts)  # the members are those of every currency
 
-    def make_ready_without_cells(self) -> Booking:
-        """An event that names no resource that exists: it is booked, and counts nowhere."""
-        self.legs = ()
-        parts = [Part(strand.currency_row, units, rate, (), ()) for strand, units, rate in self.charges]
-        return self._booking((), parts)
+    def _paid_back(self, number: int) -> list[Paying]:
+        """What comes back to grants of a charge, in a reversal."""
+        if self.returns is None:
+            return []
+        return [Paying(self.way.grant_cells[row], units, 0) for row, units in self.returns[number].items()]
 
     def _booking(self, members: tuple[int, ...], parts: list[Part]) -> Booking:
         # By position, in the record's order: by name it takes twice as long.
@@ -220,8 +251,16 @@ class Order:
         )
         return self._open_hold() if over else None
 
-    def answer(self, outcome: Booked | Known | Refused, currencies: dict[int, tuple[str, int]]) -> None:
-        """Make the receipt; or raise what the outcome means. The caller has the stripe's lock."""
+    def answer(
+        self,
+        outcome: Booked | Known | Refused,
+        currencies: dict[int, tuple[str, int]],
+        rows: Mapping[int, CellRow],
+    ) -> None:
+        """Make the receipt; or raise what the outcome means. The caller has the stripe's lock.
+
+        `rows`: the cells as the reply has them; of a grant's, `allocation` is the grant's row.
+        """
         if isinstance(outcome, Refused):
             raise InvalidAmount(
                 where="amount",
@@ -238,7 +277,9 @@ class Order:
                     first_event_id=str(outcome.event.id),
                     differs=differing,
                 )
-            self.receipt = receipt_of(outcome.event, self._limits_now(), currencies, duplicate=not self.sent)
+            self.receipt = receipt_of(
+                outcome.event, outcome.payments, self._limits_now(), currencies, duplicate=not self.sent
+            )
             return
         self.receipt = Receipt(
             event_id=str(outcome.event_id),
@@ -258,6 +299,8 @@ class Order:
             late=bool(self.flags & LATE),
             estimated=bool(self.flags & ESTIMATED),
             unattributed=unattributed_of(self.unattributed),
+            paid_by=paid_by([charge.strand for charge in self.charges], outcome.parts, rows),
+            unbacked=bool(self.flags & UNBACKED),
         )
 
     def _sights_now(self) -> "tuple[Sight, ...]":

@@ -10,13 +10,23 @@ from decimal import Decimal
 from stiggctl.amounts import to_amount
 from stiggctl.answers import Circumstances, RawLimit, Receipt, Sight
 from stiggctl.decision.cells import CELL, HEADER, WIDTH, Stripe
-from stiggctl.decision.decide import places_of
-from stiggctl.decision.paths import Tail
-from stiggctl.ledger.records import ESTIMATED, EXPIRED, LATE, EventRow, PartBooked
+from stiggctl.decision.decide import all_places_of
+from stiggctl.decision.tails import Tail
+from stiggctl.ledger.records import (
+    ESTIMATED,
+    EXPIRED,
+    LATE,
+    UNBACKED,
+    Drained,
+    EventRow,
+    PartBooked,
+    Payment,
+)
 
 
 def receipt_of(
     event: EventRow,
+    payments: Sequence[Payment],
     limits: Callable[[], list[RawLimit]],
     currencies: dict[int, tuple[str, int]],
     *,
@@ -40,7 +50,17 @@ def receipt_of(
         late=bool(event.flags & LATE),
         estimated=bool(event.flags & ESTIMATED),
         unattributed=unattributed_of(event.unattributed),
+        paid_by=_paid_by(event, payments, currencies),
+        unbacked=bool(event.flags & UNBACKED),
     )
+
+
+def _paid_by(
+    event: EventRow, payments: Sequence[Payment], currencies: dict[int, tuple[str, int]]
+) -> dict[str, int | Decimal]:
+    """Grant -> what it paid of an event."""
+    decimals = [currencies[part.currency][1] for part in event.parts]
+    return {one.grant_id: to_amount(one.units, decimals[one.part]) for one in payments}
 
 
 def largest(overages: Sequence[tuple[int, int]]) -> int | Decimal:
@@ -72,7 +92,10 @@ def limits_booked(sights: tuple[Sight, ...], parts: tuple[PartBooked, ...]) -> l
         if len(own) > HEADER:
             cells += [(own[HEADER + WIDTH * at + CELL], told_as) for at, told_as in enumerate(own[0].own)]
         shown = [cell for cell, told_as in cells if not told_as.terms.only_counts]
-        for raw, cell in zip(tail.raw_limits(sight, Circumstances()), shown, strict=True):
+        raws = tail.raw_limits(sight, Circumstances())
+        if tail.has_pool:
+            limits.append(_pool_booked(raws.pop(), part.drained))
+        for raw, cell in zip(raws, shown, strict=True):
             if cell in told:
                 used, overage = told[cell]
                 limits.append(raw._replace(used=used, overage=overage))
@@ -81,15 +104,22 @@ def limits_booked(sights: tuple[Sight, ...], parts: tuple[PartBooked, ...]) -> l
     return limits
 
 
+def _pool_booked(raw: RawLimit, drained: Drained | None) -> RawLimit:
+    """The pool as it was right after a booking."""
+    if drained is None:  # the customer's first grant came after it
+        return raw
+    return raw._replace(used=sum(drained.used_after), overage=drained.overage_units)
+
+
 def regathered(stripe: Stripe, sight: Sight, units: int, cells: Sequence[int]) -> Sight:
     """The same path, with the numbers of now; as they were where its cells lie elsewhere by now.
 
-    `cells` are those of the path, as `places_of` tells where they lie. The caller has the lock.
+    `cells` are those of the path, as `all_places_of` tells where they lie. The caller has the lock.
     """
     tail: Tail
     tail, _, own, first, _, place = sight
     numbers = stripe.numbers
-    for at, cell in zip(places_of(sight)[0], cells, strict=True):
+    for at, cell in zip(all_places_of(sight), cells, strict=True):
         if numbers[at + CELL] != cell:
             return (*sight[:4], units, place)
     return tail, tail.gather(numbers), numbers[place : place + len(own)], first, units, place

@@ -4,18 +4,20 @@ Here: which entry each part of a batch is of, and what a reply does to each stri
 the queue and its leader, what follows where an exchange fails (exchange.py).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, NumbersOfCell, Stripe
-from stiggctl.decision.decide import cells_of, install, put_apart_back
+from stiggctl.decision.decide import cells_of
 from stiggctl.decision.laying import find_cell
+from stiggctl.decision.moving import install, put_apart_back
 from stiggctl.decision.reservations import Hold, expire
 from stiggctl.errors import StiggctlError
 from stiggctl.holder.orders import Order
 from stiggctl.holder.waiting import Entry
 from stiggctl.holder.wishes import Wish
-from stiggctl.ledger.records import Ask, Batch, Booking, CellRow, Give, Reply
+from stiggctl.ledger.records import Ask, Batch, Booking, CellRow, Give, Part, Reply
 
 if TYPE_CHECKING:
     from stiggctl.holder.holder import Holder
@@ -32,11 +34,12 @@ class Round:
         self._asks: list[Ask] = []
         self._gives: dict[Stripe, dict[int, int]] = {}
         self._change = change
+        self._now_us = 0  # the clock reading under which it was made ready
 
     def make_ready(self, entries: list[Entry]) -> Batch:
         """What to send for them. One of which that cannot be said gets its error, and is left out."""
         promised: dict[Stripe, dict[int, int]] = {}
-        now_us = self._holder.clock.now_us()
+        now_us = self._now_us = self._holder.clock.now_us()
         for entry in entries:
             try:
                 entry.error = None  # of a round that was withdrawn
@@ -46,7 +49,7 @@ class Round:
                     self.orders.append((entry, work))
                 else:
                     self._asks.append(
-                        self._holder.trees.wish_ready(work, promised.setdefault(work.stripe, {}))
+                        self._holder.trees.wish_ready(work, promised.setdefault(work.stripe, {}), now_us)
                     )
                     self.wishes.append((entry, work))
             except StiggctlError as error:
@@ -85,8 +88,10 @@ class Round:
         named = {cell for gives in self._gives.values() for cell in gives}
         for booking in self._bookings:
             for part in booking.parts:
-                named.update(part.cells)
-        named.update(asked.cell for ask in self._asks for asked, _, _ in ask.cells)
+                named.update(cells_of_part(part))
+        for ask in self._asks:
+            named.update(asked.cell for asked, _, _ in ask.cells)
+            named.update(asked.cell for pool in ask.pools for asked in pool.grants)
         return named
 
     def apply(self, reply: Reply, currencies: dict[int, tuple[str, int]]) -> None:
@@ -103,16 +108,20 @@ class Round:
                 for at in orders:
                     entry, order = self.orders[at]
                     try:
-                        order.answer(reply.bookings[at], currencies)
+                        order.answer(reply.bookings[at], currencies, reply.cells)
                     except StiggctlError as error:
                         entry.error = error
                 for at in wishes:
                     wish = self.wishes[at][1]
-                    sights = self._holder.trees.sights(wish.way, wish.wants, wish.at_us)
+                    sights = self._sights(wish)
                     # Without its path the model changed: it is asked again. And once is enough, also
                     # where an interrupt made this a second round.
                     if sights is not None and wish.taken is None:
                         wish.fulfil(sights)
+
+    def _sights(self, wish: Wish) -> Sequence[Sight] | None:
+        """Its path, as it was asked for. The caller has the lock."""
+        return self._holder.trees.sights(wish.way, wish.wants, wish.at_us, self._now_us)
 
     def _install(self, stripe: Stripe, orders: list[int], wishes: list[int], reply: Reply) -> None:
         """The numbers of one stripe. The caller has its lock."""
@@ -123,15 +132,24 @@ class Round:
             order = self.orders[at][1]
             for leg, part in zip(order.legs, self._bookings[at].parts, strict=False):
                 places.update(zip(leg.cells, leg.places, strict=True))
+                places.update(leg.paying)
                 unspent.update(cell for cell, spend in zip(part.cells, part.spends, strict=True) if not spend)
             hold = order.settled(reply.bookings[at])
             if hold is not None:
                 settled[hold.number] = hold
         for at in wishes:
             wish = self.wishes[at][1]
-            for sight in self._holder.trees.sights(wish.way, wish.wants, wish.at_us) or ():
+            for sight in self._sights(wish) or ():
                 places.update(cells_of(stripe, sight))
         install(stripe, told_of(stripe, places, reply.cells, unspent), list(settled.values()))
+
+
+def cells_of_part(part: Part) -> Iterator[int]:
+    """Every cell that it counts in, grants' cells too."""
+    yield from part.cells
+    if part.draining is not None:
+        yield from (one.cell for one in part.draining.payings)
+        yield from (one.cell for one in part.draining.payers)
 
 
 def told_of(

@@ -10,96 +10,35 @@ wishes ready. Not here: the model's writing (models.py), waiting for the ledger 
       the one before the reading.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from stiggctl.answers import AccessDeniedReason, Refusal, Sight
-from stiggctl.decision.cells import CellNumbers, Strand, Stripe
+from stiggctl.answers import Sight
+from stiggctl.decision.cells import CUSTOMER, Strand, Stripe
 from stiggctl.decision.decide import Wants, gather
-from stiggctl.decision.paths import Node, compile_path, tail_of_members
+from stiggctl.decision.nodes import Node, Pool
+from stiggctl.decision.paths import compile_path, tail_of_members
 from stiggctl.errors import ResourceNotFound
-from stiggctl.holder.in_force import InForce, Limit, Model, cells_of, limits_on, model_of
-from stiggctl.holder.meant import Meant, refusal_of_customer
+from stiggctl.holder.in_force import Model, cells_of, limits_on, model_of
+from stiggctl.holder.meant import refusal_of_customer
+from stiggctl.holder.nodes import NOBODY, nodes_of, pool_as_node
 from stiggctl.holder.orders import Order
+from stiggctl.holder.pools import grant_as_limit, pool_of
 from stiggctl.holder.ways import Dimensions, Way, meeting_of
 from stiggctl.holder.wishes import Wish
 from stiggctl.ledger import Reader, Stale
 from stiggctl.ledger.records import (
     Ask,
     Booking,
-    CellKey,
-    CellRow,
     CustomerRow,
-    Orphan,
-    ResourceRow,
 )
-from stiggctl.windows import ALWAYS, Window, to_text
+from stiggctl.windows import ALWAYS, Window
 
 if TYPE_CHECKING:
     from stiggctl.holder.holder import Holder
 
 #: How often a path is loaded anew because the model changed while it was read.
 LOADS_MAX = 8
-
-
-# -------------------------------------------------------------------- rows to nodes
-
-
-def nodes_of(
-    rows: Iterable[ResourceRow],
-    in_force: Mapping[int, InForce],
-    cells: Mapping[CellKey, CellRow],
-    now_us: int,
-) -> dict[str, Node]:
-    """The nodes of one currency, by id; rows come ancestors first."""
-    nodes: dict[int, Node] = {}
-    for row in rows:
-        limits, from_us, until_us = in_force[row.id]
-        nodes[row.id] = Node(
-            resource_id=row.resource_id,
-            row=row.id,
-            type_id=row.type_id,
-            parent=None if row.parent is None else nodes[row.parent],
-            refusal=_refusal_of(row, now_us),
-            cells=[_cell_of(limit, cells[limit.wanted.key]) for limit in limits],
-            from_us=from_us,
-            until_us=until_us,
-        )
-    return {node.resource_id: node for node in nodes.values()}
-
-
-def _cell_of(limit: Limit, cell: CellRow) -> CellNumbers:
-    return CellNumbers(
-        cell=cell.id,
-        hard=limit.hard,
-        allocation_id=limit.allocation_id or "",
-        limit=limit.limit_units,
-        used=cell.used,
-        granted=cell.granted,
-        orphans=tuple((orphan.units, orphan.until_us) for orphan in cell.orphans),
-        terms=limit.terms,
-    )
-
-
-def _refusal_of(row: ResourceRow, now_us: int) -> Refusal | None:
-    subject = f"resource {row.resource_id}"
-    if row.archived_at_us is not None:
-        return Refusal(AccessDeniedReason.RESOURCE_ARCHIVED, subject, "is archived")
-    if row.suspension is None:
-        return None
-    told = json.loads(row.suspension)
-    until_us = told.get("until_us")
-    if until_us is not None and until_us <= now_us:
-        return None
-    detail = "is suspended" if until_us is None else f"is suspended until {to_text(until_us)}"
-    reason = told.get("reason")
-    return Refusal(
-        AccessDeniedReason.SUSPENDED, subject, f"{detail}: {reason}" if reason else detail, until_us
-    )
-
-
-# -------------------------------------------------------------------- into memory
 
 
 class Trees:
@@ -129,10 +68,12 @@ class Trees:
             if not found.lasts.has(holder.clock.now_us()):
                 return
             stripe.scoped = found.scoped
-            for strand, nodes in found.nodes:
+            for strand, nodes, pool in found.nodes:
+                strand.grant_ids = found.grant_ids
                 compile_path(
                     strand,
                     [nodes[one] for one in ids],
+                    pool=pool,
                     version=version,
                     meeting=meeting_of(stripe, dimensions),
                     refuse_unlimited=holder.options.default_access == "deny",
@@ -140,75 +81,96 @@ class Trees:
                 )
 
     def _read(
-        self, stripe: Stripe, strands: Sequence[Strand], ids: Iterable[str], at_us: int
+        self,
+        stripe: Stripe,
+        strands: Sequence[Strand],
+        ids: Iterable[str],
+        at_us: int,
+        paid_back: Collection[int] = (),
     ) -> "Found | None":
-        """Nodes of each currency at an instant, all cells open; None where the model changed meanwhile."""
-        holder, wanted = self._holder, list(dict.fromkeys(ids))
+        """Nodes of each currency at an instant, all cells open; None where the model changed meanwhile.
+
+        `paid_back`: rows of grants whose cells are wanted, too, whether they are open or not.
+        """
+        holder, wanted = self._holder, [one for one in dict.fromkeys(ids) if one != CUSTOMER]
         with holder.ledger.reader() as reader:
             change = reader.state().change
             customers = reader.customers([stripe.customer_id])
             rows = reader.lineage(stripe.customer_row, wanted)
             model = read_model(reader, stripe.customer_row, [row.id for row in rows])
             scoped = reader.scoped_dimensions(stripe.customer_row)
+            grants = reader.grants(stripe.customer_row)
         there = {row.resource_id for row in rows}
         lacking = tuple(one for one in wanted if one not in there)
         if lacking or not customers:
             raise ResourceNotFound(resource_ids=lacking, customer_id=stripe.customer_id)
         now_us = holder.clock.now_us()
-        found: list[tuple[Strand, dict[str, Node]]] = []
+        found: list[tuple[Strand, dict[str, Node], Pool | None]] = []
+        grant_cells: dict[int, int] = {}
         for strand in strands:
             in_force = limits_on(rows, model, strand.currency_row, at_us, now_us)
-            counting = cells_of(in_force)
+            granted = pool_of(grants, strand.currency_row, at_us)
+            counting = cells_of(in_force, granted)
+            returning = {
+                one.id: grant_as_limit(one, at_us).wanted
+                for one in grants
+                if one.id in paid_back and one.currency == strand.currency_row
+            }
+            counting += [one for one in returning.values() if one not in counting]
             try:
                 cells = holder.ledger.open_cells(counting, change, holder.row) if counting else {}
             except Stale:
                 return None
-            found.append((strand, nodes_of(rows, in_force, cells, now_us)))
-        return Found(customers[0], scoped, found)
-
-    # ---------------------------------------------------------------- orders and wishes
+            grant_cells |= {row: cells[one.key].id for row, one in returning.items()}
+            pool = pool_as_node(granted, cells)
+            nodes = nodes_of(rows, in_force, cells, now_us)
+            nodes[CUSTOMER] = NOBODY if pool is None else pool.node
+            found.append((strand, nodes, pool))
+        grant_ids = {grant.id: grant.grant_id for grant in grants}
+        return Found(customers[0], scoped, grant_ids, grant_cells, found)
 
     def make_ready(self, order: Order, now_us: int) -> Booking:
         """The booking of an order, its spends set apart; loads what is not in memory."""
         way = order.way
-        if not way.ids and not way.members:
-            return order.make_ready_without_cells()
         wants = [(charge.strand, charge.units) for charge in order.charges]
         for _ in range(LOADS_MAX):
             stripe = way.stripe
             with stripe.lock:
-                sights = self.sights(way, wants, order.occurred_at_us)
+                sights = self.sights(way, wants, order.occurred_at_us, now_us)
                 if sights is not None:
                     return order.make_ready(sights, now_us)
             self._load_way(way, wants, order.occurred_at_us)
         raise self._holder.restless(LOADS_MAX, "it was read")
 
-    def wish_ready(self, wish: Wish, promised: dict[int, int]) -> Ask:
+    def wish_ready(self, wish: Wish, promised: dict[int, int], now_us: int) -> Ask:
         """What to ask for a wish; loads what is not in memory."""
         for _ in range(LOADS_MAX):
             stripe = wish.stripe
             with stripe.lock:
-                sights = self.sights(wish.way, wish.wants, wish.at_us)
+                sights = self.sights(wish.way, wish.wants, wish.at_us, now_us)
                 if sights is not None:
                     return wish.ask(sights, promised)
             self._load_way(wish.way, wish.wants, wish.at_us)
         raise self._holder.restless(LOADS_MAX, "it was read")
 
-    def sights(self, way: Way, wants: Wants, at_us: int) -> Sequence[Sight] | None:
+    def sights(self, way: Way, wants: Wants, at_us: int, now_us: int) -> Sequence[Sight] | None:
         """The numbers of a way's path at an instant; None where it is not in memory.
 
-        The caller has the lock.
+        Also where its path is in memory as it was: a rolling window has moved on since, or an override
+        has begun, and what counts in it now is held against its limit of now. The caller has the lock.
         """
         stripe = way.stripe
         if way.by_ids:
             sights = gather(stripe, way.ids[0], way.rest, wants, at_us)
-            if sights is not None:
+            if sights is not None and all(
+                sight[0].from_us <= now_us < sight[0].valid_until_us for sight in sights
+            ):
                 return sights
         tails = way.tails_at(at_us)
         if tails is None:
             return None
         return [
-            (tail, tail.gather(stripe.numbers), [], "", units, 0)
+            (tail, tail.gather(stripe.numbers), [], CUSTOMER, units, 0)
             for tail, (_, units) in zip(tails, wants, strict=True)
         ]
 
@@ -224,27 +186,27 @@ class Trees:
                 return  # the caller looks whether that is the path of its instant, too
         version = stripe.version
         self._holder.require_open()  # as in `load`
-        found = self._read(stripe, strands, way.ids if way.by_ids else sorted(way.members or ()), at_us)
+        ids = way.ids if way.by_ids else sorted(way.members or ())
+        found = self._read(stripe, strands, ids, at_us, way.grants)
         if found is None:
             return
         with stripe.lock:
             if stripe.version != version:
                 return
             stripe.scoped = found.scoped
-            tails = [
-                tail_of_members(
+            tails = []
+            for strand, nodes, pool in found.nodes:
+                strand.grant_ids = found.grant_ids
+                counting = [node for name, node in nodes.items() if name != CUSTOMER and way.leads_to(name)]
+                tail = tail_of_members(
                     strand,
-                    [
-                        node
-                        for node in nodes.values()
-                        if way.by_ids or node.resource_id in (way.members or ())
-                    ],
+                    counting,
+                    pool=pool,
                     meeting=meeting_of(stripe, way.dimensions),
                     customer_refusal=refusal_of_customer(found.customer),
                 )
-                for strand, nodes in found.nodes
-            ]
-            way.fix(version, tails)
+                tails.append(tail)
+            way.fix(version, tails, found.grant_cells)
 
 
 class Found(NamedTuple):
@@ -252,12 +214,14 @@ class Found(NamedTuple):
 
     customer: CustomerRow
     scoped: tuple[str, ...]
-    nodes: list[tuple[Strand, dict[str, Node]]]
+    grant_ids: dict[int, str]
+    grant_cells: dict[int, int]  #: of those that are paid back
+    nodes: list[tuple[Strand, dict[str, Node], Pool | None]]
 
     @property
     def lasts(self) -> Window:
         """How long all of it stays as it is."""
-        nodes = [node for _, of_strand in self.nodes for node in of_strand.values()]
+        nodes = [node for _, of_strand, _ in self.nodes for node in of_strand.values()]
         from_us = max((node.from_us for node in nodes), default=ALWAYS.start_us)
         return Window(from_us, min((node.until_us for node in nodes), default=ALWAYS.end_us))
 
@@ -269,72 +233,3 @@ def read_model(reader: Reader, customer: int, resources: Sequence[int]) -> Model
         reader.templates(customer),
         reader.overrides(customer, resources),
     )
-
-
-def peek(
-    reader: Reader,
-    meant: Meant,
-    amounts: Sequence[tuple[int, str, int, int]],
-    *,
-    dimensions: Dimensions,
-    held_elsewhere: Mapping[int, Sequence[Orphan]],
-    refuse_unlimited: bool,
-    now_us: int,
-) -> tuple[Stripe, Wants]:
-    """A stripe of its own for one look by a process that holds nothing, straight from the ledger.
-
-    `amounts`: (currency row, currency id, decimals, units); `held_elsewhere`: cell -> what
-    other processes hold of it, by end. What is granted and not held is nobody's: it remains.
-    """
-    assert meant.customer is not None
-    stripe = Stripe(meant.customer.customer_id, meant.customer.id)
-    rows = reader.lineage(meant.customer.id, meant.ids)
-    model = read_model(reader, meant.customer.id, [row.id for row in rows])
-    stripe.scoped = reader.scoped_dimensions(meant.customer.id)
-    wants = []
-    for currency_row, currency_id, decimals, units in amounts:
-        strand = stripe.strand(currency_id, currency_row, decimals)
-        in_force = limits_on(rows, model, currency_row, now_us, now_us)
-        cells = reader.cells(cells_of(in_force), 0)
-        nodes = nodes_of(rows, in_force, _as_if_alone(cells, held_elsewhere), now_us)
-        with stripe.lock:
-            compile_path(
-                strand,
-                [nodes[one] for one in meant.ids],
-                version=stripe.version,
-                meeting=meeting_of(stripe, dimensions),
-                refuse_unlimited=refuse_unlimited,
-                customer_refusal=refusal_of_customer(meant.customer),
-            )
-        wants.append((strand, units))
-    return stripe, wants
-
-
-def _as_if_alone(
-    cells: Mapping[CellKey, CellRow], held_elsewhere: Mapping[int, Sequence[Orphan]]
-) -> dict[CellKey, CellRow]:
-    """The cells as they would be if this process had drawn all that nobody holds."""
-    drawn = {}
-    for at, (key, cell) in enumerate(cells.items()):
-        held = (*cell.orphans, *within_share(held_elsewhere.get(cell.id, ()), cell.others))
-        free = cell.limit_units - cell.used - sum(one.units for one in held)
-        # One that is not open yet has no id; two of them must not be taken for one.
-        drawn[key] = cell._replace(id=cell.id or -1 - at, granted=max(0, free), orphans=held)
-    return drawn
-
-
-def within_share(ends: Sequence[Orphan], share_units: int) -> list[Orphan]:
-    """What others' pages say that they hold, but never more than their share: the latest ends first.
-
-    A settle may have committed before its hold fell from the page; then it is in `used` already.
-
-    >>> within_share([Orphan(5, 100), Orphan(3, 200)], 6)
-    [Orphan(units=3, until_us=200), Orphan(units=3, until_us=100)]
-    """
-    kept, left = [], share_units
-    for end in sorted(ends, key=lambda end: -end.until_us):
-        units = min(end.units, left)
-        if units > 0:
-            kept.append(Orphan(units, end.until_us))
-            left -= units
-    return kept

@@ -10,7 +10,7 @@ from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, Stripe
 from stiggctl.decision.decide import Rest
 from stiggctl.decision.meeting import Meeting, key_of
-from stiggctl.decision.paths import Tail
+from stiggctl.decision.tails import Tail
 from stiggctl.events import DimensionValue, canonical_text
 
 Dimensions = Mapping[str, DimensionValue]
@@ -43,7 +43,7 @@ def way_of(stripe: Stripe, ids: tuple[str, ...], dimensions: Dimensions, sight: 
 class Way:
     """How to find the path of an order or a wish: by ids, or by its members where it is fixed."""
 
-    __slots__ = ("_fixed", "dimensions", "ids", "members", "stripe", "version")
+    __slots__ = ("_fixed", "dimensions", "grant_cells", "grants", "ids", "members", "stripe", "version")
 
     def __init__(
         self,
@@ -52,8 +52,11 @@ class Way:
         dimensions: Dimensions,
         members: frozenset[str] | None = None,
         version: int | None = None,
+        grants: frozenset[int] = frozenset(),
     ) -> None:
         self.stripe = stripe
+        self.grants = grants  #: rows of those that are paid back, open or not
+        self.grant_cells: dict[int, int] = {}  #: row -> cell of these, in the window of the instant
         self.ids = ids  #: resources that exist; the first leads
         self.dimensions = dimensions  #: they say which limits with a scope it meets
         #: of a path that was admitted: they and all above, as they were then
@@ -67,14 +70,19 @@ class Way:
         """Whether the ids still lead there."""
         return self.members is None or self.version == self.stripe.version
 
+    def leads_to(self, resource_id: str) -> bool:
+        """Whether its path has this resource, of those that were read for it."""
+        return self.by_ids or resource_id in (self.members or ())
+
     @property
     def rest(self) -> Rest:
         """What its tail is found by, beside the first id."""
         return rest_of(self.stripe, self.ids, self.dimensions)
 
-    def fix(self, version: int, tails: list[Tail]) -> None:
+    def fix(self, version: int, tails: list[Tail], grant_cells: dict[int, int]) -> None:
         """Remember a path that is not found by ids."""
         self._fixed = (version, tails)
+        self.grant_cells = grant_cells
 
     def tails_at(self, at_us: int) -> list[Tail] | None:
         """The path that was fixed, if it is that of the instant and all its cells lie where they did.
@@ -87,7 +95,10 @@ class Way:
         for tail in tails:
             if not tail.from_us <= at_us < tail.until_us:
                 return None
-            for place, cell in zip(tail.places, tail.cells, strict=True):
-                if numbers[place + CELL] != cell:
-                    return None
+            lying = (
+                *zip(tail.places, tail.cells, strict=True),
+                *zip(tail.grant_places, tail.grant_cells, strict=True),
+            )
+            if any(numbers[place + CELL] != cell for place, cell in lying):
+                return None
         return tails

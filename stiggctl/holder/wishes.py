@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, Stripe
-from stiggctl.decision.decide import Taken, Wants, grow_locked, places_of, seen, take_locked
+from stiggctl.decision.decide import Taken, Wants, places_of, seen, take_locked
+from stiggctl.decision.moving import grow_locked
 from stiggctl.decision.reservations import Hold
 from stiggctl.holder.ways import Way
-from stiggctl.ledger.records import Ask, AskCell
+from stiggctl.ledger.records import Ask, AskCell, AskPool
 
 
 class Wish:
@@ -87,6 +88,7 @@ class Wish:
             self.grown = grown
         if hold.units() != self.grown:  # else an interrupt came after it grew: once is enough
             hard = {place for places, many in map(places_of, sights) for place in places[:many]}
+            hard.update(place for sight in sights for place in sight[0].grant_places)
             if not grow_locked(stripe, number, more, self.now_us, hard):
                 return None
         return stripe.holds.get(number)
@@ -100,7 +102,7 @@ class Wish:
         # What is extended counts in the cells that it holds, not in those that opened since.
         hold = self.stripe.holds.get(self.number) if self.grows and self.number is not None else None
         counted = None if hold is None else {place for places, *_ in hold.held for place in places}
-        cells = []
+        cells, pools = [], []
         for sight in sights:
             amount = sight[4] if self.number is not None else 0
             least = amount if self.minimum is None else min(amount, self.minimum)
@@ -111,5 +113,19 @@ class Wish:
                 spare = numbers[at] - promised.get(at, 0)
                 promised[at] = promised.get(at, 0) + amount
                 cells.append((AskCell(numbers[at + CELL], spare), amount, least))
+            if sight[0].has_pool and (hold is None or hold.has_pool(sight[0].strand)):
+                grants = [at for at in sight[0].grant_places if counted is None or at in counted]
+                pools.append(AskPool(self._grants(grants, amount, promised), amount, least))
         size = max((units for _, units in self.wants), default=0)
-        return Ask(cells=tuple(cells), request_units=size)
+        return Ask(cells=tuple(cells), request_units=size, pools=tuple(pools))
+
+    def _grants(self, places: Sequence[int], amount: int, promised: dict[int, int]) -> tuple[AskCell, ...]:
+        """The grants that lie there, in drain order, each with what nobody before counts on."""
+        numbers, left, asked = self.stripe.numbers, amount, []
+        for at in places:
+            spare = max(0, numbers[at] - promised.get(at, 0))
+            asked.append(AskCell(numbers[at + CELL], spare))
+            pays = min(left, spare)
+            promised[at] = promised.get(at, 0) + pays
+            left -= pays
+        return tuple(asked)

@@ -6,7 +6,8 @@ answer (holder/).
 
 What always holds of every implementation:
   L1  Each verb is one transaction: all of it, or nothing.
-  L2  Events are only ever appended. `cells.used` is the sum of its events.
+  L2  Events are only ever appended. `cells.used` is the sum of its events; of a grant, of what it
+      paid of them.
   L3  `cells.granted` is the sum of its shares, and no share is negative.
   L4  A unique index on (customer, namespace, key, part) decides which event is first.
   L5  Configuration and usage share no table.
@@ -28,12 +29,14 @@ from stiggctl.ledger.records import (
     CustomerRow,
     Difference,
     EventRow,
+    GrantRow,
     HolderRow,
     HolderWrite,
     LedgerState,
     ModelChange,
     Orphan,
     OverrideRow,
+    Payment,
     RateRow,
     Reply,
     ResourceRow,
@@ -128,6 +131,10 @@ class Reader(Protocol):
         """Those of a customer, on those resources (row ids); those that have ended too."""
         ...
 
+    def grants(self, customer: int | None = None) -> list[GrantRow]:
+        """A customer's, or all: those that expired or were voided too; in the order of their rows."""
+        ...
+
     def scoped_dimensions(self, customer: int) -> tuple[str, ...]:
         """Every dimension that the scope of some limit of the customer, or for all, names; sorted."""
         ...
@@ -168,6 +175,10 @@ class Reader(Protocol):
 
     def event(self, event_id: int) -> EventRow | None:
         """By the id of its part 0."""
+        ...
+
+    def payments(self, event_id: int) -> tuple[Payment, ...]:
+        """How grants paid for an event (by the id of its part 0), by part, in the order of the grants."""
         ...
 
     def reversal_of(self, event_id: int) -> EventRow | None:

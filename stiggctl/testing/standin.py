@@ -12,19 +12,20 @@ What always holds:
   SI1  What is named and not defined is defined before it is asked about; nothing else is changed.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import Any
 
 from stiggctl.amounts import Amount
-from stiggctl.decision.cells import Strand, Stripe
-from stiggctl.decision.paths import Node
+from stiggctl.decision.cells import CUSTOMER, Strand, Stripe
+from stiggctl.decision.nodes import Node
 from stiggctl.definitions import Applied, UsageModel, draft_of
 from stiggctl.events import Report
 from stiggctl.holder import Holder, models
 from stiggctl.holder.asking import Asked
 from stiggctl.holder.booking import Bookings
+from stiggctl.holder.nodes import NOBODY
 from stiggctl.holder.orders import Order
 from stiggctl.holder.trees import Found, Trees
 from stiggctl.ledger import Reader
@@ -129,17 +130,24 @@ def _owner(having: Iterable[set[str]], customers: Sequence[CustomerRow]) -> str:
 
 
 class _Lenient(Trees):
-    """Trees in which nobody is suspended or archived."""
+    """Trees in which nobody is suspended or archived, or has a pool: what has none is paid by none."""
 
     def _read(
-        self, stripe: Stripe, strands: Sequence[Strand], ids: Iterable[str], at_us: int
+        self,
+        stripe: Stripe,
+        strands: Sequence[Strand],
+        ids: Iterable[str],
+        at_us: int,
+        paid_back: Collection[int] = (),
     ) -> Found | None:
-        found = super()._read(stripe, strands, ids, at_us)
+        found = super()._read(stripe, strands, ids, at_us, paid_back)
         if found is None:
             return None
         return found._replace(
             customer=replace(found.customer, archived_at_us=None),
-            nodes=[(strand, _unrefused(nodes)) for strand, nodes in found.nodes],
+            nodes=[
+                (strand, _unrefused({**nodes, CUSTOMER: NOBODY}), None) for strand, nodes, _ in found.nodes
+            ],
         )
 
 

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 
 from stiggctl.definitions import SILENT, Found, Telling
 from stiggctl.errors import Problem
-from stiggctl.validation import limits, overrides, prices, schemas, templates, trees
-from stiggctl.validation.owners import Owners, owners_of, without_owner
+from stiggctl.validation import grants, limits, overrides, prices, schemas, templates, times, trees
+from stiggctl.validation.owners import Owners, grants_lack_owner, owners_of, without_owner
 from stiggctl.validation.whole import (
     AllocationKey,
+    Granted,
+    GrantKey,
     Known,
     Limit,
     Node,
@@ -54,8 +56,9 @@ CHECKS: tuple[Check, ...] = (
     limits.limits_have_an_owner,
     limits.limited_resources_are_known,
     limits.limits_are_representable,
-    limits.anchors_can_be_counted_from,
-    limits.ends_come_after_beginnings,
+    times.anchors_can_be_counted_from,
+    times.rolling_windows_can_roll,
+    times.ends_come_after_beginnings,
     templates.template_types_are_known,
     templates.templates_can_match,
     templates.standing_templates_can_still_match,
@@ -66,6 +69,11 @@ CHECKS: tuple[Check, ...] = (
     prices.rates_are_once,
     prices.rate_currencies_are_known,
     prices.prices_are_numbers,
+    grants.grants_are_once,
+    grants.grants_have_an_owner,
+    grants.amounts_can_be_granted,
+    grants.grants_keep_their_currency,
+    grants.voided_grants_stay_so,
 )
 
 
@@ -83,6 +91,8 @@ __all__ = [
     "CHECKS",
     "AllocationKey",
     "Check",
+    "GrantKey",
+    "Granted",
     "Known",
     "Limit",
     "Node",
@@ -92,6 +102,7 @@ __all__ = [
     "Standing",
     "TypeKey",
     "Whole",
+    "grants_lack_owner",
     "key_of_allocation",
     "key_of_override",
     "owners_of",

@@ -1,27 +1,30 @@
 """Checks of what is limited: currencies, and the allocations in them.
 
 Here: each once; decimals that stay once something counts in them; limits that their currency
-can hold, on a resource that is there; anchors and ends that make sense.
-Not here: templates (templates.py), overrides (overrides.py), where resources stand in their
-trees (trees.py).
+can hold, on a resource that is there.
+Not here: their windows (times.py), templates (templates.py), overrides (overrides.py), where
+resources stand in their trees (trees.py).
 
-A currency that only an allocation names is made, with 0 decimals.
+A currency that only an allocation or a grant names is made, with 0 decimals.
 """
 
 from collections.abc import Iterator, Sequence
 
 from stiggctl.amounts import LIMIT_MAX, to_units
-from stiggctl.definitions import AN_ID, Allocation, Found, Override, us_of, us_of_anchor
+from stiggctl.definitions import AN_ID, Found
 from stiggctl.errors import InvalidAmount, shown
 from stiggctl.validation.whole import AllocationKey, Whole, key_of_allocation
-from stiggctl.windows import END_US, FIRST_US
+
+# Lists that make a currency: what could not be read there may be the entry that does.
+_NAMING_CURRENCIES = frozenset({"credit_currencies", "allocations", "grants"})
 
 
 def decimals_of(whole: Whole) -> dict[str, int | None]:
     """The decimals of each currency as it is to stand; None where they could not be read."""
     decimals: dict[str, int | None] = {
         currency_id: None if whole.draft.may_be_unreadable("credit_currencies", currency_id) else 0
-        for currency_id in {entry.credit_currency for entry in whole.model.allocations}
+        for entries in (whole.model.allocations, whole.model.grants)
+        for currency_id in {entry.credit_currency for entry in entries}
     }
     decimals.update(whole.known.currencies)
     for place, currency in enumerate(whole.model.credit_currencies):
@@ -31,10 +34,12 @@ def decimals_of(whole: Whole) -> dict[str, int | None]:
 
 
 def currencies_are_known(whole: Whole, entries: str, currency_ids: Sequence[str]) -> Iterator[Found]:
-    """Each is one that exists, or that the model defines or has a limit in: of a list that makes none."""
+    """Each is one that exists, or that the model defines, limits or grants: of a list that makes none."""
+    if whole.draft.unreadable.keys() & _NAMING_CURRENCIES:
+        return
     known = decimals_of(whole)
     for place, currency in enumerate(currency_ids):
-        if currency in known or whole.draft.unreadable.keys() & {"credit_currencies", "allocations"}:
+        if currency in known:
             continue
         expected = f"a credit currency that exists, or that the model defines{whole.hint(currency, known)}"
         yield Found(entries, place, ("credit_currency",), currency, expected)
@@ -64,7 +69,7 @@ def counted_decimals_stay(whole: Whole) -> Iterator[Found]:
             try:
                 to_units(limit, currency.decimals, "limit", maximum=LIMIT_MAX)
             except InvalidAmount as error:
-                fits = f"decimals that fit the limits there are: {shown(limit)} would have to be"
+                fits = f"decimals that fit the amounts there are: {shown(limit)} would have to be"
                 expected = f"{fits} {error.expected}"
                 yield Found("credit_currencies", place, ("decimals",), currency.decimals, expected)
                 break
@@ -75,7 +80,8 @@ def allocations_are_once(whole: Whole) -> Iterator[Found]:
     seen: set[AllocationKey] = set()
     for place, entry, owner in whole.limits():
         if entry.id is None and any(
-            whole.draft.is_wrong("allocations", place, name) for name in ("cadence", "scope", "where")
+            whole.draft.is_wrong("allocations", place, name)
+            for name in ("cadence", "rolling", "scope", "where")
         ):
             continue  # which one it is cannot be said
         key = key_of_allocation(owner, entry)
@@ -85,7 +91,9 @@ def allocations_are_once(whole: Whole) -> Iterator[Found]:
             else:
                 name = "resource_id" if entry.resource_id is not None else "resource_type_id"
                 what = "resource" if entry.resource_id is not None else "type, where"
-                expected = f"one entry for each {what}, currency, scope and cadence, or an id for each"
+                expected = (
+                    f"one entry for each {what}, currency, scope, cadence and rolling, or an id for each"
+                )
                 yield Found("allocations", place, (name,), getattr(entry, name), expected)
         seen.add(key)
 
@@ -142,36 +150,6 @@ def _on_resources(whole: Whole) -> Iterator[tuple[str, int, str, str | None]]:
             yield "allocations", place, limit.resource_id, owner
     for place, (entry, owner) in enumerate(zip(whole.model.overrides, whole.owners.overrides, strict=True)):
         yield "overrides", place, entry.resource_id, owner
-
-
-def anchors_can_be_counted_from(whole: Whole) -> Iterator[Found]:
-    """An anchor stands beside a cadence, and in the years that can be written."""
-    for place, entry in enumerate(whole.model.allocations):
-        if entry.anchor is None or whole.draft.is_wrong("allocations", place, "timezone"):
-            continue
-        anchor_us = us_of_anchor(entry.anchor, entry.timezone)
-        if entry.cadence is None and not whole.draft.is_wrong("allocations", place, "cadence"):
-            expected = "a cadence beside it; a limit that only begins there has effectiveAt"
-            yield Found("allocations", place, ("anchor",), entry.anchor, expected)
-        elif anchor_us is not None and not FIRST_US <= anchor_us < END_US:
-            expected = "an instant in the years 1 to 9999, UTC"
-            yield Found("allocations", place, ("anchor",), entry.anchor, expected)
-
-
-def ends_come_after_beginnings(whole: Whole) -> Iterator[Found]:
-    """What has a beginning and an end ends after it began."""
-    lists: tuple[tuple[str, Sequence[Allocation | Override]], ...] = (
-        ("allocations", whole.model.allocations),
-        ("overrides", whole.model.overrides),
-    )
-    for entries, listed in lists:
-        for place, entry in enumerate(listed):
-            begins, ends = entry.effective_at, entry.expires_at
-            if begins is None or ends is None or (us_of(ends) or 0) > (us_of(begins) or 0):
-                continue
-            if not whole.draft.is_wrong(entries, place, "effective_at"):
-                expected = f"an instant after effectiveAt, {begins}"
-                yield Found(entries, place, ("expires_at",), ends, expected)
 
 
 def limits_are_representable(whole: Whole) -> Iterator[Found]:

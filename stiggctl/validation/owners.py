@@ -1,6 +1,7 @@
 """Owners: whose each entry of a model is.
 
-Here: as it says, else as its parent or its resource, else the only customer that the model names.
+Here: as it says, else as its parent or its resource, else the only customer that the model names; a
+grant's, where the model names none, the only one that there is.
 Not here: what is wrong where nobody can say (trees.py, limits.py), how a ledger is asked
 (holder/models).
 """
@@ -19,6 +20,7 @@ class Owners(NamedTuple):
     resources: Sequence[str | None]
     allocations: Sequence[str | None]
     overrides: Sequence[str | None]
+    grants: Sequence[str | None]
 
 
 def without_owner(draft: Draft) -> set[str]:
@@ -33,10 +35,16 @@ def without_owner(draft: Draft) -> set[str]:
     return {each for each in asked if each is not None} - here
 
 
-def owners_of(draft: Draft, having: Mapping[str, AbstractSet[str]]) -> Owners:
+def grants_lack_owner(draft: Draft) -> bool:
+    """Whether there are grants of which only the ledger can say whose they are."""
+    return bool(draft.model.grants) and not _customers_named(draft.model)
+
+
+def owners_of(draft: Draft, having: Mapping[str, AbstractSet[str]], sole: str | None = None) -> Owners:
     """Whose each entry is: as it says; else as its parent, or its resource; else the only one named.
 
-    `having`: for each id of `without_owner`, the customers that have such a resource.
+    `having`: for each id of `without_owner`, the customers that have such a resource. `sole`: where
+    `grants_lack_owner`, the customer of a ledger that has one.
     """
     model = draft.model
     named = _customers_named(model)
@@ -79,12 +87,20 @@ def owners_of(draft: Draft, having: Mapping[str, AbstractSet[str]]) -> Owners:
         [entry.customer_id or of_limit(entry.resource_id) for entry in entries]
         for entries in (model.allocations, model.overrides)
     )
-    return Owners(named, resources, allocations, overrides)
+    grants = [entry.customer_id or only or sole for entry in model.grants]
+    return Owners(named, resources, allocations, overrides, grants)
 
 
 def _customers_named(model: UsageModel) -> tuple[str, ...]:
     named = {entry.id: None for entry in model.customers}
-    lists = (model.resources, model.allocations, model.overrides, model.resource_types, model.rates)
+    lists = (
+        model.resources,
+        model.allocations,
+        model.overrides,
+        model.resource_types,
+        model.rates,
+        model.grants,
+    )
     for entries in lists:
         named.update((entry.customer_id, None) for entry in entries if entry.customer_id is not None)
     return tuple(named)

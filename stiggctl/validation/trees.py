@@ -27,7 +27,7 @@ def customers_are_once(whole: Whole) -> Iterator[Found]:
 
 
 def customers_are_known(whole: Whole) -> Iterator[Found]:
-    """Types, limits and rates are of a customer that exists; a resource makes its customer."""
+    """Types, limits and rates are of a customer that exists; a resource or a grant makes its customer."""
     model = whole.model
     lists: tuple[tuple[str, Sequence[ResourceType | Allocation | Override | Rate]], ...] = (
         ("resource_types", model.resource_types),
@@ -40,7 +40,7 @@ def customers_are_known(whole: Whole) -> Iterator[Found]:
             owner = entry.customer_id
             if owner is None or owner in whole.customers:
                 continue
-            if not whole.draft.unreadable.keys() & {"customers", "resources"}:
+            if not whole.draft.unreadable.keys() & {"customers", "resources", "grants"}:
                 expected = (
                     f"a customer that exists, or that the model defines{whole.hint(owner, whole.customers)}"
                 )

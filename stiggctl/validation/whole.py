@@ -19,6 +19,7 @@ from typing import NamedTuple
 from stiggctl.definitions import (
     Allocation,
     Draft,
+    Grant,
     Override,
     ResourceType,
     Value,
@@ -62,6 +63,17 @@ def key_of_override(customer_id: str, entry: Override) -> OverrideKey:
     """Which override it is."""
     scope, begins_us = filter_text(entry.scope), us_of(entry.effective_at)
     return customer_id, entry.resource_id, entry.credit_currency, entry.cadence, scope, begins_us
+
+
+#: (customer, id)
+GrantKey = tuple[str, str]
+
+
+class Granted(NamedTuple):
+    """A grant of the ledger that the model names: what a model would say of it."""
+
+    entry: Grant
+    is_void: bool
 
 
 class Node(NamedTuple):
@@ -119,7 +131,7 @@ class Known:
     counted: AbstractSet[str] = frozenset()  #: currencies that an event or a cell counts in
     limits: Mapping[str, Sequence[int | Decimal]] = field(
         default_factory=dict
-    )  #: of currencies that are to get other decimals: what other allocations have
+    )  #: of currencies that are to get other decimals: what other allocations, overrides, grants have
     customers: AbstractSet[str] = frozenset()
     types: Mapping[TypeKey, ResourceType] = field(default_factory=dict)
     resources: Mapping[ResourceKey, Node] = field(default_factory=dict)
@@ -127,6 +139,7 @@ class Known:
     #: Templates of types that the model changes, and what limits the resources of its overrides.
     beside: Sequence[Limit] = ()
     overrides: AbstractSet[OverrideKey] = frozenset()  #: of the model's, those that go on already
+    grants: Mapping[GrantKey, Granted] = field(default_factory=dict)
     at_us: int = 0  #: when the model is applied
 
 
@@ -161,7 +174,7 @@ class Whole:
         self.known = known
         self.owners = owners
         self.customers = {entry.id for entry in self.model.customers} | known.customers
-        self.customers |= {owner for owner in owners.resources if owner is not None}
+        self.customers |= {owner for owner in (*owners.resources, *owners.grants) if owner is not None}
         self.types: dict[TypeKey, ResourceType] = dict(known.types)
         self.type_places: dict[TypeKey, int] = {}
         for place, type_ in enumerate(self.model.resource_types):

@@ -13,12 +13,13 @@ from stiggctl.windows.cadence import Cadence, Unit, read_cadence
 from stiggctl.windows.calendar import Calendar
 from stiggctl.windows.instants import END_US, FIRST_US, to_datetime, to_text, to_us
 from stiggctl.windows.kinds import Windows, windows_of
-from stiggctl.windows.rolling import Rolling
+from stiggctl.windows.rolling import BUCKETS, Rolling
 from stiggctl.windows.window import ALWAYS, Window, steady, validity
 from stiggctl.windows.zones import UTC_ZONE, Zone, read_zone, zone_of
 
 __all__ = [
     "ALWAYS",
+    "BUCKETS",
     "END_US",
     "FIRST_US",
     "UTC_ZONE",

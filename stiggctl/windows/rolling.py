@@ -26,6 +26,8 @@ from stiggctl.windows.window import Window
 from stiggctl.windows.zones import HOUR_US
 
 _PARTS = 60
+#: So many buckets count at an instant: a bucket counts so many times its own width.
+BUCKETS = _PARTS + 1
 _HOURS = {Unit.HOUR: 1, Unit.DAY: 24, Unit.WEEK: 7 * 24}
 
 
@@ -67,7 +69,7 @@ class Rolling:
 
     def leaves_us(self, bucket_us: int) -> int:
         """From when on a bucket no longer counts."""
-        return bucket_us + (_PARTS + 1) * self.width_us
+        return bucket_us + BUCKETS * self.width_us
 
     def fits_at_us(
         self,

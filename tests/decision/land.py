@@ -11,11 +11,23 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stiggctl.answers import Refusal, Sight
-from stiggctl.decision.cells import ALLOTTED, CELL, LIMIT, SPARE, USED, CellNumbers, Strand, Stripe
-from stiggctl.decision.decide import Taken, install, look, take
+from stiggctl.decision.cells import (
+    ALLOTTED,
+    CELL,
+    CUSTOMER,
+    LIMIT,
+    SPARE,
+    USED,
+    CellNumbers,
+    Strand,
+    Stripe,
+)
+from stiggctl.decision.decide import Taken, look, take
 from stiggctl.decision.laying import all_cells
 from stiggctl.decision.meeting import Meeting
-from stiggctl.decision.paths import Node, compile_path
+from stiggctl.decision.moving import install
+from stiggctl.decision.nodes import Node, Pool
+from stiggctl.decision.paths import compile_path
 from stiggctl.decision.reservations import Hold
 
 PARENTS: dict[str, str | None] = {
@@ -37,6 +49,7 @@ class Told(NamedTuple):
     used: int
     granted: int
     orphans: tuple[tuple[int, int], ...]
+    buckets: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass
@@ -68,6 +81,7 @@ class Land:
     parents: dict[str, str | None] = field(default_factory=lambda: dict(PARENTS))
     cells: dict[int, Cell] = field(default_factory=dict)
     refusals: dict[str, Refusal] = field(default_factory=dict)
+    grants: list[int] | None = None  #: cells of those that are open, in drain order; None: no pool
     refuse_unlimited: bool = False
     number: int = 0  #: of the last take
     last_cell: int = 100
@@ -81,6 +95,23 @@ class Land:
         cell.granted = (max(0, cell.free) if granted is None else granted) if cell.hard else 0
         self.cells[cell.cell] = cell
         return cell
+
+    def grant(self, amount: int, *, at: int = 0, granted: int | None = None) -> Cell:
+        """A new grant, in that place of the drain order; all of it granted, unless said otherwise."""
+        cell = self.limit(CUSTOMER, amount, granted=granted)
+        self.grants = [] if self.grants is None else self.grants
+        self.grants.insert(at, cell.cell)
+        return cell
+
+    def pool(self, currency: str = "t") -> Pool | None:
+        """The grants that are open, as a path has them."""
+        if self.grants is None or currency != "t":
+            return None
+        cells = [
+            CellNumbers(one.cell, True, f"g{one.cell}", one.limit, one.used, one.granted, one.orphans)
+            for one in map(self.cells.__getitem__, self.grants)
+        ]
+        return Pool(Node(CUSTOMER, 0, "", None, None, cells))
 
     # ------------------------------------------------------------------ asking
 
@@ -125,6 +156,7 @@ class Land:
                 compile_path(
                     strand,
                     [self.node(one, currency) for one in ids],
+                    pool=self.pool(currency),
                     version=self.stripe.version,
                     meeting=Meeting(),
                     refuse_unlimited=self.refuse_unlimited,
@@ -171,8 +203,12 @@ class Land:
     def places(self, cells: Iterable[int] | None = None) -> dict[int, int]:
         """cell -> place, of those that are in memory."""
         with self.stripe.lock:
-            wanted = set(self.cells if cells is None else cells)
-            return {cell: at for cell, at in all_cells(self.stripe).items() if cell in wanted}
+            return self.places_locked(self.cells if cells is None else cells)
+
+    def places_locked(self, cells: Iterable[int]) -> dict[int, int]:
+        """`places`, for a caller that has the lock."""
+        wanted = set(cells)
+        return {cell: at for cell, at in all_cells(self.stripe).items() if cell in wanted}
 
     def seen(self, cell: Cell) -> tuple[int, int, int, int]:
         """(spare, used, allotted, limit) as memory has them."""
@@ -184,7 +220,7 @@ class Land:
         """What open holds have of a cell: the sum over all of them."""
         at = self.places([cell.cell])[cell.cell]
         return sum(
-            units for hold in self.stripe.holds.values() for places, units, _, _ in hold.held if at in places
+            units for hold in self.stripe.holds.values() for places, units, *_ in hold.held if at in places
         )
 
     def tell(self, *cells: Cell, settled: Sequence[Hold] = ()) -> None:

@@ -5,8 +5,9 @@ import sys
 import pytest
 
 from stiggctl.decision.cells import HEADER, LIMIT, SPARE, WIDTH
-from stiggctl.decision.decide import grow, look, places_of, put_apart_back, set_apart, take
+from stiggctl.decision.decide import look, places_of, take
 from stiggctl.decision.laying import sweep_loose
+from stiggctl.decision.moving import grow, put_apart_back, set_apart
 from stiggctl.decision.reservations import release
 
 from .land import LATER, Cell, Land

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 
 from stiggctl.decision.cells import SPARE
-from stiggctl.decision.decide import grow_locked, places_of, set_apart
+from stiggctl.decision.decide import places_of
+from stiggctl.decision.moving import grow_locked, set_apart
 from stiggctl.decision.reservations import Hold, release
 
 from .land import Cell, Land

@@ -1,6 +1,6 @@
 """Whatever is done in whatever order: memory says what the sums over all holds and events say.
 
-C1, C2, C3, C4 are looked at after each step; each answer (D1, D2) is compared with the reference,
+C1, C2, C3, C4, C6 are looked at after each step; each answer (D1, D2) is compared with the reference,
 which knows no places, no records and no compiled path: `Land.path` and sums.
 """
 
@@ -18,11 +18,14 @@ from hypothesis.stateful import (
     rule,
 )
 
-from stiggctl.decision.cells import ALLOTTED, CELL, LIMIT, SPARE, USED
-from stiggctl.decision.decide import grow_locked, look, places_of, set_apart
+from stiggctl.decision.cells import ALLOTTED, CELL, CUSTOMER, LIMIT, SPARE, USED, Strand
+from stiggctl.decision.decide import look, places_of
 from stiggctl.decision.meeting import Meeting
+from stiggctl.decision.moving import grow_locked, set_apart, set_apart_of_pool
 from stiggctl.decision.paths import tail_of_members
+from stiggctl.decision.pools import places_of_pool
 from stiggctl.decision.reservations import Hold, begin_settle, end_settle, release
+from stiggctl.shares import drawable
 
 from .land import PARENTS, Cell, Land
 
@@ -41,28 +44,75 @@ class Decisions(RuleBasedStateMachine):
         self.land, self.now = Land(), 0
         #: number -> (units, the cells that it counts in, its members, when it ends)
         self.open: dict[int, tuple[int, set[int], set[str], int]] = {}
+        #: number -> what it holds of grants, by cell; and whether there was a pool when it was made
+        self.paid: dict[int, dict[int, int]] = {}
 
     # ---------------------------------------------------------------- the reference
 
     def spare(self, cell: Cell) -> int:
         """What this process may still hold of it."""
-        held = sum(units for units, cells, _, _ in self.live() if cell.cell in cells)
-        return cell.granted - self.land.stripe.gives.get(cell.cell, 0) - held
+        return cell.granted - self.land.stripe.gives.get(cell.cell, 0) - self.held(cell)
 
-    def live(self) -> list[tuple[int, set[int], set[str], int]]:
-        return [one for one in self.open.values() if one[3] > self.now]
+    def held(self, cell: Cell) -> int:
+        """What reservations hold of a limit, or of a grant."""
+        live = [number for number, one in self.open.items() if one[3] > self.now]
+        if cell.resource == CUSTOMER:
+            return sum(self.paid.get(number, {}).get(cell.cell, 0) for number in live)
+        return sum(self.open[number][0] for number in live if cell.cell in self.open[number][1])
+
+    def drains(self, units: int, of: list[int] | None = None) -> dict[int, int] | None:
+        """Unit by unit, the first grant that has one; None where it has one that must be drawn first.
+
+        What the others overdrew, the first that could pay for it have paid.
+        """
+        grants = [self.land.cells[cell] for cell in (self.land.grants or ())]
+        if of is not None:
+            grants = [one for one in grants if one.cell in of]
+        gives = self.land.stripe.gives
+        free = [one.free + gives.get(one.cell, 0) for one in grants]
+        debt = -sum(each for each in free if each < 0)
+        for at, each in enumerate(free):
+            free[at] = max(0, each) - min(debt, max(0, each))
+            debt -= min(debt, max(0, each))
+        spares, paid = [self.spare(one) for one in grants], {one.cell: 0 for one in grants}
+        for _ in range(units):
+            for at, one in enumerate(grants):
+                if spares[at] > 0:
+                    spares[at] -= 1
+                    paid[one.cell] += 1
+                    break
+                if free[at] > 0:
+                    return None
+            else:
+                return None
+        return paid
+
+    def pool_fits(self, units: int) -> bool:
+        if self.land.grants is None:
+            return True
+        if units == 0:
+            return sum(self.room(self.land.cells[one]) for one in self.land.grants) >= 0
+        return self.drains(units) is not None
 
     def room(self, cell: Cell) -> int:
         """What is left of the limit: with it an amount of 0 fits, or not."""
         orphans = sum(units for units, until in cell.orphans if until > self.now)
-        held = sum(units for units, cells, _, _ in self.live() if cell.cell in cells)
-        return cell.limit - cell.used - held - orphans
+        return cell.limit - cell.used - self.held(cell) - orphans
 
     def fits(self, ids: list[str], units: int) -> bool:
         hard = [one for one in self.land.path(ids) if one.hard]
         if units == 0:
-            return all(self.room(one) >= 0 for one in hard)
-        return all(self.spare(one) >= units for one in hard)
+            return self.pool_fits(0) and all(self.room(one) >= 0 for one in hard)
+        return self.pool_fits(units) and all(self.spare(one) >= units for one in hard)
+
+    def note(self, number: int, units: int, ids: list[str], ends: int, paid: dict[int, int] | None) -> int:
+        """It is held now, of these grants."""
+        land = self.land
+        counted = {one.cell for one in land.path(ids)}
+        self.open[number] = (units, counted, land.members(ids), ends)
+        if paid is not None:
+            self.paid[number] = paid
+        return number
 
     # ---------------------------------------------------------------- decisions
 
@@ -71,14 +121,13 @@ class Decisions(RuleBasedStateMachine):
         land = self.land
         land.look(ids, now=self.now)
         fits, before = self.fits(ids, units), list(land.stripe.numbers)
+        paid = None if land.grants is None else self.drains(units)
         taken = land.take(ids, units, now=self.now, ends=self.now + ttl)
         assert (taken.hold is not None) == fits
         if taken.hold is None:
             assert land.stripe.numbers == before
             return multiple()
-        counted = {one.cell for one in land.path(ids)}
-        self.open[land.number] = (units, counted, land.members(ids), self.now + ttl)
-        return land.number
+        return self.note(land.number, units, ids, self.now + ttl, paid)
 
     @rule(target=holds, ids=REQUESTS, units=AMOUNTS, minimum=AMOUNTS, ttl=st.integers(1, 30))
     def take_what_fits(self, ids: list[str], units: int, minimum: int, ttl: int) -> Any:
@@ -86,17 +135,18 @@ class Decisions(RuleBasedStateMachine):
         land.look(ids, now=self.now)
         spares = [self.spare(one) for one in land.path(ids) if one.hard]
         most = min([units, *spares])
+        while land.grants is not None and most > 0 and self.drains(most) is None:
+            most -= 1
         wanted = most if most >= minimum else units
         fits = self.fits(ids, wanted)
+        paid = None if land.grants is None else self.drains(wanted)
         taken = land.take(ids, units, now=self.now, ends=self.now + ttl, minimum=minimum)
         if not fits:
             assert taken.hold is None
             return multiple()
         assert taken.hold is not None
         assert taken.hold.units() == {"t": wanted}
-        counted = {one.cell for one in land.path(ids)}
-        self.open[land.number] = (wanted, counted, land.members(ids), self.now + ttl)
-        return land.number
+        return self.note(land.number, wanted, ids, self.now + ttl, paid)
 
     @rule(ids=REQUESTS, units=AMOUNTS)
     def look(self, ids: list[str], units: int) -> None:
@@ -110,7 +160,17 @@ class Decisions(RuleBasedStateMachine):
     @rule(number=holds, more=AMOUNTS)
     def extend(self, number: int, more: int) -> None:
         known = self.open.get(number)
+        land, hold = self.land, self.land.stripe.holds.get(number)
         places = self.land.places(cell for cell, one in self.land.cells.items() if one.hard)
+        paid, of = None, self.paid.get(number)
+        if of is not None and known is not None:
+            paid = self.drains(more, list(of))
+            rooms = sum(self.room(land.cells[one]) for one in of if one in (land.grants or ()))
+            if more == 0 and rooms < 0:
+                paid = None
+            places = {
+                cell: at for cell, at in places.items() if cell not in of or cell in (land.grants or ())
+            }
         with self.land.stripe.lock:  # as a wish does: its limits may be others by now
             grown = grow_locked(self.land.stripe, number, {"t": more}, self.now, set(places.values()))
         if known is None or known[3] <= self.now:
@@ -119,8 +179,11 @@ class Decisions(RuleBasedStateMachine):
         units, counted, members, ends = known
         hard = [one for one in self.land.cells.values() if one.hard and one.cell in counted]
         enough = all(self.room(one) >= 0 if more == 0 else self.spare(one) >= more for one in hard)
-        assert grown == enough
+        assert grown == (enough and (of is None or paid is not None))
         if grown:
+            for cell, part in (paid or {}).items():
+                self.paid[number][cell] += part
+            assert hold is not None
             self.open[number] = (units + more, counted, members, ends)
 
     @rule(number=consumes(holds))
@@ -154,8 +217,8 @@ class Decisions(RuleBasedStateMachine):
         nodes = [land.node(one) for one in sorted(known[2], key=lambda one: (one not in land.parents, one))]
         strand = land.strand()
         with land.stripe.lock:
-            tail = tail_of_members(strand, nodes, meeting=Meeting(), customer_refusal=None)
-        self.book(*places_of((tail, (), [], "", units, 0)), units, number)
+            tail = tail_of_members(strand, nodes, pool=land.pool(), meeting=Meeting(), customer_refusal=None)
+        self.book(*places_of((tail, (), [], CUSTOMER, units, 0)), units, number)
 
     @rule(number=holds)
     def fail_to_settle(self, number: int) -> None:
@@ -166,14 +229,15 @@ class Decisions(RuleBasedStateMachine):
 
     def book(self, places: tuple[int, ...], hard: int, units: int, number: int | None) -> None:
         """What an exchange does: set apart, commit, take over."""
-        land, stripe = self.land, self.land.stripe
+        land, stripe, strand = self.land, self.land.stripe, self.land.strand()
         with stripe.lock:
             hold: Hold | None = None if number is None else stripe.holds.get(number)
             held: dict[int, int] = {}
-            for of_hold, amount, _, _ in () if hold is None else hold.held:
+            for of_hold, amount, *_ in () if hold is None else hold.held:
                 held.update(dict.fromkeys(of_hold, amount))
             spends = set_apart(stripe, places, hard, units, held)
             cells = [land.cells[stripe.numbers[at + CELL]] for at in places]
+            paying = self.pay(strand, hold, units)
             if number is not None:
                 self.open.pop(number, None)
         for cell, spend in zip(cells, spends, strict=True):
@@ -181,7 +245,32 @@ class Decisions(RuleBasedStateMachine):
             cell.used += units
             cell.granted -= spend
             assert cell.granted >= 0, "a booking paid with more than this process's share"
-        land.tell(*cells, settled=() if hold is None else (hold,))
+        land.tell(*cells, *paying, settled=() if hold is None else (hold,))
+
+    def pay(self, strand: Strand, hold: Hold | None, units: int) -> list[Cell]:
+        """What the ledger does with the pool, as `Draining` says; every grant that it may have changed."""
+        land, stripe, left = self.land, self.land.stripe, units
+        if land.grants is None:
+            return []
+        touched: list[Cell] = []
+        for place, has in () if hold is None else hold.of_pool(strand):
+            cell = land.cells[stripe.numbers[place + CELL]]
+            pays = max(0, min(left, has))
+            cell.used, cell.granted, left = cell.used + pays, cell.granted - pays, left - pays
+            touched.append(cell)
+        grants = [land.cells[one] for one in land.grants]
+        at = land.places_locked(land.grants)
+        spares = set_apart_of_pool(stripe, [at[one.cell] for one in grants], left)
+        for room in (lambda one, spare: one.free + spare, lambda one, _: one.limit - one.used):
+            for place, one in enumerate(grants):
+                pays = max(0, min(left, room(one, spares[place])))
+                spend = min(pays, spares[place])
+                one.used, one.granted, left = one.used + pays, one.granted - spend, left - pays
+                spares[place] -= spend
+        if grants and left > 0:
+            spend = min(left, spares[-1])
+            grants[-1].used, grants[-1].granted = grants[-1].used + left, grants[-1].granted - spend
+        return [*touched, *grants]
 
     # ---------------------------------------------------------------- the ledger
 
@@ -207,6 +296,35 @@ class Decisions(RuleBasedStateMachine):
             cell.orphans = tuple(sorted((*cell.orphans, (units, self.now + ttl)), key=lambda one: one[1]))
             self.land.tell(cell)
 
+    # ---------------------------------------------------------------- the pool
+
+    @precondition(lambda self: len(self.land.grants or ()) < 5)
+    @rule(amount=st.integers(0, 30), at=st.integers(0, 5), drawn=st.integers(0, 30))
+    def add_grant(self, amount: int, at: int, drawn: int) -> None:
+        self.land.grant(amount, at=at, granted=0)
+        self.land.stripe.restamp()
+        del drawn
+
+    @rule(data=st.data())
+    def end_grant(self, data: st.DataObject) -> None:
+        """It expired, or was voided: what is held of it stays held."""
+        if self.land.grants:
+            self.land.grants.remove(data.draw(st.sampled_from(sorted(self.land.grants))))
+            self.land.stripe.restamp()
+            self.land.look(["free"], now=self.now)
+
+    @rule(data=st.data(), units=st.integers(1, 60))
+    def draw_pool(self, data: st.DataObject, units: int) -> None:
+        """As an ask does: what may be drawn, in drain order."""
+        land = self.land
+        land.look(["free"], now=self.now)
+        grants = [land.cells[one] for one in land.grants or ()]
+        for one, part in zip(grants, drawable([one.free for one in grants]), strict=True):
+            taken = min(units, part)
+            one.granted += taken
+            units -= taken
+        land.tell(*grants)
+
     # ---------------------------------------------------------------- the model
 
     @precondition(lambda self: len(self.land.cells) < 12)
@@ -222,11 +340,14 @@ class Decisions(RuleBasedStateMachine):
             cell = self.land.cells[data.draw(st.sampled_from(sorted(self.land.cells)))]
             cell.limit = limit
             self.land.stripe.restamp()
+            if cell.resource == CUSTOMER:
+                self.land.look(["free"], now=self.now)
 
     @rule(data=st.data())
     def remove_limit(self, data: st.DataObject) -> None:
-        if self.land.cells:
-            number = data.draw(st.sampled_from(sorted(self.land.cells)))
+        limits = sorted(number for number, one in self.land.cells.items() if one.resource != CUSTOMER)
+        if limits:
+            number = data.draw(st.sampled_from(limits))
             cell = self.land.cells.pop(number)
             self.land.stripe.restamp()
             if cell.resource in self.land.strand().leaves:
@@ -251,7 +372,7 @@ class Decisions(RuleBasedStateMachine):
         for number, at in land.places().items():
             cell, numbers = land.cells[number], stripe.numbers
             spare, used, allotted = numbers[at + SPARE], numbers[at + USED], numbers[at + ALLOTTED]
-            held = sum(units for units, cells, _, _ in self.live() if number in cells)
+            held = self.held(cell)
             assert held == land.held(cell)
             assert used == cell.used, "C3"
             if not cell.hard:
@@ -261,6 +382,12 @@ class Decisions(RuleBasedStateMachine):
             assert spare == granted - held >= 0, "C1"
             assert granted + stripe.gives.get(number, 0) == cell.granted, "C2"
             assert spare == 0 or used + allotted <= numbers[at + LIMIT], "C4"
+        strand = land.strand()
+        with stripe.lock:
+            pool = places_of_pool(strand)
+            over = sum(stripe.numbers[at + USED] + stripe.numbers[at + ALLOTTED] for at in pool)
+            over -= sum(stripe.numbers[at + LIMIT] for at in pool)
+            assert over <= 0 or not any(stripe.numbers[at + SPARE] for at in pool), "C6"
 
 
 TestDecisions = Decisions.TestCase

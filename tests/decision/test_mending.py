@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from stiggctl.decision.cells import NEVER, SPARE
-from stiggctl.decision.decide import grow, look, put_apart_back, set_apart
+from stiggctl.decision.decide import look
 from stiggctl.decision.mending import mend, retell
+from stiggctl.decision.moving import grow, put_apart_back, set_apart
 from stiggctl.decision.reservations import begin_settle, expire, release
 
 from .land import Land

@@ -3,7 +3,7 @@
 import pytest
 
 from stiggctl.decision.cells import NEVER, SPARE
-from stiggctl.decision.decide import grow
+from stiggctl.decision.moving import grow
 from stiggctl.decision.reservations import begin_settle, close_hold, end_settle, expire, release
 
 from .land import Land

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from stiggctl.holder.in_force import Limit, limits_of, model_of
-from stiggctl.ledger.records import AllocationRow, OverrideRow, ResourceRow
+from stiggctl.ledger.records import AllocationRow, OverrideRow, ResourceRow, Rolls
 from stiggctl.windows import ALWAYS
 
 DAY = 86_400_000_000
@@ -86,13 +86,13 @@ def ids(*rows: AllocationRow | OverrideRow, at: int = 0) -> list[int]:
 
 def test_what_is_found_holds_until_something_begins_or_ends() -> None:
     """IF1."""
-    assert looked(allocation(1, 5))[1:] == (ALWAYS.start_us, ALWAYS.end_us)
+    assert looked(allocation(1, 5))[1:3] == (ALWAYS.start_us, ALWAYS.end_us)
     rows = (
         allocation(1, 5, cadence="P1D"),
         allocation(2, 5, effective_at_us=3 * DAY // 2, expires_at_us=2 * DAY),
         override(3, limit_units=9, effective_at_us=DAY, expires_at_us=DAY + 1),
     )
-    assert [looked(*rows, at=at)[1:] for at in (0, DAY, DAY + 1, 3 * DAY // 2, 2 * DAY)] == [
+    assert [looked(*rows, at=at)[1:3] for at in (0, DAY, DAY + 1, 3 * DAY // 2, 2 * DAY)] == [
         (0, DAY),
         (DAY, DAY + 1),
         (DAY + 1, 3 * DAY // 2),
@@ -100,9 +100,9 @@ def test_what_is_found_holds_until_something_begins_or_ends() -> None:
         (2 * DAY, 3 * DAY),
     ]
     for at in range(0, 3 * DAY, DAY // 7):
-        limits, from_us, until_us = looked(*rows, at=at)
-        assert from_us <= at < until_us
-        assert looked(*rows, at=from_us) == looked(*rows, at=until_us - 1) == (limits, from_us, until_us)
+        then = looked(*rows, at=at)
+        assert then.from_us <= at < then.until_us
+        assert looked(*rows, at=then.from_us) == looked(*rows, at=then.until_us - 1) == then
 
 
 def test_an_own_limit_stands_for_templates_like_it_while_it_is_in_force() -> None:
@@ -112,6 +112,21 @@ def test_an_own_limit_stands_for_templates_like_it_while_it_is_in_force() -> Non
     assert [ids(daily, monthly, own, at=at) for at in (0, DAY, 2 * DAY)] == [[1, 2], [2, 3], [1, 2]]
     assert ids(daily, allocation(4, 9, cadence="P1D", scope='{"model": ["gpt-5"]}')) == [1, 4]
     assert ids(daily, allocation(4, 9, cadence="P1D", currency=2)) == [1]
+
+
+def test_a_rolling_window_is_that_of_now_whenever_something_took_place() -> None:
+    """IF4: what took place before it meets the limit no more; but its cell is to have moved on."""
+    rolling, now = allocation(1, 5, cadence="P1D", rolling=True), 10 * DAY + 7
+    width, opens = DAY // 60, 9 * DAY
+    for at in (opens, now, now + 300_000_000):
+        [limit] = looked(rolling, at=at, now=now).limits
+        assert limit.wanted.rolls == Rolls(opens, width)
+        assert (limit.wanted.key.window_start_us, limit.wanted.window_end_us) == (0, None)
+        assert (limit.terms.window_start_us, limit.terms.window_end_us) == (opens, 10 * DAY + width)
+    late = looked(rolling, at=opens - 1, now=now)
+    assert (late.limits, [one.wanted for one in late.moved_on]) == ((), [limit.wanted])
+    assert looked(rolling, at=now, now=now)[1:3] == (opens, 10 * DAY + width)
+    assert late[1:3] == (ALWAYS.start_us, opens)
 
 
 @pytest.mark.parametrize(

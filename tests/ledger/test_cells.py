@@ -197,7 +197,7 @@ def test_a_cell_whose_allocation_is_gone_is_gone_for_good(world: World) -> None:
     spent_where_it_was_held = Part(world.tokens, 3, None, (ids[gone],), (3,))
     late = world.booking("late", 3, [gone, "root"], parts=(spent_where_it_was_held,))
     reply = world.exchange(late)
-    assert reply.bookings[0].parts == ((0, (), [], []),)
+    assert reply.bookings[0].parts == ((0, (), [], [], None),)
     assert ids[gone] not in reply.cells
     assert world.cell("free").used == 0
     with world.ledger.reader() as reader:

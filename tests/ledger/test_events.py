@@ -64,7 +64,7 @@ def test_each_entry_is_told_what_it_did_in_booking_order(world: World) -> None:
     reply = world.exchange(world.booking("1", 60), world.booking("2", 70), world.booking("3", 5, ["b"]))
     ids = [answer.event_id for answer in reply.bookings]
     assert ids == sorted(set(ids))
-    assert [answer.parts[0][2:] for answer in reply.bookings] == [
+    assert [answer.parts[0][2:4] for answer in reply.bookings] == [
         ([60, 60], [0, 0]),
         ([130, 130], [30, 0]),
         ([5], [0]),
@@ -211,7 +211,7 @@ def test_one_event_costs_in_several_currencies(world: World) -> None:
 
 def test_an_event_without_cells_is_booked(world: World) -> None:
     [answer] = world.exchange(world.booking("k", 7, ["free"])).bookings
-    assert answer.parts == ((0, (), [], []),)
+    assert answer.parts == ((0, (), [], [], None),)
     assert event(world, "k").parts[0].overage_units == 0
     [nowhere] = world.exchange(world.booking("l", 7, [])).bookings
     assert event(world, "l").members == ()
@@ -258,7 +258,7 @@ def test_overages_sum_to_what_a_limit_is_over(amounts: list[int], limit: int) ->
     total = 0
     for n, amount in enumerate(amounts):
         [answer] = world.exchange(world.booking(str(n), amount, ["a"])).bookings
-        [(_, _, [used_after], [overage])] = answer.parts
+        [(_, _, [used_after], [overage], _)] = answer.parts
         total += overage
         assert total == max(0, used_after - limit)
         assert event(world, str(n)).parts[0].overage_units == overage

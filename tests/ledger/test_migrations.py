@@ -14,14 +14,14 @@ from sqlite_utils.migrations import Migrations
 
 from stiggctl.errors import LedgerError
 from stiggctl.ledger import migrations
-from stiggctl.ledger.migrations import version_1, version_2
+from stiggctl.ledger.migrations import version_1, version_2, version_3
 from stiggctl.ledger.opening import open_ledger
-from stiggctl.ledger.records import CellKey, CellWanted, ModelChange, RateRow
+from stiggctl.ledger.records import CellKey, CellWanted, LedgerState, ModelChange, RateRow, Rolls
 from stiggctl.ledger.sqlite import schema
 
-from .world import NOW_US, TODAY, World, allocation, holder, resource, template, thing, wanted
+from .world import NOW_US, TODAY, World, allocation, grant, holder, resource, template, thing, wanted
 
-VERSIONS = {1: version_1.STATEMENTS, 2: version_2.STATEMENTS}
+VERSIONS = {1: version_1.STATEMENTS, 2: version_2.STATEMENTS, 3: version_3.STATEMENTS}
 
 
 def described(path: Path) -> set[tuple[Any, ...]]:
@@ -33,7 +33,7 @@ def test_the_version_is_the_number_of_steps(path: Path) -> None:
     open_ledger(path).close()
     with closing(Database(path)) as database:
         applied = [step.name for step in migrations.STEPS.applied(database)]
-    assert applied == ["version_1", "version_2"]
+    assert applied == ["version_1", "version_2", "version_3"]
     assert len(applied) == schema.SCHEMA_VERSION == len(VERSIONS)
 
 
@@ -84,7 +84,25 @@ ROWS_OF_1 = (
     """INSERT INTO audit (at_us, customer_id, verb, subject, after)
        VALUES (6, 'acme', 'apply', 'resource a', '{}')""",
 )
-ROWS = {1: ROWS_OF_1}
+#: What that of schema 2 added to it: a window, a scope, a template, an override, and usage in them.
+ROWS_OF_2 = (
+    *ROWS_OF_1,
+    "UPDATE ledger SET schema_version = 2",
+    f"""INSERT INTO allocations (customer, allocation_id, resource, type, currency, lim, enforcement, cadence,
+                               timezone, anchor_us, rolling, scope, effective_at_us, expires_at_us) VALUES
+       (1, 'daily', 1, NULL, 1, 50, 'HARD', 'P1D', 'UTC', NULL, 0, '{{}}', NULL, {NOW_US * 2}),
+       (1, 'scoped', 1, NULL, 1, 60, 'HARD', NULL, 'UTC', NULL, 0, '{{"model":["gpt-5"]}}', 5, NULL),
+       (0, 'gold', 0, 1, 1, 70, 'SOFT', 'P1D', 'Europe/Amsterdam', 3, 0, '{{}}', NULL, NULL)""",
+    "UPDATE allocations SET matching = '{\"tier\":[\"gold\"]}' WHERE allocation_id = 'gold'",
+    f"""INSERT INTO overrides (customer, resource, currency, cadence, scope, add_units, expires_at_us)
+       VALUES (1, 1, 1, 'P1D', '{{}}', 9, {NOW_US + 9})""",
+    """INSERT INTO rates (customer, event_name, currency, credits, terms, matching, effective_at_us)
+       VALUES (0, 'chat', 1, '5', '[]', '{"model":["gpt-5"]}', 6)""",
+    f"""INSERT INTO cells (allocation, resource, window_start_us, lim, used, closes) VALUES
+       (5, 1, {TODAY[0]}, 59, 7, {TODAY[1]}), (6, 1, 0, 60, 30, NULL),
+       (7, 2, {TODAY[0] - 1}, 70, 30, {TODAY[0]})""",
+)
+ROWS = {1: ROWS_OF_1, 2: ROWS_OF_2}
 
 
 def make(path: Path, version: int, rows: Sequence[str]) -> None:
@@ -214,22 +232,76 @@ def test_what_limits_nothing_in_particular_is_refused_by_the_table(path: Path) -
         assert ledger.change_model(change, None).change == 9
 
 
+def test_what_version_2_limited_is_limited_as_before(path: Path) -> None:
+    make(path, 2, ROWS_OF_2)
+    with closing(open_ledger(path)) as ledger, ledger.reader() as reader:
+        limits = {row.allocation_id: row for row in reader.allocations() if row.id > 4}
+        assert (limits["daily"].cadence, limits["daily"].expires_at_us) == ("P1D", NOW_US * 2)
+        assert (limits["scoped"].scope, limits["scoped"].effective_at_us) == ('{"model":["gpt-5"]}', 5)
+        assert (limits["gold"].type_id, limits["gold"].where) == ("thing", '{"tier":["gold"]}')
+        assert [row.add_units for row in reader.overrides(1)] == [9]
+        assert reader.grants() == []
+        assert reader.payments(1) == ()
+        asked = [
+            wanted(limits["daily"], TODAY, limit=59),
+            wanted(limits["scoped"]),
+            wanted(limits["gold"], (TODAY[0] - 1, TODAY[0]), resource=2),
+        ]
+        cells = list(reader.cells(asked, 0).values())
+        assert [(cell.id, cell.used, cell.buckets) for cell in cells] == [
+            (4, 7, ()),
+            (5, 30, ()),
+            (6, 30, ()),
+        ]
+
+
+@pytest.mark.parametrize("version", ROWS)
+def test_a_migrated_ledger_has_grants_and_rolling_limits(path: Path, version: int) -> None:
+    make(path, version, ROWS[version])
+    with closing(open_ledger(path)) as ledger:
+        me = ledger.enlist(holder())
+        change = ModelChange(
+            expected_change=8,
+            at_us=NOW_US,
+            allocations=[allocation("a", 40, allocation_id="hourly", cadence="PT1H", rolling=True)],
+            grants=[grant("welcome", 90)],
+        )
+        state = ledger.change_model(change, me)
+        assert isinstance(state, LedgerState)
+        with ledger.reader() as reader:
+            [row] = [row for row in reader.allocations() if row.allocation_id == "hourly"]
+            [given] = reader.grants()
+        rolls = Rolls(TODAY[0] - 10, 10)
+        asked = [
+            wanted(row)._replace(rolls=rolls),
+            CellWanted(CellKey(given.id, 0, 0), None, "{}", 90),
+        ]
+        hourly, welcome = ledger.open_cells(asked, state.change, me).values()
+        assert (hourly.used, welcome.used, welcome.limit_units) == (37, 0, 90)
+        with ledger.reader() as reader:
+            assert reader.cells(asked, me)[asked[0].key].buckets == (
+                (TODAY[0] - 10, 30),
+                (TODAY[0], 7),
+            )
+            assert reader.differences() == []
+
+
 # ------------------------------------------------------------------ a later one
 
 
 @pytest.fixture
-def version_3(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def version_4(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A later stiggctl: one step more, which counts how often it is taken."""
-    steps, taken = steps_to(2), []
+    steps, taken = steps_to(3), []
 
-    @steps(name="version_3")
-    def version_3(database: Database) -> None:
+    @steps(name="version_4")
+    def version_4(database: Database) -> None:
         taken.append(1)
         database.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT) STRICT")
         database.execute("INSERT INTO notes (text) SELECT key FROM events ORDER BY id")
 
     monkeypatch.setattr(migrations, "STEPS", steps)
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 4)
     return taken
 
 
@@ -243,17 +315,17 @@ def old(path: Path) -> Path:
 
 @pytest.mark.parametrize("create", [True, False])
 def test_an_older_ledger_is_brought_up_to_date_with_its_rows(
-    old: Path, version_3: list[int], create: bool
+    old: Path, version_4: list[int], create: bool
 ) -> None:
     for _ in range(2):
         with closing(open_ledger(old, create=create)) as ledger, ledger.reader() as reader:
-            assert reader.state().schema_version == 3
+            assert reader.state().schema_version == 4
             assert reader.rows("SELECT text FROM notes", {}) == [("k",)]
             assert reader.differences() == []
-    assert version_3 == [1]
+    assert version_4 == [1]
 
 
-def test_a_migrated_ledger_is_as_a_new_one(old: Path, version_3: list[int]) -> None:
+def test_a_migrated_ledger_is_as_a_new_one(old: Path, version_4: list[int]) -> None:
     """G2."""
     open_ledger(old).close()
     new = old.with_name("new.db")
@@ -261,8 +333,8 @@ def test_a_migrated_ledger_is_as_a_new_one(old: Path, version_3: list[int]) -> N
     assert described(old) == described(new)
 
 
-def test_of_many_that_migrate_at_once_one_does(path: Path, version_3: list[int]) -> None:
-    """Over two steps at once."""
+def test_of_many_that_migrate_at_once_one_does(path: Path, version_4: list[int]) -> None:
+    """Over three steps at once."""
     make(path, 1, ROWS_OF_1)
     together, versions = Barrier(5), []
 
@@ -276,18 +348,18 @@ def test_of_many_that_migrate_at_once_one_does(path: Path, version_3: list[int])
         thread.start()
     for thread in threads:
         thread.join()
-    assert versions == [3] * 5
-    assert version_3 == [1]
+    assert versions == [4] * 5
+    assert version_4 == [1]
 
 
 def test_a_step_that_fails_leaves_the_ledger_as_it_was(
-    path: Path, version_3: list[int], monkeypatch: pytest.MonkeyPatch
+    path: Path, version_4: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(path, 1, ROWS_OF_1)
     before = described(path)
 
-    @migrations.STEPS(name="version_4")
-    def version_4(database: Database) -> None:
+    @migrations.STEPS(name="version_5")
+    def version_5(database: Database) -> None:
         database.execute("CREATE TABLE more (id INTEGER)")
         raise ZeroDivisionError
 
@@ -296,4 +368,4 @@ def test_a_step_that_fails_leaves_the_ledger_as_it_was(
     assert described(path) == before
     monkeypatch.undo()
     with closing(open_ledger(path)) as ledger, ledger.reader() as reader:
-        assert reader.state().schema_version == 2
+        assert reader.state().schema_version == 3

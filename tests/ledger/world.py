@@ -22,6 +22,7 @@ from stiggctl.ledger.records import (
     CurrencyWrite,
     CustomerWrite,
     Give,
+    GrantWrite,
     HolderWrite,
     LedgerState,
     ModelChange,
@@ -117,6 +118,24 @@ def override(resource_id: str, limit: int | None = None, **differs: Any) -> Over
         "expires_at_us": NOW_US + DAY_US,
     }
     return OverrideWrite(**{**facts, **differs})
+
+
+def grant(grant_id: str, amount: int, **differs: Any) -> GrantWrite:
+    """Prepaid credits of the world's customer in its first currency, for ever unless told otherwise."""
+    facts: dict[str, Any] = {
+        "customer_id": "acme",
+        "grant_id": grant_id,
+        "currency_id": "tokens",
+        "amount_units": amount,
+        "priority": 50,
+        "kind": "PAID",
+        "effective_at_us": None,
+        "expires_at_us": None,
+        "cadence": None,
+        "timezone": "UTC",
+        "anchor_us": None,
+    }
+    return GrantWrite(**{**facts, **differs})
 
 
 def wanted(

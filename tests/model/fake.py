@@ -16,6 +16,7 @@ from stiggctl.ledger.records import (
     AuditLine,
     CurrencyRow,
     CustomerRow,
+    GrantRow,
     LedgerState,
     ModelChange,
     OverrideRow,
@@ -42,6 +43,7 @@ class FakeLedger:
         self._keys: dict[tuple[Any, ...], int] = {}  # of allocations
         self._overrides: dict[int, OverrideRow] = {}
         self._rates: dict[int, RateRow] = {}
+        self._grants: dict[tuple[int, str], GrantRow] = {}
         self.lines: list[AuditLine] = []
 
     def reader(self) -> Self:
@@ -133,6 +135,9 @@ class FakeLedger:
             for row in self._overrides.values()
             if customer in {None, row.customer} and (wanted is None or row.resource in wanted)
         ]
+
+    def grants(self, customer: int | None = None) -> list[GrantRow]:
+        return [copy(row) for row in self._grants.values() if customer in {None, row.customer}]
 
     def rates(self, event_name: str | None = None) -> list[RateRow]:
         return [copy(row) for row in self._rates.values() if event_name in {None, row.event_name}]
@@ -241,6 +246,7 @@ class FakeLedger:
             )
         self._write_overrides(change)
         self._write_rates(change)
+        self._write_grants(change)
 
     def _write_overrides(self, change: ModelChange) -> None:
         for removed in change.overrides_removed:
@@ -276,6 +282,26 @@ class FakeLedger:
                 del self._rates[each.id]
             row = next(self._ids)
             self._rates[row] = RateRow(id=row, currency=currency, **_alike(write, RateRow))
+
+    def _write_grants(self, change: ModelChange) -> None:
+        for write in change.grants:
+            customer, currency = (
+                self._customers[write.customer_id].id,
+                self._currencies[write.currency_id].id,
+            )
+            former = self._grants.get((customer, write.grant_id))
+            assert former is None or former.currency == currency  # it keeps its currency
+            self._grants[customer, write.grant_id] = GrantRow(
+                id=former.id if former else next(self._ids),
+                customer=customer,
+                currency=currency,
+                voided_at_us=former.voided_at_us if former else None,
+                **_alike(write, GrantRow),
+            )
+        for voided in change.grants_voided:
+            [row] = (each for each in self._grants.values() if each.id == voided)
+            assert row.voided_at_us is None
+            row.voided_at_us = change.at_us
 
 
 def _alike(write: Any, row: type[Any]) -> dict[str, Any]:

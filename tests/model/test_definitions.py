@@ -222,17 +222,65 @@ def test_keys_of_later_versions_are_refused_by_name(value: Any) -> None:  # DF3
     }
 
 
-@pytest.mark.parametrize("key", ["grants", "prices"])
+@pytest.mark.parametrize("key", ["prices"])
 def test_lists_of_later_versions_are_refused_by_name(key: str) -> None:
     assert problems({key: []}) == {key: f"no {key}: it is not in this version"}
 
 
-def test_rolling_windows_are_of_a_later_version() -> None:
+def test_rolling_is_true_or_false_and_written_where_it_is_true() -> None:
     entry = {"resourceId": "a", "creditCurrency": "c", "limit": 1, "cadence": "P7D"}
-    assert read({"allocations": [{**entry, "rolling": False}]}) == read({"allocations": [entry]})
-    found = problems({"allocations": [{**entry, "rolling": each} for each in (True, 1, None)]})
-    assert list(found) == [f"allocations[{place}].rolling" for place in range(3)]
-    assert all("version" in expected for expected in found.values())
+    found = problems({"allocations": [{**entry, "rolling": each} for each in (1, None, "true", True)]})
+    assert found == {f"allocations[{place}].rolling": "true or false" for place in range(3)}
+    model = read({"allocations": [entry, {**entry, "rolling": False}, {**entry, "rolling": True}]})
+    assert model.allocations[0] == model.allocations[1] != model.allocations[2]
+    written = [one.get("rolling") for one in model.as_dict()["allocations"]]
+    assert written == [None, None, True]
+    assert model.model_dump_json().count("rolling") == 1
+    assert read(model.as_dict()) == read(model.model_dump_json()) == model
+
+
+def test_a_grant_is_paid_for_unless_it_says_otherwise() -> None:
+    entry = {"id": "g", "creditCurrency": "c", "amount": "5.0"}
+    (grant,) = read({"grants": [entry]}).grants
+    assert (grant.priority, grant.kind, grant.customer_id, grant.cadence) == (50, "PAID", None, None)
+    snake = {"id": "g", "credit_currency": "c", "amount": "5.0", "priority": 50, "kind": "PAID"}
+    assert read({"grants": [snake]}).grants == (grant,)
+    assert grant.as_dict() == {**entry, "priority": 50, "kind": "PAID"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "at", "expected"),
+    [
+        ({"id": ""}, "id", "1 to 255 characters"),
+        ({"customerId": ""}, "customerId", "1 to 255 characters"),
+        ({"creditCurrency": 5}, "creditCurrency", "1 to 255 characters"),
+        ({"amount": 0.5}, "amount", "a float is not exact"),
+        ({"amount": True}, "amount", "an int, a Decimal or text"),
+        ({"priority": -1}, "priority", "a whole number from 0 to 1,000"),
+        ({"priority": 1_001}, "priority", "a whole number from 0 to 1,000"),
+        ({"priority": 5.0}, "priority", "a whole number from 0 to 1,000"),
+        ({"priority": "5"}, "priority", "a whole number from 0 to 1,000"),
+        ({"priority": True}, "priority", "a whole number from 0 to 1,000"),
+        ({"kind": "promotional"}, "kind", "PAID or PROMOTIONAL"),
+        ({"cadence": "P1M2D"}, "cadence", "one unit"),
+        ({"timezone": "Europe/Amsterdm"}, "timezone", "did you mean"),
+        ({"anchor": "2026-02-30"}, "anchor", "a date that exists"),
+        ({"effectiveAt": "2026-01-01"}, "effectiveAt", "offset"),
+        ({"expiresAt": 5}, "expiresAt", "offset"),
+        ({"expires": "2026-01-01T00:00:00Z"}, "expires", "did you mean expiresAt?"),
+        ({"rolling": True}, "rolling", "one of the keys id, customerId, creditCurrency, amount"),
+        ({"limit": 5}, "limit", "one of the keys"),
+    ],
+)
+def test_what_is_no_grant_is_told(fields: dict[str, Any], at: str, expected: str) -> None:
+    found = problems({"grants": [{"id": "g", "creditCurrency": "c", "amount": 5, **fields}]})
+    assert list(found) == [f"grants[0].{at}"]
+    assert expected in found[f"grants[0].{at}"]
+
+
+def test_the_bounds_of_a_priority_are_priorities() -> None:
+    entries = [{"id": str(each), "creditCurrency": "c", "amount": 1, "priority": each} for each in (0, 1_000)]
+    assert [one.priority for one in read({"grants": entries}).grants] == [0, 1_000]
 
 
 def test_an_unknown_key_is_named_with_the_nearest_known_one() -> None:

@@ -145,6 +145,16 @@ def test_scopes_compare_values_as_dimensions_are_compared(value: Any) -> None:
         ({"cadence": "P1M", "anchor": 31}, "anchor", "a date, such as"),
         ({"anchor": "2026-01-31"}, "anchor", "a cadence beside it"),
         ({"cadence": "P1D", "anchor": "0001-01-01", "timezone": "Asia/Tokyo"}, "anchor", "years 1 to 9999"),
+        ({"rolling": True}, "rolling", "a cadence beside it that says how far back it counts"),
+        ({"rolling": True, "cadence": "P1M"}, "cadence", "hours, days or weeks"),
+        ({"rolling": True, "cadence": "year"}, "cadence", "hours, days or weeks"),
+        (
+            {"rolling": True, "cadence": "P1D", "anchor": "2026-01-31"},
+            "anchor",
+            "no anchor beside rolling: a rolling window ends now",
+        ),
+        ({"rolling": True, "cadence": "dayly"}, "cadence", "did you mean 'day'"),
+        ({"rolling": "yes", "anchor": "2026-01-31", "cadence": "P1D"}, "rolling", "true or false"),
         ({"effectiveAt": "2026-01-01"}, "effectiveAt", "offset"),
         ({"expiresAt": 5}, "expiresAt", "offset"),
         (

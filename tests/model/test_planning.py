@@ -820,6 +820,29 @@ ways_to_count = st.fixed_dictionaries(
             cadences,
             st.none() | st.just("2026-01-31") | instants,
         )
+        | st.builds(
+            lambda cadence: {**one, "cadence": cadence, "rolling": True},
+            st.sampled_from(["day", "PT6H", "P30D", "P1W"]),
+        )
+    )
+)
+ways_to_grant = st.fixed_dictionaries(
+    {},
+    optional={
+        "priority": st.integers(0, 1_000),
+        "kind": st.sampled_from(["PAID", "PROMOTIONAL"]),
+        "timezone": zones,
+        "effectiveAt": instants,
+        "expiresAt": st.sampled_from(["2026-02-02T00:00:00Z", "2026-03-01T00:00:00Z"]),
+    },
+).flatmap(
+    lambda one: (
+        st.just(one)
+        | st.builds(
+            lambda cadence, anchor: {**one, "cadence": cadence, "anchor": anchor},
+            cadences,
+            st.none() | st.just("2026-01-31") | instants,
+        )
     )
 )
 
@@ -908,6 +931,18 @@ def valid_models(draw: st.DrawFn) -> dict[str, Any]:
         }
         for event in draw(st.sets(ids, max_size=2))
     ]
+    grants = [
+        {
+            "id": f"{currency}-{place}",  # a grant keeps its currency
+            "creditCurrency": currency,
+            "customerId": owner,
+            "amount": draw(st.sampled_from([1, "2.50", Decimal("0.01"), 10**12])),
+            **draw(ways_to_grant),
+        }
+        for owner in owners
+        for currency in sorted(currencies)
+        for place in range(draw(st.integers(0, 2)))
+    ]
     return {
         "customers": [{"id": owner, "name": draw(names)} for owner in owners],
         "creditCurrencies": [{"id": name, "decimals": decimals} for name, decimals in currencies.items()],
@@ -916,6 +951,7 @@ def valid_models(draw: st.DrawFn) -> dict[str, Any]:
         "allocations": draw(st.permutations(allocations)),
         "overrides": overrides,
         "rates": rates,
+        "grants": draw(st.permutations(grants)),
     }
 
 
@@ -960,6 +996,8 @@ def test_whatever_is_applied_is_there_and_applying_it_again_changes_nothing(
         if model is first or prune:
             by_key = {(one.customer_id, one.id): one for one in exported.resources}
             assert by_key.keys() >= {(one["customerId"], one["id"]) for one in model["resources"]}
+            granted = {(one.customer_id, one.id) for one in exported.grants}
+            assert granted >= {(one["customerId"], one["id"]) for one in model["grants"]}
 
 
 BAD: dict[str, dict[str, Any]] = {
@@ -1003,6 +1041,19 @@ BAD: dict[str, dict[str, Any]] = {
         "customerId": "nobody",
         "where": {"model": None},
         "effectiveAt": "now",
+    },
+    "grants": {
+        "id": "",
+        "customerId": 5,
+        "creditCurrency": "",
+        "amount": 0,
+        "priority": 1_001,
+        "kind": "FREE",
+        "effectiveAt": "soon",
+        "expiresAt": "2025-01-01",
+        "cadence": "P1D2H",
+        "timezone": "Europe/Atlantis",
+        "anchor": "2026-02-30",
     },
 }
 

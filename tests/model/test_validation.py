@@ -243,7 +243,7 @@ def test_the_only_customer_that_a_model_names_is_everyones() -> None:
         }
     )
     assert without_owner(draft) == set()
-    assert owners_of(draft, {}) == (("c",), ["c", "c"], ["c"], [])
+    assert owners_of(draft, {}) == (("c",), ["c", "c"], ["c"], [], [])
 
 
 def test_where_nobody_can_say_whose_it_is_the_root_of_it_is_told() -> None:

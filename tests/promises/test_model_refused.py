@@ -200,9 +200,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("allocations/0/rolling", True),
         ("allocations/0/thresholds", [50]),
-        ("grants", [{"id": "g", "customerId": "c", "creditCurrency": TOKENS, "amount": 5}]),
         ("prices", []),
     ],
 )

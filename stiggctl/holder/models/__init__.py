@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stiggctl.definitions import SILENT, Applied, Draft, Telling, UsageModel, draft_of
-from stiggctl.holder.models.ending import remove_allocation, remove_override
+from stiggctl.holder.models.ending import remove_allocation, remove_override, void_grant
 from stiggctl.holder.models.exporting import export
 from stiggctl.holder.models.marks import (
     archive_customer,
@@ -25,6 +25,7 @@ from stiggctl.holder.models.planning import Plan
 from stiggctl.holder.models.pruning import names_of, prune_rest, rest_of
 from stiggctl.holder.models.single import (
     define_resource_type,
+    grant_credits,
     move_resource,
     override_limit,
     put_customer,
@@ -70,6 +71,7 @@ __all__ = [
     "archive_resource",
     "define_resource_type",
     "export",
+    "grant_credits",
     "move_resource",
     "override_limit",
     "plan",
@@ -84,4 +86,5 @@ __all__ = [
     "set_allocation",
     "set_rate",
     "suspend",
+    "void_grant",
 ]

@@ -157,6 +157,7 @@ def allocation_entry(
         cadence=row.cadence,
         timezone=None if row.timezone == "UTC" else row.timezone,
         anchor=instant_text(row.anchor_us),
+        rolling=row.rolling or None,
         scope=filter_of(row.scope),
         effectiveAt=instant_text(row.effective_at_us),
         expiresAt=instant_text(row.expires_at_us),
@@ -164,7 +165,7 @@ def allocation_entry(
 
 
 def allocation_name(row: AllocationRow | AllocationWrite, currency_id: str) -> str:
-    """Allocation of ai-tokens on user-01 (P1D, model gpt-5); or by the id that it has."""
+    """Allocation of ai-tokens on user-01 (rolling P1D, model gpt-5); or by the id that it has."""
     if row.allocation_id is not None:
         return f"allocation {shown_id(row.allocation_id)}"
     if row.type_id is None:
@@ -172,4 +173,5 @@ def allocation_name(row: AllocationRow | AllocationWrite, currency_id: str) -> s
     else:
         which = filter_shown(row.where)
         on = f"each {shown_id(row.type_id)}{f' with {which}' if which else ''}"
-    return f"allocation of {shown_id(currency_id)} on {on}{how_shown(row.cadence, row.scope)}"
+    how = how_shown(row.cadence, row.scope, rolling=row.rolling)
+    return f"allocation of {shown_id(currency_id)} on {on}{how}"

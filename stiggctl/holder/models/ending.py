@@ -1,4 +1,4 @@
-"""The end of a limit, or of an override: what no model says but by leaving it out.
+"""The end of a limit, an override or a grant: what no model says but by leaving it out.
 
 Here: which one is meant, and what ends it. Not here: marks on resources and customers (marks.py),
 what an entry says (single.py).
@@ -13,7 +13,8 @@ from typing import Any
 from stiggctl.definitions import Applied, draft_of, filter_text
 from stiggctl.errors import InvalidRequest
 from stiggctl.holder.models.allocations import allocation_entry, allocation_name
-from stiggctl.holder.models.meant import currency_meant, customer_meant, resource_meant
+from stiggctl.holder.models.grants import end_grant, grant_name
+from stiggctl.holder.models.meant import currency_meant, customer_meant, grant_meant, resource_meant
 from stiggctl.holder.models.overrides import end_override, override_name
 from stiggctl.holder.models.present import FOR_ALL
 from stiggctl.holder.models.writing import Stamp, Writing
@@ -32,16 +33,17 @@ def remove_allocation(
     where: Mapping[str, Any] | None = None,
     credit_currency: str | None = None,
     cadence: str | None = None,
+    rolling: bool | None = None,
     scope: Mapping[str, Any] | None = None,
     allocation_id: str | None = None,
     customer_id: str | None = None,
 ) -> Planned:
-    """End a limit: by what it is on, its currency, cadence and scope; or by its id and customer.
+    """End a limit: by what it is on, its currency and how it counts; or by its id and customer.
 
     Raises InvalidRequest where there is no such limit, or where several are meant;
     ResourceNotFound, AmbiguousResource, CustomerNotFound, CurrencyNotFound.
     """
-    counting = {"where": where, "cadence": cadence, "scope": scope}
+    counting = {"where": where, "cadence": cadence, "rolling": rolling, "scope": scope}
     named = {
         "resource_id": resource_id,
         "resource_type_id": resource_type_id,
@@ -103,6 +105,21 @@ def _remove(writing: Writing, customer_id: str | None, row: AllocationRow, curre
     writing.touch(customer_id)
 
 
+def void_grant(reader: Reader, stamp: Stamp, *, grant_id: str, customer_id: str | None = None) -> Planned:
+    """Take nothing more from a grant; where it is void already, nothing is done.
+
+    Raises GrantNotFound, CustomerNotFound; InvalidRequest where several customers have one of that id.
+    """
+    customer, row = grant_meant(reader, grant_id, customer_id)
+    currency = next(each for each in reader.currencies() if each.id == row.currency)
+    writing = Writing(reader.state().change, stamp)
+    if row.voided_at_us is None:
+        end_grant(writing, customer.customer_id, row, currency, stamp.at_us)
+    else:
+        writing.keep(grant_name(row, currency.currency_id), customer.customer_id)
+    return writing.change, writing.applied()
+
+
 def remove_override(
     reader: Reader,
     stamp: Stamp,
@@ -144,6 +161,7 @@ def remove_override(
     return writing.change, writing.applied()
 
 
+_FILTERS = ("scope", "where")
 # As many as are read at a glance.
 _SHOWN = 8
 
@@ -154,11 +172,13 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _read(**fields: Any) -> dict[str, object]:
-    """A cadence, scope or where as rows keep them. Raises InvalidRequest."""
-    entry = {"resource_id": "any", "credit_currency": "any", "limit": 0, **fields}
+    """A cadence, rolling, scope or where as rows keep them. Raises InvalidRequest."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    entry = {"resource_id": "any", "credit_currency": "any", "limit": 0, **given}
     draft = draft_of({"allocations": [entry]})
     for problem in draft.problems:
         at = problem.path.removeprefix("allocations[0].")
         raise InvalidRequest(where=at, value=problem.value, expected=problem.expected)
     [read] = draft.model.allocations
-    return {name: read.cadence if name == "cadence" else filter_text(getattr(read, name)) for name in fields}
+    kept = {name: getattr(read, name) for name in fields}
+    return {name: filter_text(kept[name]) if name in _FILTERS else kept[name] for name in fields}

@@ -1,7 +1,7 @@
 """Entries: a model's entries as the ledger's rows have them, and how people are told of them.
 
 Here: rows to definitions, definitions to the JSON that rows keep, names and audit texts.
-Not here: allocations and overrides (allocations.py, overrides.py), which entries change
+Not here: allocations, overrides and grants (in modules of their names), which entries change
 (planning.py), who reads and writes rows (ledger/).
 """
 
@@ -19,6 +19,7 @@ from stiggctl.ledger.records import (
     CurrencyWrite,
     CustomerRow,
     CustomerWrite,
+    GrantWrite,
     OverrideWrite,
     RateRow,
     RateWrite,
@@ -29,7 +30,7 @@ from stiggctl.ledger.records import (
 )
 from stiggctl.windows import to_text
 
-_Limit = TypeVar("_Limit", AllocationWrite, OverrideWrite)
+_Limit = TypeVar("_Limit", AllocationWrite, OverrideWrite, GrantWrite)
 
 # As many values of a scope as a name is still one with.
 _VALUES_SHOWN = 3
@@ -82,9 +83,9 @@ def filter_shown(text: str) -> str:
     return ", ".join(shown)
 
 
-def how_shown(cadence: str | None, scope: str) -> str:
-    """How a limit counts, behind what it is on: (P1D, model gpt-5)."""
-    parts = [part for part in (cadence, filter_shown(scope)) if part]
+def how_shown(cadence: str | None, scope: str, *, rolling: bool = False) -> str:
+    """How a limit counts, behind what it is on: (rolling P1D, model gpt-5)."""
+    parts = [part for part in (f"rolling {cadence}" if rolling else cadence, filter_shown(scope)) if part]
     return f" ({', '.join(parts)})" if parts else ""
 
 
@@ -237,7 +238,7 @@ def in_decimals(write: _Limit, former: int, decimals: int) -> _Limit:
         return write
     units: dict[str, Any] = {
         name: to_units(to_amount(value, former), decimals, name, maximum=LIMIT_MAX)
-        for name in ("limit_units", "add_units")
+        for name in ("limit_units", "add_units", "amount_units")
         if (value := getattr(write, name, None)) is not None
     }
     return replace(write, **units)

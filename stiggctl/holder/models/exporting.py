@@ -4,8 +4,10 @@ Here: rows to parts, in an order that does not depend on when they were written.
 Not here: the other way (planning.py).
 
 Left out is what is archived and what stands below it (its limits too): to name it would restore
-it; and overrides that have ended. So apply(export) changes nothing, with prune as well; and in an
-empty ledger it makes a ledger that decides alike. Suspensions are no part of a model.
+it; overrides that have ended, and grants that were voided (not those that expired: a late event may
+be theirs to pay). So apply(export) changes nothing, with prune as well; and in an empty ledger it
+makes a ledger that decides alike. Suspensions are no part of a model, nor is what was used: grants
+are whole again there, as limits are.
 
 One thing an empty ledger refuses: an override without a cadence on a resource that got limits of
 several cadences since. It says which cadences there are.
@@ -18,6 +20,7 @@ from stiggctl.definitions import (
     Allocation,
     CreditCurrency,
     Customer,
+    Grant,
     Override,
     Rate,
     Resource,
@@ -25,10 +28,11 @@ from stiggctl.definitions import (
 )
 from stiggctl.holder.models import entries
 from stiggctl.holder.models.allocations import fields_of
+from stiggctl.holder.models.grants import grant_fields_of
 from stiggctl.holder.models.overrides import override_fields_of
 from stiggctl.holder.models.present import FOR_ALL
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import AllocationRow, CurrencyRow, CustomerRow, OverrideRow
+from stiggctl.ledger.records import AllocationRow, CurrencyRow, CustomerRow, GrantRow, OverrideRow
 from stiggctl.windows import FIRST_US
 
 
@@ -42,12 +46,14 @@ def export(reader: Reader, *, at_us: int) -> UsageModel:
     resources: list[Resource] = []
     allocations = _allocations(None, reader.templates(FOR_ALL), {}, currencies)
     overrides: list[Override] = []
+    grants: list[Grant] = []
     for customer in customers:
         shown = _add_resources(resources, customer, reader)
         customer_id = customer.customer_id
         allocations += _allocations(customer_id, reader.allocations(customer.id), shown, currencies)
         rows = (row for row in reader.overrides(customer.id) if row.expires_at_us > at_us)
         overrides += _overrides(customer_id, rows, shown, currencies)
+        grants += _grants(customer_id, reader.grants(customer.id), currencies)
     types = sorted(
         (row for row in reader.types() if row.customer_id in live),
         key=lambda row: (row.customer_id or "", row.type_id),
@@ -84,6 +90,7 @@ def export(reader: Reader, *, at_us: int) -> UsageModel:
             )
             for row in rates
         ),
+        grants=tuple(grants),
     )
 
 
@@ -123,7 +130,8 @@ def _allocations(
         currency = currencies[row.currency]
         depth = depths[row.resource] if row.resource else -1
         on = (depth, row.resource_id, row.type_id or "", _whole_first(row.where))
-        how = (currency.currency_id, row.allocation_id or "", _whole_first(row.scope), row.cadence or "")
+        counts = (_whole_first(row.scope), row.cadence or "", row.rolling)
+        how = (currency.currency_id, row.allocation_id or "", *counts)
         fields = fields_of(customer_id, row, currency.currency_id, currency.decimals)
         found.append(((*on, *how), fields))
     found.sort(key=lambda each: each[0])
@@ -147,6 +155,16 @@ def _overrides(
         found.append(((*on, *how), fields))
     found.sort(key=lambda each: each[0])
     return [Override.model_construct(**fields) for _, fields in found]
+
+
+def _grants(customer_id: str, rows: Iterable[GrantRow], currencies: Mapping[int, CurrencyRow]) -> list[Grant]:
+    found = []
+    for row in sorted(rows, key=lambda row: row.grant_id):
+        if row.voided_at_us is None:
+            currency = currencies[row.currency]
+            fields = grant_fields_of(customer_id, row, currency.currency_id, currency.decimals)
+            found.append(Grant.model_construct(**fields))
+    return found
 
 
 def _or_ever(at_us: int | None) -> int:

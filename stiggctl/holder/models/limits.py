@@ -1,16 +1,17 @@
-"""Limits and prices of a model against what the ledger has: the second half of a plan.
+"""Limits, prices and grants of a model against what the ledger has: the second half of a plan.
 
-Here: which allocations, overrides and rates are new, changed or as they were. Not here: the first
-half (planning.py), what an entry is as a row (allocations.py, overrides.py, entries.py).
+Here: which allocations, overrides, rates and grants are new, changed or as they were. Not here: the
+first half (planning.py), what an entry is as a row (allocations.py, overrides.py, grants.py,
+entries.py).
 
 Overrides that ended are applied as any other: a model that says so still fits. They are no part
-of what is exported or pruned.
+of what is exported or pruned. So are grants that were voided, as long as they are as they were.
 """
 
 from typing import TYPE_CHECKING
 
 from stiggctl.definitions import filter_text, us_of
-from stiggctl.holder.models import allocations, entries, overrides
+from stiggctl.holder.models import allocations, entries, grants, overrides
 from stiggctl.holder.models.present import key_of_rate
 from stiggctl.ledger.records import RateWrite
 from stiggctl.validation import key_of_allocation, key_of_override
@@ -71,8 +72,33 @@ def write_overrides(plan: "Plan") -> None:
         writing.touch(owner)
 
 
+def write_grants(plan: "Plan") -> None:
+    """Each grant that is new, or says something else than before."""
+    decimals, present, writing = decimals_of(plan), plan.present, plan.writing
+    for entry, owner in plan.told(plan.draft.model.grants, plan.owners.grants):
+        assert owner is not None  # else there was a problem
+        currency_id = entry.credit_currency
+        write = grants.grant_of(owner, entry, decimals[currency_id])
+        row = present.grants.get(grants.key_of_grant(owner, entry))
+        subject = grants.grant_name(write, currency_id)
+        before = None
+        if row is not None:
+            if grants.is_as_written(row, write):
+                writing.keep(subject, owner)
+                continue
+            former = present.currencies[currency_id].decimals
+            before = grants.grant_entry(owner, row, currency_id, former, voided_at_us=row.voided_at_us)
+        writing.change.grants.append(write)
+        voided_at_us = None if row is None else row.voided_at_us  # then only its units are others
+        after = grants.grant_entry(
+            owner, write, currency_id, decimals[currency_id], voided_at_us=voided_at_us
+        )
+        writing.tell(subject, owner, before, after)
+        writing.touch(owner)
+
+
 def write_rescaled(plan: "Plan") -> None:
-    """Limits that the model does not name, in a currency that gets other decimals: as they were."""
+    """What the model does not name, in a currency that gets other decimals: as it was."""
     decimals, change = decimals_of(plan), plan.writing.change
     for currency_id, rescaled in plan.present.rescaled.items():
         former, now = plan.present.currencies[currency_id].decimals, decimals[currency_id]
@@ -82,6 +108,9 @@ def write_rescaled(plan: "Plan") -> None:
         for owner, override in rescaled.overrides:
             again = overrides.override_again(owner, override, currency_id)
             change.overrides.append(entries.in_decimals(again, former, now))
+        for owner, grant in rescaled.grants:
+            same = grants.grant_again(owner, grant, currency_id)
+            change.grants.append(entries.in_decimals(same, former, now))
 
 
 def write_rates(plan: "Plan") -> None:

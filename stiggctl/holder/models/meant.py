@@ -1,4 +1,4 @@
-"""Meant: which customer, resource or currency a single change is about.
+"""Meant: which customer, resource, currency or grant a single change is about.
 
 Here: finding it, with the named error where it is not there, or is not one.
 Not here: what a request for credits means (holder/trees.py).
@@ -9,11 +9,13 @@ from stiggctl.errors import (
     AmbiguousResource,
     CurrencyNotFound,
     CustomerNotFound,
+    GrantNotFound,
     InvalidRequest,
     ResourceNotFound,
+    shown,
 )
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import CurrencyRow, CustomerRow, ResourceRow
+from stiggctl.ledger.records import CurrencyRow, CustomerRow, GrantRow, ResourceRow
 
 
 def customer_meant(reader: Reader, customer_id: str) -> CustomerRow:
@@ -23,6 +25,31 @@ def customer_meant(reader: Reader, customer_id: str) -> CustomerRow:
     if not found:
         raise CustomerNotFound(customer_id=customer_id)
     return found[0]
+
+
+def only_customer(reader: Reader) -> str | None:
+    """The one customer that there is, but for archived ones; None where there are none or several."""
+    having = [row.customer_id for row in reader.customers() if row.archived_at_us is None]
+    return having[0] if len(having) == 1 else None
+
+
+def grant_meant(reader: Reader, grant_id: str, customer_id: str | None) -> tuple[CustomerRow, GrantRow]:
+    """The grant of that customer; without one, of the only customer that has one of that id.
+
+    Raises GrantNotFound, CustomerNotFound; InvalidRequest where several customers have one.
+    """
+    _need_id("grant_id", grant_id)
+    customers = reader.customers() if customer_id is None else [customer_meant(reader, customer_id)]
+    rows = {row.id: row for row in customers}
+    whose = None if customer_id is None else customers[0].id
+    found = [row for row in reader.grants(whose) if row.grant_id == grant_id]
+    if not found:
+        raise GrantNotFound(grant_id=grant_id, customer_id=customer_id)
+    if len(found) > 1:
+        having = ", ".join(sorted(shown(rows[row.customer].customer_id) for row in found))
+        expected = f"one of the customers that have a grant {shown(grant_id)}: {having}"
+        raise InvalidRequest(where="customer_id", value=customer_id, expected=expected)
+    return rows[found[0].customer], found[0]
 
 
 def currency_meant(reader: Reader, currency_id: str) -> CurrencyRow:

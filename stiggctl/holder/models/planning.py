@@ -19,6 +19,7 @@ from typing import TypeVar
 from stiggctl.definitions import SILENT, Draft, Resource, ResourceType, Telling, entries_of
 from stiggctl.errors import InvalidModel
 from stiggctl.holder.models import entries, limits
+from stiggctl.holder.models.meant import only_customer
 from stiggctl.holder.models.present import Present, present_for
 from stiggctl.holder.models.standing import known_for, shadows
 from stiggctl.holder.models.writing import Stamp, Writing, ancestors_first
@@ -31,7 +32,15 @@ from stiggctl.ledger.records import (
     TypeRow,
     TypeWrite,
 )
-from stiggctl.validation import CHECKS, Owners, Whole, owners_of, problems_of, without_owner
+from stiggctl.validation import (
+    CHECKS,
+    Owners,
+    Whole,
+    grants_lack_owner,
+    owners_of,
+    problems_of,
+    without_owner,
+)
 
 T = TypeVar("T")
 
@@ -72,7 +81,11 @@ class Plan:
         self.draft = draft
         self.reader = reader
         self.keeps_archived = keeps_archived
-        self.owners: Owners = owners_of(draft, reader.customers_with(sorted(lacking)) if lacking else {})
+        self.owners: Owners = owners_of(
+            draft,
+            reader.customers_with(sorted(lacking)) if lacking else {},
+            only_customer(reader) if grants_lack_owner(draft) else None,
+        )
         self.present: Present = present_for(draft, self.owners, reader)
         known = known_for(draft, self.owners, self.present, reader, at_us=stamp.at_us)
         self.whole = Whole(draft, known, self.owners)
@@ -91,6 +104,7 @@ class Plan:
         self._resources()
         limits.write_allocations(self)
         limits.write_overrides(self)
+        limits.write_grants(self)
         limits.write_rescaled(self)
         limits.write_rates(self)
         self.telling.end(entries)
@@ -104,9 +118,13 @@ class Plan:
 
     def _currencies(self) -> None:
         named = {entry.id: (entry.name, entry.decimals) for entry in self.draft.model.credit_currencies}
-        for limit in self.draft.model.allocations:
-            if limit.credit_currency not in self.present.currencies:
-                named.setdefault(limit.credit_currency, (None, 0))
+        model = self.draft.model
+        for currency_id in [
+            *(limit.credit_currency for limit in model.allocations),
+            *(grant.credit_currency for grant in model.grants),
+        ]:
+            if currency_id not in self.present.currencies:
+                named.setdefault(currency_id, (None, 0))
         for currency_id, (name, decimals) in named.items():
             row = self.present.currencies.get(currency_id)
             subject = entries.currency_name(currency_id)
@@ -123,6 +141,11 @@ class Plan:
     def _customers(self) -> None:
         named = {entry.id: entry.name for entry in self.draft.model.customers}
         implied = dict.fromkeys(owner for owner in self.owners.resources if owner is not None)
+        # A grant makes its customer, but does not let one that was archived in again.
+        lacking = set(self.owners.grants) - self.present.customers.keys()
+        implied |= dict.fromkeys(
+            owner for owner in self.owners.grants if owner is not None and owner in lacking
+        )
         for customer_id in (*named, *(each for each in implied if each not in named)):
             row = self.present.customers.get(customer_id)
             name = named.get(customer_id, row.name if row else None)

@@ -4,7 +4,8 @@ Here: the rows that a model's entries may replace. Not here: what the checks are
 (standing.py), what becomes of them (planning.py).
 
 Read are: currencies, types and rates (there are few); the customers, resources (with their
-ancestors), allocations and overrides that the model refers to.
+ancestors), allocations and overrides that the model refers to; of customers that it grants something,
+their grants.
 """
 
 from collections.abc import Iterable
@@ -13,12 +14,14 @@ from typing import NamedTuple
 
 from stiggctl.definitions import Draft
 from stiggctl.holder.models.allocations import key_of_row
+from stiggctl.holder.models.grants import key_of_grant
 from stiggctl.holder.models.overrides import key_of_override_row
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import (
     AllocationRow,
     CurrencyRow,
     CustomerRow,
+    GrantRow,
     LedgerState,
     OverrideRow,
     RateRow,
@@ -26,7 +29,7 @@ from stiggctl.ledger.records import (
     ResourceRow,
     TypeRow,
 )
-from stiggctl.validation import AllocationKey, OverrideKey, Owners, ResourceKey, TypeKey
+from stiggctl.validation import AllocationKey, GrantKey, OverrideKey, Owners, ResourceKey, TypeKey
 
 #: (customer or None: for all, event name, currency, where, from when on)
 RateKey = tuple[str | None, str, str, str, int | None]
@@ -38,10 +41,11 @@ FOR_ALL = 0
 
 
 class Rescaled(NamedTuple):
-    """Limits that stay what they are in a currency that gets other decimals, and whose they are."""
+    """What stays what it is in a currency that gets other decimals, and whose it is."""
 
     allocations: list[tuple[str | None, AllocationRow]]
     overrides: list[tuple[str, OverrideRow]]
+    grants: list[tuple[str, GrantRow]]
 
 
 @dataclass(slots=True)
@@ -57,6 +61,7 @@ class Present:
     resources: dict[ResourceKey, ResourceRow] = field(default_factory=dict)
     allocations: dict[AllocationKey, AllocationRow] = field(default_factory=dict)
     overrides: dict[OverrideKey, OverrideRow] = field(default_factory=dict)
+    grants: dict[GrantKey, GrantRow] = field(default_factory=dict)
     #: Of currencies that are to get other decimals: what the model does not name.
     rescaled: dict[str, Rescaled] = field(default_factory=dict)
 
@@ -71,7 +76,7 @@ def present_for(draft: Draft, owners: Owners, reader: Reader) -> Present:
     currencies = reader.currencies()
     currency_ids = {row.id: row.currency_id for row in currencies}
     types = {(row.customer_id, row.type_id): row for row in reader.types()}
-    asked = {*owners.named, *owners.resources, *owners.allocations, *owners.overrides}
+    asked = {*owners.named, *owners.resources, *owners.allocations, *owners.overrides, *owners.grants}
     present = Present(
         state=reader.state(),
         currencies={row.currency_id: row for row in currencies},
@@ -88,6 +93,9 @@ def present_for(draft: Draft, owners: Owners, reader: Reader) -> Present:
             present.resources[customer_id, row.resource_id] = row
     _add_allocations(draft, owners, present, currency_ids, reader)
     _add_overrides(draft, owners, present, currency_ids, reader)
+    for customer_id in present.customers.keys() & set(owners.grants):
+        for grant in reader.grants(present.customers[customer_id].id):
+            present.grants[key_of_grant(customer_id, grant)] = grant
     return present
 
 

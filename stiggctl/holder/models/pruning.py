@@ -1,14 +1,16 @@
 """Pruning: what the ledger has and a model does not name.
 
-Here: which resources, allocations, overrides and rates those are, within the customers that the
-model names; archiving, removing or ending them. Not here: what the model names (planning.py).
+Here: which resources, allocations, overrides, rates and grants those are, within the customers that
+the model names; archiving, removing, ending or voiding them. Not here: what the model names
+(planning.py).
 
 A list that the model leaves out says nothing of what is in the ledger; an empty one says that
 there is none. So pruning by a model without `resources` archives no resource, and without
 `rates` it retires no rate; with `rates`, or `allocations`, those for all are looked at too. A
 resource is named by an entry, as a parent, or by a limit on it. What is archived already, or
 stands below something archived, is left as it is: restoring that brings it back as it was. An
-override that ended is no part of the model. Customers, types and currencies are never pruned.
+override that ended, and a grant that was voided, is no part of the model; a grant that expired is
+left as it is. Customers, types and currencies are never pruned.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,6 +21,7 @@ from typing import NamedTuple
 from stiggctl.definitions import filter_text, us_of
 from stiggctl.holder.models import entries
 from stiggctl.holder.models.allocations import allocation_entry, allocation_name, key_of_row, key_of_write
+from stiggctl.holder.models.grants import end_grant, goes_on, grant_name, key_of_grant
 from stiggctl.holder.models.limits import decimals_of
 from stiggctl.holder.models.overrides import (
     end_override,
@@ -30,6 +33,7 @@ from stiggctl.holder.models.present import FOR_ALL, named_resources
 from stiggctl.ledger.records import (
     AllocationRow,
     CustomerRow,
+    GrantRow,
     OverrideRow,
     RateRow,
     ResourceRow,
@@ -55,6 +59,7 @@ class Rest:
     allocations: list[tuple[str | None, AllocationRow]] = field(default_factory=list)
     overrides: list[tuple[str, OverrideRow]] = field(default_factory=list)
     rates: list[RateRow] = field(default_factory=list)
+    grants: list[tuple[str, GrantRow]] = field(default_factory=list)
     beyond: list[str] = field(default_factory=list)  #: customers that have too many to look at
 
 
@@ -99,7 +104,20 @@ def rest_of(plan: Plan, *, everything: bool) -> Rest:
             for key, row in plan.present.rates.items()
             if key not in priced and (key[0] is None or key[0] in plan.present.customers)
         ]
+    if "grants" in lists:
+        _add_grants(plan, rest)
     return rest
+
+
+def _add_grants(plan: Plan, rest: Rest) -> None:
+    listed = zip(plan.draft.model.grants, plan.owners.grants, strict=True)
+    named = {key_of_grant(owner, entry) for entry, owner in listed if owner is not None}
+    for customer_id, customer in plan.present.customers.items():
+        rest.grants += (
+            (customer_id, row)
+            for row in plan.reader.grants(customer.id)
+            if goes_on(row, plan.writing.change.at_us) and key_of_grant(customer_id, row) not in named
+        )
 
 
 def _add_rest(
@@ -194,12 +212,15 @@ def names_of(plan: Plan, rest: Rest) -> tuple[str, ...]:
     for rate in rest.rates:
         name = entries.rate_name(rate, currency_ids[rate.currency])
         names.append(entries.of_customer(name, rate.customer_id))
+    for customer_id, grant in rest.grants:
+        name = grant_name(grant, currency_ids[grant.currency])
+        names.append(entries.of_customer(name, customer_id))
     names += (entries.of_customer("many more resources", customer_id) for customer_id in rest.beyond)
     return tuple(names)
 
 
 def prune_rest(plan: Plan, rest: Rest, at_us: int) -> None:
-    """Archive the resources of the rest, remove its allocations, end its overrides, retire its rates."""
+    """Of the rest archive resources, remove allocations, end overrides, retire rates, void grants."""
     writing, change = plan.writing, plan.writing.change
     currency_ids = {row.id: row.currency_id for row in plan.present.currencies.values()}
     for customer_id, row in rest.resources:
@@ -218,6 +239,9 @@ def prune_rest(plan: Plan, rest: Rest, at_us: int) -> None:
         name, before = entries.rate_name(rate, currency_id), entries.rate_entry(rate, currency_id)
         writing.tell(name, rate.customer_id, before, None, outcome="archived")
         writing.touch(rate.customer_id)
+    currencies = {row.id: row for row in plan.present.currencies.values()}
+    for customer_id, grant in rest.grants:
+        end_grant(writing, customer_id, grant, currencies[grant.currency], at_us)
 
 
 def _prune_allocations(plan: Plan, rest: Rest) -> None:

@@ -1,4 +1,4 @@
-"""Single changes that a model of one entry can say: put, define, set, override, move.
+"""Single changes that a model of one entry can say: put, define, set, override, grant, move.
 
 Here: the entry, and whose it is, with the named error where what it stands on is not there.
 Not here: any rule of what an entry may be: each goes through the plan that every model goes
@@ -13,7 +13,13 @@ from typing import Any
 from stiggctl.definitions import Applied, draft_of, is_id
 from stiggctl.errors import InvalidRequest
 from stiggctl.holder.models import entries
-from stiggctl.holder.models.meant import currency_meant, customer_meant, owner_meant, resource_meant
+from stiggctl.holder.models.meant import (
+    currency_meant,
+    customer_meant,
+    only_customer,
+    owner_meant,
+    resource_meant,
+)
 from stiggctl.holder.models.planning import Plan
 from stiggctl.holder.models.writing import Stamp
 from stiggctl.ledger import Reader
@@ -202,6 +208,26 @@ def set_rate(
         **fields,
     }
     return _one(reader, stamp, "rates", entry)
+
+
+def grant_credits(
+    reader: Reader,
+    stamp: Stamp,
+    *,
+    grant_id: str,
+    credit_currency: str,
+    customer_id: str | None = None,
+    **fields: object,
+) -> Planned:
+    """Prepaid credits of a customer, which it makes if nobody has; `fields` are a grant's own.
+
+    Raises InvalidModel; InvalidRequest where no customer is named and there is not just one.
+    """
+    if customer_id is None and (customer_id := only_customer(reader)) is None:
+        expected = "a customer's id; it may be left out where there is one customer"
+        raise InvalidRequest(where="customer_id", value=None, expected=expected)
+    entry = {"id": grant_id, "credit_currency": credit_currency, "customer_id": customer_id, **fields}
+    return _one(reader, stamp, "grants", entry)
 
 
 def _one(

@@ -1,6 +1,6 @@
 """Standing: what the ledger has already that a model has to fit, as the checks look at it.
 
-Here: the `Known`; resources, templates and limits of which the model says nothing but whose
+Here: the `Known`; resources, templates, limits and grants of which the model says nothing but whose
 type, currency or resource it changes. Not here: rows that entries replace (present.py), what is
 wrong (validation/).
 
@@ -12,14 +12,17 @@ from collections.abc import Set as AbstractSet
 from decimal import Decimal
 
 from stiggctl.amounts import to_amount
-from stiggctl.definitions import Draft, ResourceType
+from stiggctl.definitions import Draft, Grant, ResourceType
 from stiggctl.holder.models.allocations import key_of_row
 from stiggctl.holder.models.entries import filter_of, properties_of, type_of
+from stiggctl.holder.models.grants import grant_fields_of, key_of_grant
 from stiggctl.holder.models.overrides import key_of_override_row
 from stiggctl.holder.models.present import FOR_ALL, ONE_BY_ONE_MAX, Present, Rescaled
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import AllocationRow, CurrencyRow, ResourceRow
 from stiggctl.validation import (
+    Granted,
+    GrantKey,
     Known,
     Limit,
     Node,
@@ -76,12 +79,24 @@ def known_for(draft: Draft, owners: Owners, present: Present, reader: Reader, *,
         standing=_standing(draft, owners, present, changed, reader),
         beside=_beside(present, changed, overridden, reader),
         overrides={key for key, row in present.overrides.items() if row.expires_at_us > at_us},
+        grants=_granted(present),
         at_us=at_us,
     )
 
 
+def _granted(present: Present) -> dict[GrantKey, Granted]:
+    currencies = {row.id: row for row in present.currencies.values()}
+    found: dict[GrantKey, Granted] = {}
+    for key, row in present.grants.items():
+        currency = currencies[row.currency]
+        fields = grant_fields_of(key[0], row, currency.currency_id, currency.decimals)
+        found[key] = Granted(Grant.model_construct(**fields), row.voided_at_us is not None)
+    return found
+
+
 def _amounts(rescaled: Rescaled, decimals: int) -> list[int | Decimal]:
     units = [row.limit_units for _, row in rescaled.allocations]
+    units += [row.amount_units for _, row in rescaled.grants]
     for _, row in rescaled.overrides:
         units += [each for each in (row.limit_units, row.add_units) if each is not None]
     return [to_amount(each, decimals) for each in units]
@@ -98,7 +113,8 @@ def _not_named(draft: Draft, owners: Owners, currency: CurrencyRow, reader: Read
         if owner is not None
     }
     customer_ids = {row.id: row.customer_id for row in reader.customers()}
-    rescaled = Rescaled([], [])
+    granted = {(owner, entry.id) for entry, owner in zip(draft.model.grants, owners.grants, strict=True)}
+    rescaled = Rescaled([], [], [])
     for row in reader.allocations():
         if row.currency == currency.id:
             customer_id = customer_ids.get(row.customer)  # None: a template for all
@@ -110,6 +126,10 @@ def _not_named(draft: Draft, owners: Owners, currency: CurrencyRow, reader: Read
             key_of_override_row(customer_id, override, currency.currency_id) not in overridden
         ):
             rescaled.overrides.append((customer_id, override))
+    for grant in reader.grants():
+        key = key_of_grant(customer_ids[grant.customer], grant)
+        if grant.currency == currency.id and key not in granted:
+            rescaled.grants.append((key[0], grant))
     return rescaled
 
 

@@ -6,11 +6,13 @@ Here: the Ledger protocol over the rooms of this package. Not here: where a file
     connections   opening, writing; lending, patience, forks   troubles    SQLite's errors in our words
     checkpoints   moving the log into the file
     schema        making and migrating a file                  statements  the named SQL
-    usage         the exchange, by reckoning over numbers      cells       opening what it touches
-    sums          what a cell has used, from the events        scopes      what a limit counts of them
+    usage         the exchange, by reckoning over numbers      changes     writing what it changed
+    pools         how grants pay together                      rolling     limits in buckets, that move on
+    cells         opening what an exchange touches             sums        what a cell has used, from events
     holders       who writes                                   model       changing what is limited
-    allocations   limits, and the cells that stay or go       reading     snapshots: model_rows, events, cells
-    verifying     what should be equal                         sweeping    all windows and scopes at once
+    allocations   limits, and the cells that stay or go        grants      prepaid credits, and theirs
+    reading       snapshots: model_rows, events, cells         verifying   what should be equal
+    sweeping      all windows and scopes at once
 """
 
 from collections.abc import Callable, Sequence

@@ -5,8 +5,8 @@ cells (cells.py), the order of a change of the model (model.py), reading allocat
 
 What always holds:
   AL1  Cells stay while they count the same: another limit, enforcement or validity keeps them. What
-       ends an allocation or has it count something else deletes them with their shares, in the same
-       transaction; they are opened anew, and summed from the events.
+       ends an allocation or has it count something else deletes them with their shares and buckets, in
+       the same transaction; they are opened anew, and summed from the events.
   AL2  No cell of a template stays open for a resource that it counts no more, because its properties
        or the template's `where` are others, or an allocation of its own is in its place: bookings
        would pass it by, and its number be wrong when it counts again. Those of all others stay.
@@ -27,9 +27,14 @@ _Row = dict[str, Any]
 
 def remove(cursor: sqlite3.Cursor, allocations: Iterable[int]) -> None:
     """End them, with their cells and shares."""
-    removed = [{"allocation": allocation} for allocation in allocations]
-    for name in ("close_shares", "close_cells", "remove_allocation"):
-        cursor.executemany(SQL[name], removed)
+    for allocation in allocations:
+        _close(cursor, allocation)
+        cursor.execute(SQL["remove_allocation"], {"allocation": allocation})
+
+
+def _close(cursor: sqlite3.Cursor, allocation: int) -> None:
+    for name in ("close_shares", "close_buckets", "close_cells"):
+        cursor.execute(SQL[name], {"allocation": allocation, "of_grant": 0})
 
 
 def put(cursor: sqlite3.Cursor, writes: Iterable[AllocationWrite], at_us: int) -> list[int]:
@@ -46,13 +51,13 @@ def put(cursor: sqlite3.Cursor, writes: Iterable[AllocationWrite], at_us: int) -
         was = dict(zip(columns, before, strict=True))
         row["allocation"] = was["allocation"]
         if _counts(was) != _counts(row):
-            for name in ("close_shares", "close_cells"):
-                cursor.execute(SQL[name], row)
+            _close(cursor, row["allocation"])
         elif was["where"] != row["where"]:
             narrowed.append(row["allocation"])
         cursor.execute(SQL["replace_allocation"], row)
         # Also where the limit was the same: an override may have set another one in the cells.
-        cursor.execute(SQL["set_limit"], {**row, "at_us": at_us, "hush_until": at_us + HUSH_US})
+        asked = {**row, "of_grant": 0, "at_us": at_us, "hush_until": at_us + HUSH_US}
+        cursor.execute(SQL["set_limit"], asked)
     return narrowed
 
 
@@ -99,5 +104,5 @@ def close_what_counts_no_more(
         for template, resource, same_type, where, properties, is_replaced in found
         if is_replaced or not same_type or not filter_of(where).passes(properties)
     ]
-    for name in ("close_shares_for", "close_cells_for"):
+    for name in ("close_shares_for", "close_buckets_for", "close_cells_for"):
         cursor.executemany(SQL[name], ended)

@@ -1,8 +1,9 @@
 """Cells: found by what they limit, and opened when they are first needed.
 
-Here: reading cells by allocation, resource and window; `used` of one that is not open yet;
-opening; the limit that is wanted. Not here: summing events (sums.py), what an exchange does to open
-cells (usage.py), what closes them (model.py, allocations.py).
+Here: reading cells by allocation, resource and window, and those of grants; `used` of one that is not
+open yet; opening, and moving what rolls; the limit that is wanted. Not here: summing events (sums.py),
+what becomes of buckets (rolling.py), what an exchange does to open cells (usage.py), what closes them
+(model.py, allocations.py, grants.py).
 
 What always holds:
   O1  A cell that opens has used what its resource's events in its window and scope sum to, whoever
@@ -22,7 +23,8 @@ from typing import Any, Protocol
 from stiggctl.amounts import COUNTER_MAX
 from stiggctl.errors import LedgerError
 from stiggctl.ledger import Stale
-from stiggctl.ledger.records import CellKey, CellRow, CellWanted
+from stiggctl.ledger.records import Bucket, CellKey, CellRow, CellWanted, Rolls
+from stiggctl.ledger.sqlite import rolling
 from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.numbers import sorted_orphans
 from stiggctl.ledger.sqlite.reckoning import HUSH_US
@@ -32,6 +34,8 @@ from stiggctl.ledger.sqlite.sums import (
     LATEST_US,
     Counted,
     Rows,
+    Units,
+    add,
     last_event,
     used_since,
     used_until,
@@ -57,26 +61,26 @@ Snapshots = Callable[[], AbstractContextManager[Snapshot]]
 
 
 class _Found:
-    """An allocation in a window, as a row: open or not."""
+    """An allocation in a window, or a grant, as a row: open or not."""
 
-    __slots__ = ("cell", "counted", "is_open", "key", "limit_units", "wanted")
+    __slots__ = ("buckets", "cell", "counted", "is_open", "key", "limit_units", "moves_on", "wanted")
 
     def __init__(self, row: list[Any], wanted: Mapping[CellKey, CellWanted]) -> None:
-        (allocation, resource, window_start_us, customer, currency,
-         id_, closes, lim, used, granted, mine, exact, orphans) = row  # fmt: skip
+        (allocation, resource, window_start_us, customer, currency, id_, closes, lim, used, granted, mine,
+         exact, orphans, opens, width_us, buckets) = row  # fmt: skip
         self.key = CellKey(allocation, resource, window_start_us)
         self.wanted = wanted[self.key]
-        end_us = self.wanted.window_end_us
-        self.is_open = id_ is not None and closes == end_us
-        self.limit_units: int | None = lim  # as it stands; None: it is not open
-        self.counted = Counted(
-            resource=resource,
-            customer=customer,
-            currency=currency,
-            since_us=EARLIEST_US if end_us is None else window_start_us,
-            until_us=LATEST_US if end_us is None else end_us,
-            scope=self.wanted.scope,
+        stands, rolls = None if width_us is None else Rolls(opens, width_us), self.wanted.rolls
+        self.is_open = (
+            id_ is not None and closes == self.wanted.window_end_us and rolling.goes_on(stands, rolls)
         )
+        self.limit_units: int | None = lim  # as it stands; None: it is not open
+        self.counted = _counted(self.wanted, customer, currency)
+        self.moves_on, self.buckets = False, tuple[Bucket, ...]()
+        if self.is_open and stands is not None and rolls is not None:
+            self.moves_on = stands.opens_us < rolls.opens_us
+            self.buckets = rolling.kept(map(tuple, buckets), rolls.opens_us)
+            used -= sum(units for start_us, units in buckets if start_us < rolls.opens_us)
         withheld = sorted_orphans(orphans)
         self.cell = CellRow(
             id=id_ or 0,
@@ -93,22 +97,48 @@ class _Found:
     @property
     def is_as_wanted(self) -> bool:
         """Whether there is nothing to write."""
-        return self.is_open and self.limit_units == self.wanted.limit_units
+        return self.is_open and not self.moves_on and self.limit_units == self.wanted.limit_units
+
+
+def _counted(wanted: CellWanted, customer: int, currency: int) -> Counted:
+    since_us, until_us, width_us = EARLIEST_US, LATEST_US, 0
+    if wanted.rolls is not None:
+        since_us, width_us = wanted.rolls
+    elif wanted.window_end_us is not None:
+        since_us, until_us = wanted.key.window_start_us, wanted.window_end_us
+    return Counted(
+        resource=wanted.key.resource,
+        grant=0 if wanted.key.resource else wanted.key.allocation,
+        customer=customer,
+        currency=currency,
+        since_us=since_us,
+        until_us=until_us,
+        scope=wanted.scope,
+        width_us=width_us,
+    )
 
 
 def _find(rows: Rows, wanted: Mapping[CellKey, CellWanted], holder: int) -> list[_Found]:
-    [(found,)] = rows(SQL["cells_by_key"], {"keys": json.dumps(list(wanted)), "holder": holder})
-    return [_Found(row, wanted) for row in json.loads(found)]
+    of_grants = [key for key in wanted if key.resource == 0]
+    limits = [key for key in wanted if key.resource] if of_grants else list(wanted)
+    found = []
+    for name, keys in (("cells_by_key", limits), ("cells_of_grants_by_key", of_grants)):
+        if keys:
+            [(these,)] = rows(SQL[name], {"keys": json.dumps(keys), "holder": holder})
+            found += [_Found(row, wanted) for row in json.loads(these)]
+    return found
 
 
 def read(rows: Rows, wanted: Sequence[CellWanted], holder: int) -> dict[CellKey, CellRow]:
     """Those cells, in a snapshot; `used` of one that is not open is summed."""
     cells = {}
     for found in _find(rows, {one.key: one for one in wanted}, holder):
-        cell = found.cell
+        used, buckets = found.cell.used, found.buckets
         if not found.is_open:
-            cell = cell._replace(used=used_until(rows, found.counted, last_event(rows)))
-        cells[found.key] = cell
+            units = used_until(rows, found.counted, last_event(rows))
+            used = sum(units.values())
+            buckets = rolling.kept(units.items(), found.counted.since_us) if found.wanted.rolls else ()
+        cells[found.key] = found.cell._replace(used=used, buckets=buckets)
     return cells
 
 
@@ -117,22 +147,33 @@ class _Sums:
 
     def __init__(self, rows: Rows, opening: Iterable[_Found]) -> None:
         self.last_event = last_event(rows)
-        self._counted = {found.key: found.counted for found in opening}
-        self._used = {key: used_until(rows, one, self.last_event) for key, one in self._counted.items()}
+        self._counted: dict[CellKey, Counted] = {}
+        self._used: dict[CellKey, Units] = {}
+        for found in opening:
+            self.begin(rows, found)
 
     def __bool__(self) -> bool:
         return bool(self._counted)
+
+    def begin(self, rows: Rows, found: _Found) -> None:
+        """Sum what one has used so far."""
+        self._counted[found.key] = found.counted
+        self._used[found.key] = used_until(rows, found.counted, self.last_event)
 
     def go_on(self, rows: Rows) -> int:
         """Add what came since; how many events that may be."""
         before, self.last_event = self.last_event, last_event(rows)
         for key, counted in self._counted.items():
-            self._used[key] += used_since(rows, counted, before, self.last_event)
+            add(self._used[key], used_since(rows, counted, before, self.last_event))
         return self.last_event - before
 
-    def used(self, key: CellKey) -> int:
-        """Of one that was to open when the sum began."""
-        return self._used[key]
+    def used(self, rows: Rows, found: _Found) -> Units:
+        """Of one that is to open now, under the write lock."""
+        if found.key not in self._used:
+            # It was open in the snapshot, and is not what was wanted any more: somebody moved a rolling
+            # one on past it. Rare enough, and few events, to be summed here.
+            self.begin(rows, found)
+        return self._used[found.key]
 
 
 def open_all(
@@ -163,13 +204,13 @@ def open_all(
             return cursor.execute(statement, asked).fetchall()
 
         _refuse_if_changed(rows, change)
-        if sums:
-            sums.go_on(rows)
+        sums.go_on(rows)
         for one in _find(rows, by_key, holder):
             if not one.is_open:
-                # It was not open in the snapshot either: since then only an opening of ours could
-                # have closed it, which raises `change`.
-                _open(cursor, connections.location, one, sums.used(one.key))
+                _open(cursor, connections.location, one, sums.used(rows, one))
+            elif one.moves_on:
+                _move(cursor, connections.location, one, one.cell.used)
+                rolling.drop_before(cursor, one.cell.id, one.counted.since_us)
             if one.limit_units not in (None, one.wanted.limit_units):
                 limit = {"limit_units": one.wanted.limit_units, "hush_until": hush_until}
                 cursor.execute(SQL["set_limit_of_cell"], {"cell": one.cell.id, **limit})
@@ -178,20 +219,43 @@ def open_all(
     return connections.transact(open_closed)
 
 
-def _open(cursor: sqlite3.Cursor, location: str, found: _Found, used: int) -> None:
-    if not -COUNTER_MAX <= used <= COUNTER_MAX:
-        raise LedgerError(
-            location=location,
-            reason=f"{used} units were booked on resource {found.key.resource}, more than a limit can count",
-            remedy=f"remove allocation {found.key.allocation} on it",
-        )
-    window_end_us = found.wanted.window_end_us
-    if found.cell.id:
-        asked = {"cell": found.cell.id, "window_end_us": window_end_us, "used": used}
-        cursor.execute(SQL["move_end"], asked)
+def _open(cursor: sqlite3.Cursor, location: str, found: _Found, units: Units) -> None:
+    """Open it, or have one that is open count another time."""
+    cell, used = found.cell.id, sum(units.values())
+    for units_of_bucket in units.values():
+        _refuse_too_much(location, found, units_of_bucket)
+    if cell:
+        _move(cursor, location, found, used)
+    else:
+        _refuse_too_much(location, found, used)
+        asked = {**found.key._asdict(), **_times(found.wanted), "used": used}
+        cursor.execute(SQL["open_cell"], {**asked, "limit_units": found.wanted.limit_units})
+        cell = cursor.lastrowid or 0
+    if found.wanted.rolls is not None:
+        rolling.put(cursor, cell, units)
+
+
+def _move(cursor: sqlite3.Cursor, location: str, found: _Found, used: int) -> None:
+    _refuse_too_much(location, found, used)
+    cursor.execute(SQL["move_cell"], {"cell": found.cell.id, **_times(found.wanted), "used": used})
+
+
+def _times(wanted: CellWanted) -> dict[str, int | None]:
+    """From when to when it counts, as columns."""
+    opens_us, width_us = (None, None) if wanted.rolls is None else wanted.rolls
+    return {"window_end_us": wanted.window_end_us, "opens_us": opens_us, "width_us": width_us}
+
+
+def _refuse_too_much(location: str, found: _Found, used: int) -> None:
+    if -COUNTER_MAX <= used <= COUNTER_MAX:
         return
-    asked = {"window_end_us": window_end_us, "used": used, "limit_units": found.wanted.limit_units}
-    cursor.execute(SQL["open_cell"], {**found.key._asdict(), **asked})
+    allocation, resource, _ = found.key
+    what = f"resource {resource}" if resource else f"grant {allocation}"
+    raise LedgerError(
+        location=location,
+        reason=f"{used} units were booked on {what}, more than a limit can count",
+        remedy=f"remove allocation {allocation} on it" if resource else "grant under another id",
+    )
 
 
 def _refuse_if_changed(rows: Rows, change: int) -> None:

@@ -1,6 +1,6 @@
 """Events: rows of the ledger -> events as they were booked.
 
-Here: putting the parts of an event together; its members, packed and unpacked.
+Here: putting the parts of an event together; how it was paid for; its members, packed and unpacked.
 Not here: which events are read (reading.py), how they are written (usage.py).
 """
 
@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from stiggctl.ledger.records import Booked, Booking, EventPart, EventRow
+from stiggctl.ledger.records import Booked, Booking, EventPart, EventRow, Payment
+from stiggctl.ledger.sqlite.statements import SQL
+from stiggctl.ledger.sqlite.sums import Rows
 
 #: A row as `event_by_key` and `events_of_…` select it.
 Row = tuple[Any, ...]
@@ -57,6 +59,11 @@ def _event(rows: list[Row]) -> EventRow:
         unattributed=unattributed,
         fingerprint=fingerprint,
     )
+
+
+def payments_of(rows: Rows, event_id: int) -> tuple[Payment, ...]:
+    """How grants paid for an event, by the id of its part 0."""
+    return tuple([Payment(*row) for row in rows(SQL["payments_of"], {"event": event_id})])
 
 
 def as_booked(booking: Booking, booked: Booked) -> EventRow:

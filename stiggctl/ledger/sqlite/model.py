@@ -2,11 +2,11 @@
 
 Here: the rows of a ModelChange -> statements, in an order in which each finds what it names.
 Not here: what the rows should be (holder/models.py plans them), what becomes of open cells
-(allocations.py), reading the rows (model_rows.py).
+(allocations.py, grants.py), reading the rows (model_rows.py).
 
 What always holds:
   MC1  A change is written as it was planned, against the model it was planned for, or not at all.
-  MC2  Open cells follow their allocation in the same transaction: a limit that changed is
+  MC2  Open cells follow their allocation or grant in the same transaction: a limit that changed is
       changed in them, and what ends an allocation, or has it count something else, deletes them
       with their shares.
 """
@@ -28,7 +28,7 @@ from stiggctl.ledger.records import (
     ResourceWrite,
     TypeWrite,
 )
-from stiggctl.ledger.sqlite import allocations, holders
+from stiggctl.ledger.sqlite import allocations, grants, holders
 from stiggctl.ledger.sqlite.statements import SQL
 
 _Write = AuditLine | CurrencyWrite | CustomerWrite | OverrideWrite | RateWrite | ResourceWrite | TypeWrite
@@ -54,6 +54,8 @@ def change_model(
     )
     _put_overrides(cursor, change)
     _put_rates(cursor, change)
+    grants.put(cursor, change.grants, change.at_us)
+    grants.void(cursor, change.grants_voided, change.at_us)
     cursor.executemany(SQL["remove_type"], ({"type": type_} for type_ in change.types_removed))
     cursor.executemany(SQL["append_audit"], _rows(change.audit))
     touched = ({"customer_id": customer_id} for customer_id in sorted(change.customers_touched))
@@ -82,6 +84,8 @@ def _is_empty(change: ModelChange) -> bool:
         or change.overrides_removed
         or change.rates
         or change.rates_retired
+        or change.grants
+        or change.grants_voided
         or change.audit
     )
 

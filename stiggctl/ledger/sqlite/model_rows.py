@@ -1,7 +1,7 @@
 """Model rows: the model as it stands, from rows to records.
 
-Here: reading definitions, resources, allocations, overrides, rates and the audit. Not here: in which
-snapshot (reading.py), what the rows mean together (holder/models.py, definitions).
+Here: reading definitions, resources, allocations, overrides, grants, rates and the audit. Not here: in
+which snapshot (reading.py), what the rows mean together (holder/models.py, definitions).
 """
 
 import json
@@ -13,6 +13,7 @@ from stiggctl.ledger.records import (
     AuditLine,
     CurrencyRow,
     CustomerRow,
+    GrantRow,
     LedgerState,
     OverrideRow,
     RateRow,
@@ -196,6 +197,30 @@ def overrides(rows: Rows, customer: int | None, on: Sequence[int] | None) -> lis
         for id_, owner, resource, resource_id, currency, cadence, scope, lim, add_units, reason, actor,
             effective_at_us, expires_at_us in found
         if customer is None or owner == customer
+    ]  # fmt: skip
+
+
+def grants(rows: Rows, customer: int | None) -> list[GrantRow]:
+    """All, or a customer's, in the order of their rows."""
+    name = "grants" if customer is None else "grants_of"
+    return [
+        GrantRow(
+            id=id_,
+            customer=owner,
+            grant_id=grant_id,
+            currency=currency,
+            amount_units=amount_units,
+            priority=priority,
+            kind=kind,
+            effective_at_us=effective_at_us,
+            expires_at_us=expires_at_us,
+            cadence=cadence,
+            timezone=timezone,
+            anchor_us=anchor_us,
+            voided_at_us=voided_at_us,
+        )
+        for id_, owner, grant_id, currency, amount_units, priority, kind, effective_at_us, expires_at_us,
+            cadence, timezone, anchor_us, voided_at_us in rows(SQL[name], {"customer": customer})
     ]  # fmt: skip
 
 

@@ -90,9 +90,11 @@ class Numbers:
         "hush_until",
         "lim",
         "mine",
+        "opens_us",
         "orphans",
         "resource",
         "used",
+        "width_us",
         "window_start_us",
     )
 
@@ -109,6 +111,8 @@ class Numbers:
         mine: int,
         exact: int,
         orphans: list[list[int]],
+        opens_us: int | None,
+        width_us: int | None,
     ) -> None:
         self.cell = cell
         self.allocation = allocation
@@ -121,6 +125,8 @@ class Numbers:
         self.mine = mine
         self.exact = exact
         self.orphans = sorted_orphans(orphans)
+        self.opens_us = opens_us
+        self.width_us = width_us  # of a bucket; None: it does not roll
 
     def row(self) -> CellRow:
         """As it crosses the border."""
@@ -151,7 +157,7 @@ def sorted_orphans(rows: list[list[int]]) -> tuple[Orphan, ...]:
 class KnownNumbers:
     """The numbers that the writing connection knows, for one holder at a time."""
 
-    __slots__ = ("_cells", "_changes", "_failures", "_holder", "_version", "alive", "change")
+    __slots__ = ("_cells", "_changes", "_failures", "_holder", "_version", "alive", "change", "rolls")
 
     def __init__(self) -> None:
         self._cells: Recent[int, Numbers] = Recent(_CELLS_KEPT)
@@ -160,6 +166,7 @@ class KnownNumbers:
         self._holder = -1
         self.alive = 0  # holders that live
         self.change = -1  # the model's
+        self.rolls = False  # whether any cell that was ever read rolls: else nobody looks for one
 
     def begin(self, cursor: sqlite3.Cursor, *, failures: int, holder: int, change: int) -> bool:
         """In a transaction: see that this holder may write; and whether what is known is true.
@@ -198,4 +205,5 @@ class KnownNumbers:
                 numbers = Numbers(*row)
                 found[numbers.cell] = numbers
                 self._cells.put(numbers.cell, numbers)
+                self.rolls = self.rolls or numbers.width_us is not None
         return found

@@ -24,9 +24,11 @@ from stiggctl.ledger.records import (
     CustomerRow,
     Difference,
     EventRow,
+    GrantRow,
     HolderRow,
     LedgerState,
     OverrideRow,
+    Payment,
     RateRow,
     ResourceRow,
     TypeRow,
@@ -120,7 +122,7 @@ class SqliteReader:
         return model_rows.customers(self.rows, customer_ids, most)
 
     def currencies_of(self, customer: int) -> list[int]:
-        """The currencies (row ids) in which a customer has an allocation or an event."""
+        """The currencies (row ids) in which a customer has an allocation, a grant or an event."""
         return [currency for (currency,) in self.rows(SQL["currencies_of"], {"customer": customer})]
 
     def is_counted(self, currency_id: str) -> bool:
@@ -173,6 +175,10 @@ class SqliteReader:
         """Those of a customer, on those resources (row ids); those that have ended too."""
         return model_rows.overrides(self.rows, customer, resources)
 
+    def grants(self, customer: int | None = None) -> list[GrantRow]:
+        """A customer's, or all: those that expired or were voided too; in the order of their rows."""
+        return model_rows.grants(self.rows, customer)
+
     def scoped_dimensions(self, customer: int) -> tuple[str, ...]:
         """Every dimension that the scope of some limit of the customer, or for all, names; sorted."""
         return model_rows.scoped_dimensions(self.rows, customer)
@@ -210,6 +216,10 @@ class SqliteReader:
     def event(self, event_id: int) -> EventRow | None:
         """By the id of its part 0."""
         return self._event_named(SQL["key_of_event"], event_id)
+
+    def payments(self, event_id: int) -> tuple[Payment, ...]:
+        """How grants paid for an event (by the id of its part 0), by part, in the order of the grants."""
+        return events.payments_of(self.rows, event_id)
 
     def reversal_of(self, event_id: int) -> EventRow | None:
         """The event that reverses it, if there is one."""

@@ -1,22 +1,26 @@
 """Reckoning: what a batch does to the numbers of its cells. Pure: no SQL, no clock.
 
 Here: booking, giving back and drawing, as arithmetic over Numbers, in the order of
-SHARES §6 exchange; and what has to be written for it. Not here: where the numbers come from
-(numbers.py), how what changed is written (usage.py).
+SHARES §6 exchange; and what has to be written for it. Not here: how grants pay together (pools.py),
+where the numbers come from (numbers.py), how what changed is written (usage.py).
 
 What always holds:
-  RC1  A draw never leaves `used + granted` above the limit, and takes nothing where nothing is free.
-  RC2  An ask is granted in all of its cells, or changes none.
+  RC1  A draw never leaves `used + granted` above the limit, and takes nothing where nothing is free;
+      of a pool, as a whole.
+  RC2  An ask is granted in all of its cells and pools, or changes none.
   RC3  The overage of an event at a limit is what it added to what is over: while the limit stays
-      as it is, overages sum to `max(0, used − limit)`.
+      as it is, overages sum to `max(0, used − limit)`; at a pool, together with what nobody backs.
   RC4  What is refused or known changes no number.
+  RC5  An event counts in a rolling cell, and in its bucket there, if it took place since that opens.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from stiggctl.amounts import COUNTER_MAX
-from stiggctl.ledger.records import Ask, Booking, Give, Part, PartBooked
+from stiggctl.ledger.records import Ask, Booking, Drained, Draining, Give, Part, PartBooked
+from stiggctl.ledger.sqlite import pools
 from stiggctl.ledger.sqlite.numbers import Numbers
+from stiggctl.ledger.sqlite.rolling import start_of
 from stiggctl.shares import surplus
 
 # How long a cell of which more was granted than is left is drawn from without surplus; by then
@@ -38,15 +42,17 @@ class Contradiction(Exception):
 class Reckoning:
     """One batch, while it is reckoned: the numbers of its cells, and which of them to write."""
 
-    __slots__ = ("alive", "cells", "changed", "hushed", "now_us", "shares_changed")
+    __slots__ = ("_rolls", "alive", "buckets", "cells", "changed", "hushed", "now_us", "shares_changed")
 
-    def __init__(self, cells: dict[int, Numbers], *, now_us: int, alive: int) -> None:
+    def __init__(self, cells: dict[int, Numbers], *, now_us: int, alive: int, rolls: bool) -> None:
         self.cells = cells  # those that are open; what names another is passed over
         self.now_us = now_us
         self.alive = alive
+        self._rolls = rolls  # False: none of them does
         self.changed: dict[int, Numbers] = {}
         self.shares_changed: dict[int, Numbers] = {}
         self.hushed: list[int] = []
+        self.buckets: dict[tuple[int, int], int] = {}  # what to add, by cell and start
 
     # ---------------------------------------------------------------- booking
 
@@ -54,27 +60,35 @@ class Reckoning:
         """The first cell whose counter this booking would take past its bound."""
         sums: dict[int, int] = {}
         for part in booking.parts:
-            for cell in part.cells:
-                numbers = self.cells.get(cell)
-                if numbers is None:
-                    continue
-                after = sums.get(cell, numbers.used) + part.amount_units
+            for numbers, units in self._adds(part, booking.occurred_at_us):
+                after = sums.get(numbers.cell, numbers.used) + units
                 if not -COUNTER_MAX <= after <= COUNTER_MAX:
                     return numbers
-                sums[cell] = after
+                sums[numbers.cell] = after
         return None
 
-    def book(self, part: Part) -> PartBooked:
+    def _adds(self, part: Part, occurred_at_us: int) -> Iterator[tuple[Numbers, int]]:
+        """What it adds to each cell that counts it."""
+        for cell in self._counting(part, occurred_at_us).cells:
+            yield self.cells[cell], part.amount_units
+        if part.draining is not None:
+            for flow in pools.flows(part.draining, part.amount_units, self.cells).flows.values():
+                yield flow.numbers, flow.units
+
+    def book(self, part: Part, occurred_at_us: int) -> PartBooked:
         """Count one part in its cells, and say what it did to each.
 
         Raises Overflow where a counter would pass its bound, Contradiction where a share would.
         """
-        _, amount, _, cells, spends = part
+        if self._rolls:
+            part = self._counting(part, occurred_at_us)
+            self._count_in_buckets(part, occurred_at_us)
+        _, amount, _, cells, spends, draining = part
         changed, shares_changed = self.changed, self.shares_changed
         try:
             found = [self.cells[cell] for cell in cells]
         except KeyError:
-            return self.book(self._of_open_cells(part))
+            return self.book(self._counting(part, occurred_at_us), occurred_at_us)
         used_after: list[int] = []
         overages = [0] * len(cells)
         for at, numbers in enumerate(found):
@@ -96,13 +110,68 @@ class Reckoning:
                 changed[numbers.cell] = numbers
             numbers.used = after
             used_after.append(after)
-        return PartBooked(max(overages, default=0), cells, used_after, overages)
+        most = max(overages, default=0)
+        if draining is None:
+            return PartBooked(most, cells, used_after, overages)
+        drained = self._drain(draining, amount)
+        most = max(most, drained.overage_units) if overages else drained.overage_units
+        return PartBooked(most, cells, used_after, overages, drained)
 
-    def _of_open_cells(self, part: Part) -> Part:
-        """The part without the cells whose allocations have gone: they limit nothing any more."""
-        still = [at for at, cell in enumerate(part.cells) if cell in self.cells]
+    def _counting(self, part: Part, occurred_at_us: int) -> Part:
+        """The part without the cells that do not count it.
+
+        The allocations of some have gone: they limit nothing any more; some roll, and open later (RC5).
+        """
+        still = [
+            at
+            for at, cell in enumerate(part.cells)
+            if (numbers := self.cells.get(cell)) is not None
+            and (numbers.opens_us is None or numbers.opens_us <= occurred_at_us)
+        ]
+        if len(still) == len(part.cells):
+            return part
         cells = tuple([part.cells[at] for at in still])
         return part._replace(cells=cells, spends=tuple([part.spends[at] for at in still]))
+
+    def _count_in_buckets(self, part: Part, occurred_at_us: int) -> None:
+        if not part.amount_units:
+            return
+        for cell in part.cells:
+            width_us = self.cells[cell].width_us
+            if width_us is not None:
+                bucket = (cell, start_of(occurred_at_us, width_us))
+                self.buckets[bucket] = self.buckets.get(bucket, 0) + part.amount_units
+
+    def _drain(self, draining: Draining, amount: int) -> Drained:
+        """Have grants pay for a part, and say what it did to the pool of its payers."""
+        for _, units, spend in draining.payings:
+            if not 0 <= spend <= max(0, units):
+                raise Contradiction(
+                    f"of {units} units that a grant pays, {spend} leave a holder's share of it"
+                )
+        flows, payers, unbacked = pools.flows(draining, amount, self.cells)
+        before = pools.over(payers)
+        for flow in flows.values():
+            self._pay(flow.numbers, flow.units, flow.spend)
+        granted = [numbers for numbers in payers if numbers.granted > 0]
+        if granted and sum(numbers.lim - numbers.used - numbers.granted for numbers in payers) < 0:
+            for numbers in granted:
+                self._hush(numbers)
+        return Drained(
+            overage_units=pools.over(payers) - before + unbacked,
+            paid=tuple([(cell, flow.units) for cell, flow in flows.items() if flow.units]),
+            payers=tuple([numbers.cell for numbers in payers]),
+            used_after=tuple([numbers.used for numbers in payers]),
+        )
+
+    def _pay(self, numbers: Numbers, units: int, spend: int) -> None:
+        if spend:
+            self._take_back(numbers, spend)
+        numbers.used += units
+        if not -COUNTER_MAX <= numbers.used <= COUNTER_MAX:
+            raise Overflow
+        if units:
+            self.changed[numbers.cell] = numbers
 
     def _over(self, numbers: Numbers, before: int, after: int) -> int:
         """The overage of what takes `used` from before to after (RC3)."""
@@ -154,7 +223,7 @@ class Reckoning:
         return ended
 
     def draw(self, ask: Ask) -> bool:
-        """Grant what is asked in all of its cells; or, where it is short in one, nothing.
+        """Grant what is asked in all of its cells and pools; or, where it is short in one, nothing.
 
         Own spare counts, and may cover what is missing (`need` below 0): so an ask fits where
         need <= free in every cell, also where free is negative.
@@ -164,16 +233,24 @@ class Reckoning:
             for asked, amount, minimum in ask.cells
             if (numbers := self.cells.get(asked.cell)) is not None
         ]
-        # Where less than the amount would do, all cells of one currency (of one amount) are asked
-        # for the most that fits in each of them.
+        # Where less than the amount would do, all cells of one currency (of one amount), and its pool,
+        # are asked for the most that fits in each of them.
         reach: dict[tuple[int, int], int] = {}
         for numbers, spare, amount, minimum in open_cells:
             fits = spare + numbers.lim - numbers.used - numbers.granted
             if fits < minimum:
                 return False
             reach[amount, minimum] = min(reach.get((amount, minimum), amount), fits)
+        asked_pools = [(pools.Pool(pool.grants, self.cells), pool[1], pool[2]) for pool in ask.pools]
+        for pool, amount, minimum in asked_pools:
+            fits = pool.fits()
+            if fits < minimum:
+                return False
+            reach[amount, minimum] = min(reach.get((amount, minimum), amount), fits)
         for numbers, spare, amount, minimum in open_cells:
             self._draw(numbers, reach[amount, minimum] - spare, ask.request_units)
+        for pool, amount, minimum in asked_pools:
+            self._draw_of_pool(pool, reach[amount, minimum], ask.request_units)
         return True
 
     def _draw(self, numbers: Numbers, need: int, request_units: int) -> None:
@@ -185,7 +262,19 @@ class Reckoning:
             holders_alive=self.alive,
             recalled=numbers.hush_until > self.now_us,
         )
-        taken = min(lacking + max(0, extra), free)
+        self._take(numbers, lacking, min(lacking + max(0, extra), free))
+
+    def _draw_of_pool(self, pool: pools.Pool, units: int, request_units: int) -> None:
+        recalled = pool.is_hushed(self.now_us)
+
+        def extra(free: int) -> int:
+            return surplus(free, request_units=request_units, holders_alive=self.alive, recalled=recalled)
+
+        for numbers, lacking, taken in pool.draws(units, extra):
+            self._take(numbers, lacking, taken)
+
+    def _take(self, numbers: Numbers, lacking: int, taken: int) -> None:
+        """Add what is taken to my share; it is exact if that is what was lacking, and it was."""
         if taken <= 0:
             return
         numbers.exact = int(taken == lacking and (numbers.exact == 1 or numbers.mine == 0))

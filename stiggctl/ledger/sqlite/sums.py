@@ -1,7 +1,8 @@
 """Sums: what a cell has used, from the events.
 
-Here: the sum of a resource's events in a currency, a window and a scope, up to an event or between
-two. Not here: in which snapshot or transaction (cells.py), all cells at once (sweeping.py).
+Here: the sum of a resource's events in a currency, a window and a scope, or of what a grant paid of
+them, up to an event or between two; of a rolling cell, apart by bucket. Not here: in which snapshot or
+transaction (cells.py), all cells at once (sweeping.py).
 
 What always holds:
   SU1  A sum is exact, however large: SQLite adds halves of the bits, Python puts them together.
@@ -27,15 +28,24 @@ EARLIEST_US, LATEST_US = -(2**63), 2**63 - 1
 EVENTS_AT_A_TIME = 4_096
 
 
+#: Units by the start of the bucket in which they were used; of what has no buckets, in that of 0.
+Units = dict[int, int]
+
+
 class Counted(NamedTuple):
-    """What a cell counts: the events of a resource in a currency, `since_us` included, `until_us` not."""
+    """What a cell counts: the events of a resource in a currency, `since_us` included, `until_us` not.
+
+    Or, of the resource 0, what a grant paid of them.
+    """
 
     resource: int
+    grant: int  #: its row; 0: none
     customer: int
     currency: int
     since_us: int
     until_us: int
     scope: str
+    width_us: int  #: of a bucket; 0: it has none
 
 
 def last_event(rows: Rows) -> int:
@@ -44,30 +54,48 @@ def last_event(rows: Rows) -> int:
     return last or 0
 
 
-def used_until(rows: Rows, counted: Counted, last: int) -> int:
+def used_until(rows: Rows, counted: Counted, last: int) -> Units:
     """The sum of what is counted, up to an event."""
     asked = {**counted._asdict(), "last_event": last}
-    if counted.scope == EVERYTHING:
-        return _whole(rows(SQL["used_until"], asked))
-    used, passing = 0, filter_of(counted.scope)
+    if counted.grant:
+        in_window = (counted.since_us, counted.until_us) != (EARLIEST_US, LATEST_US)
+        return _whole(rows(SQL["paid_in_window_until" if in_window else "paid_until"], asked))
+    if counted.scope != EVERYTHING:
+        return _scoped_until(rows, counted, asked)
+    if counted.width_us:
+        return _by_bucket(rows(SQL["used_until_by_bucket"], asked), filter_of(EVERYTHING))
+    return _whole(rows(SQL["used_until"], asked))
+
+
+def _scoped_until(rows: Rows, counted: Counted, asked: dict[str, Any]) -> Units:
+    used: Units = {}
+    passing = filter_of(counted.scope)
     while True:
         [*more] = rows(SQL["instant_after"], {**asked, "events": EVENTS_AT_A_TIME})
         # Of more than that many at one instant all are read together.
         until_us = max(more[0][0], asked["since_us"] + 1) if more else counted.until_us
-        used += _passing(rows(SQL["used_until_by_dimensions"], {**asked, "until_us": until_us}), passing)
+        add(used, _by_bucket(rows(SQL["used_until_by_dimensions"], {**asked, "until_us": until_us}), passing))
         if not more:
             return used
         asked["since_us"] = until_us
 
 
-def used_since(rows: Rows, counted: Counted, first: int, last: int) -> int:
+def used_since(rows: Rows, counted: Counted, first: int, last: int) -> Units:
     """The sum of what came after one event, up to another: for few events."""
     if last <= first:
-        return 0
+        return {}
     asked = {**counted._asdict(), "first_event": first, "last_event": last}
-    if counted.scope == EVERYTHING:
+    if counted.grant:
+        return _whole(rows(SQL["paid_since"], asked))
+    if counted.scope == EVERYTHING and not counted.width_us:
         return _whole(rows(SQL["used_since"], asked))
-    return _passing(rows(SQL["used_since_by_dimensions"], asked), filter_of(counted.scope))
+    return _by_bucket(rows(SQL["used_since_by_dimensions"], asked), filter_of(counted.scope))
+
+
+def add(units: Units, more: Units) -> None:
+    """Add bucket to bucket."""
+    for start_us, used in more.items():
+        units[start_us] = units.get(start_us, 0) + used
 
 
 def used_under(rows: Rows, customer: int, currency: int, resources: Sequence[int]) -> dict[int, int]:
@@ -87,11 +115,16 @@ def whole(high: int | None, low: int | None) -> int:
     return ((high or 0) << 32) + (low or 0)
 
 
-def _whole(found: list[tuple[Any, ...]]) -> int:
+def _whole(found: list[tuple[Any, ...]]) -> Units:
     [(high, low)] = found
-    return whole(high, low)
+    return {0: whole(high, low)}
 
 
-def _passing(found: list[tuple[Any, ...]], passing: Filter) -> int:
+def _by_bucket(found: list[tuple[Any, ...]], passing: Filter) -> Units:
+    """From [[dimensions, start, high, low], …]."""
     [(groups,)] = found
-    return sum(whole(high, low) for text, high, low in json.loads(groups) if passing.passes(text))
+    units: Units = {}
+    for said, start_us, high, low in json.loads(groups):
+        if passing.passes(said):
+            units[start_us] = units.get(start_us, 0) + whole(high, low)
+    return units

@@ -1,8 +1,8 @@
-"""Sweeping: what all cells with a window or a scope should have used, in one walk over the events.
+"""Sweeping: what all cells that have a window, roll or have a scope should have used, in one walk.
 
-Here: a customer's events in the order of their instants, and the cells that count at each. Not here:
-cells that count everything for ever, which SQLite sums alone; what is told of a difference
-(verifying.py).
+Here: a customer's events in the order of their instants, and the cells that count at each; of one that
+rolls each bucket too, as a window of its own. Not here: cells that count everything for ever, which
+SQLite sums alone; grants; what is told of a difference (verifying.py).
 
 What always holds:
   SW1  Each event is read once and each cell once, however many windows there are and wherever they
@@ -13,6 +13,7 @@ What always holds:
 import heapq
 import json
 from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat
 from typing import Any
 
 from stiggctl.ledger.sqlite.events import unpacked_members
@@ -28,23 +29,29 @@ _Group = tuple[tuple[int, ...], int, str, int]
 
 
 class SweptCell:
-    """A cell, what it says that it has used, and what its events sum to so far."""
+    """A cell, what it says that it has used, and what its events sum to so far; or a bucket of one."""
 
-    __slots__ = ("allocation", "booked", "counts", "currency_id", "end_us", "id", "resource_id", "scope",
-                 "start_us", "used")  # fmt: skip
+    __slots__ = ("allocation", "booked", "bucket_us", "counts", "currency_id", "customer", "end_us", "id",
+                 "in_buckets", "resource_id", "scope", "start_us", "used", "width_us")  # fmt: skip
 
-    def __init__(self, row: tuple[Any, ...]) -> None:
+    def __init__(self, row: tuple[Any, ...], customer: int) -> None:
         (self.start_us, self.id, self.allocation, resource, self.resource_id, currency, self.currency_id,
-         end_us, self.scope, self.used) = row  # fmt: skip
+         end_us, self.scope, self.used, self.width_us, self.bucket_us) = row  # fmt: skip
+        self.customer = customer
         self.counts: tuple[int, int] = (resource, currency)
         self.end_us: int = LATEST_US if end_us is None else end_us
         self.booked = 0
+        self.in_buckets = 0  # of one that rolls: what its buckets say
 
 
 def swept(rows: Rows, stream: Stream) -> Iterator[SweptCell]:
-    """Every cell with a window or a scope, when all its events are summed."""
+    """Every cell with a window or a scope, or that rolls, when all its events are summed.
+
+    A rolling one comes after its buckets.
+    """
     for (customer,) in rows(SQL["customers_to_sweep"], {}):
-        cells = (SweptCell(row) for row in stream(SQL["cells_to_sweep"], {"customer": customer}))
+        rows_of = stream(SQL["cells_to_sweep"], {"customer": customer})
+        cells = (SweptCell(row, who) for row, who in zip(rows_of, repeat(customer), strict=False))
         yield from _Sweep(rows, customer).over(cells)
 
 
@@ -57,6 +64,7 @@ class _Sweep:
         self._counting: dict[tuple[int, int], list[SweptCell]] = {}  # by resource and currency
         self._ends: list[tuple[int, int, SweptCell]] = []  # a heap: of those, the next to end first
         self._scoped = 0  # how many of those have a scope
+        self._in_buckets: dict[int, int] = {}  # of rolling cells: what their buckets say, so far
 
     def over(self, cells: Iterator[SweptCell]) -> Iterator[SweptCell]:
         """All of these, which come in the order of their starts, each when its window has ended."""
@@ -85,6 +93,10 @@ class _Sweep:
         if not beside:
             del self._counting[cell.counts]
         self._scoped -= cell.scope != EVERYTHING
+        if cell.bucket_us is not None:
+            self._in_buckets[cell.id] = self._in_buckets.get(cell.id, 0) + cell.used
+        elif cell.width_us is not None:
+            cell.in_buckets = self._in_buckets.pop(cell.id, 0)
         return cell
 
     def _count(self, since_us: int, until_us: int) -> None:

@@ -2,7 +2,7 @@
 
 Here: a batch -> rows, in one transaction and as few statements as possible; what is done
 when a key turns out to be taken. Not here: the arithmetic (reckoning.py), waiting for the
-write lock and rolling back (connections.py).
+write lock and rolling back (connections.py), writing the numbers that changed (changes.py).
 
 What always holds:
   U1  The unique index on the key says which event is first. The quick attempt takes every key
@@ -10,20 +10,36 @@ What always holds:
       done again with care: an event that is sent twice would spend its share twice.
   U2  An event that is known or refused has no effect on any number, and fails alone.
   U3  An exchange that changes nothing writes nothing.
+  U4  What a grant paid of a part is written beside it, in one row; a known event tells its payments.
 
 The quick attempt is six steps for any batch of up to 32 events in 32 cells that are known:
-BEGIN, the version, events, cells, shares, COMMIT.
+BEGIN, the version, events, cells, shares, COMMIT. It is one more each where grants pay, where rolling
+cells count, and where room is asked for in one.
 """
 
 import json
 import sqlite3
+from collections.abc import Mapping
+from typing import Any
 
-from stiggctl.ledger.records import Batch, Booked, Booking, EventRow, Known, PartBooked, Refused, Reply
+from stiggctl.ledger.records import (
+    Batch,
+    Booked,
+    Booking,
+    Drained,
+    EventRow,
+    Known,
+    PartBooked,
+    Refused,
+    Reply,
+)
+from stiggctl.ledger.sqlite import changes
 from stiggctl.ledger.sqlite.connections import Connections
-from stiggctl.ledger.sqlite.events import as_booked, packed_members, together
+from stiggctl.ledger.sqlite.events import as_booked, packed_members, payments_of, together
 from stiggctl.ledger.sqlite.numbers import KnownNumbers, Recent
-from stiggctl.ledger.sqlite.reckoning import HUSH_US, Contradiction, Overflow, Reckoning
-from stiggctl.ledger.sqlite.statements import ROWS_EXACT, SQL, packed, sizes
+from stiggctl.ledger.sqlite.reckoning import Contradiction, Overflow, Reckoning
+from stiggctl.ledger.sqlite.rolling import of_cells
+from stiggctl.ledger.sqlite.statements import SQL
 from stiggctl.ledger.sqlite.troubles import contradiction
 
 # A path is a tuple and a number, about 200 bytes; one that was forgotten is looked up again, in
@@ -84,11 +100,23 @@ def _cells_of(batch: Batch) -> set[int]:
     for booking in batch.bookings:
         for part in booking.parts:
             cells.update(part.cells)
+            if part.draining is not None:
+                for paying in (*part.draining.payings, *part.draining.payers):
+                    cells.add(paying[0])
     if batch.gives:
         cells.update(give.cell for give in batch.gives)
     if batch.asks:
-        cells.update(asked.cell for ask in batch.asks for asked, _, _ in ask.cells)
+        cells |= _asked(batch)
     return cells
+
+
+def _asked(batch: Batch) -> set[int]:
+    """All that it asks for room in."""
+    asked = {asked.cell for ask in batch.asks for asked, _, _ in ask.cells}
+    for ask in batch.asks:
+        for pool in ask.pools:
+            asked.update(grant.cell for grant in pool.grants)
+    return asked
 
 
 class _Attempt:
@@ -109,11 +137,13 @@ class _Attempt:
             known.look(cursor, _cells_of(batch)),
             now_us=batch.now_us,
             alive=known.alive,
+            rolls=known.rolls,
         )
         self._paths = paths
         self._new_paths = new_paths
         self._values: list[object] = []  # of the rows of `append_events`, one after the other
         self._rows = 0
+        self._paid: list[tuple[int, int, int]] = []  # (grant, row in the batch, units)
 
     def quick(self) -> Reply:
         """Take every key for new. Raises _Taken, Overflow, Contradiction where care is needed."""
@@ -126,12 +156,12 @@ class _Attempt:
         """Look at the keys and the counters first; what fails, fails alone (U2)."""
         bookings = self._batch.bookings
         taken = self._taken()
-        outcomes: list[_Appended | Known | Refused | int] = []  # an int: the same as that one before it
+        outcomes: list[_Appended | EventRow | Refused | int] = []  # an int: the same as that one before it
         first_of: dict[_Key, int] = {}
         for booking in bookings:
             key = (booking.customer, booking.namespace, booking.key)
             if key in taken:
-                outcomes.append(Known(event=taken[key]))
+                outcomes.append(taken[key])
             elif key in first_of:
                 outcomes.append(first_of[key])
             elif (full := self._reckoning.refusing(booking)) is not None:
@@ -146,10 +176,18 @@ class _Attempt:
             if isinstance(outcome, int):
                 booked = answers[outcome]
                 assert isinstance(booked, Booked)
-                answers.append(Known(event=as_booked(bookings[outcome], booked)))
+                answers.append(self._known_event(as_booked(bookings[outcome], booked)))
+            elif isinstance(outcome, EventRow):
+                answers.append(self._known_event(outcome))
             else:
                 answers.append(self._booked(first, outcome) if isinstance(outcome, tuple) else outcome)
         return self._reply(answers, granted)
+
+    def _known_event(self, event: EventRow) -> Known:
+        return Known(event=event, payments=payments_of(self._rows_of, event.id))
+
+    def _rows_of(self, statement: str, asked: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        return self._cursor.execute(statement, asked).fetchall()
 
     def _taken(self) -> dict[_Key, EventRow]:
         """The events that the batch's keys name already."""
@@ -167,14 +205,22 @@ class _Attempt:
         first, now_us, path = self._rows, self._batch.now_us, self._path(booking)
         booked = []
         for at, part in enumerate(parts):
-            done = self._reckoning.book(part)
+            done = self._reckoning.book(part, occurred_at_us)
             booked.append(done)
+            if done[4] is not None:
+                self._note_payments(first + at, done[4])
             self._values += (
                 customer, namespace, key, at, part[0], part[1], done[0], path, event_name, dimensions,
                 occurred_at_us, now_us, reservation, reverses, part[2], flags, unattributed, fingerprint,
             )  # fmt: skip
         self._rows += len(booked)
         return first, tuple(booked)
+
+    def _note_payments(self, row: int, drained: Drained) -> None:
+        cells = self._reckoning.cells
+        paid = [(cells[cell].allocation, row, units) for cell, units in drained.paid]
+        assert len({grant for grant, _, _ in paid}) == len(paid)  # an instant lies in one window of a grant
+        self._paid += paid
 
     def _booked(self, first: int, appended: _Appended) -> Booked:
         row, parts = appended
@@ -205,48 +251,34 @@ class _Attempt:
         reckoning.give(batch.gives)
         if not batch.asks:
             return []
-        asked = {asked.cell for ask in batch.asks for asked, _, _ in ask.cells}
-        for cell in reckoning.drop_ended_orphans(asked):
+        for cell in reckoning.drop_ended_orphans(_asked(batch)):
             self._cursor.execute(SQL["drop_ended_orphans"], {"cell": cell, "now_us": batch.now_us})
         return [reckoning.draw(ask) for ask in batch.asks]
 
     def _write(self) -> int:
         """Write what changed; the id of the first event. Raises _Taken where a key was."""
-        reckoning, holder, first = self._reckoning, self._batch.holder, 0
+        cursor, first = self._cursor, 0
         if self._rows:
-            if self._write_packed("append_events", self._values, self._rows) < self._rows:
+            if changes.write_packed(cursor, "append_events", self._values, self._rows) < self._rows:
                 raise _Taken
-            last = self._cursor.lastrowid
+            last = cursor.lastrowid
             assert last is not None
             first = last - self._rows + 1
-        if changed := reckoning.changed.values():
+        if self._paid:
             values: list[object] = []
-            for n in changed:
-                values += (n.cell, n.allocation, n.resource, n.window_start_us, n.lim, n.used, n.granted)
-            self._write_packed("set_cells", values, len(changed))
-        if changed := reckoning.shares_changed.values():
-            values = []
-            for n in changed:
-                values += (n.cell, holder, n.mine, n.exact)
-            self._write_packed("set_shares", values, len(changed))
-        if reckoning.hushed:
-            hushed = {"cells": json.dumps(reckoning.hushed), "until_us": self._batch.now_us + HUSH_US}
-            self._cursor.execute(SQL["hush_cells"], hushed)
-        self._known.end(self._cursor)
+            for grant, row, units in self._paid:
+                values += (grant, first + row, units)
+            changes.write_packed(cursor, "append_payments", values, len(self._paid))
+        changes.write(cursor, self._reckoning, self._batch.holder)
+        self._known.end(cursor)
         return first
-
-    def _write_packed(self, name: str, values: list[object], rows: int) -> int:
-        """Write so many rows in few steps; how many were written."""
-        if rows <= ROWS_EXACT:
-            return self._cursor.execute(packed(name, rows), values).rowcount
-        width, written, start = len(values) // rows, 0, 0
-        for size in sizes(rows):
-            end = start + size * width
-            self._cursor.execute(packed(name, size), values[start:end])
-            written += self._cursor.rowcount
-            start = end
-        return written
 
     def _reply(self, bookings: list[Booked | Known | Refused], granted: list[bool]) -> Reply:
         cells = {cell: numbers.row() for cell, numbers in self._reckoning.cells.items()}
+        if self._known.rolls and self._batch.asks:
+            found = self._reckoning.cells
+            rolling = [c for c in _asked(self._batch) if c in found and found[c].width_us is not None]
+            if rolling:
+                for cell, buckets in of_cells(self._rows_of, rolling).items():
+                    cells[cell] = cells[cell]._replace(buckets=buckets)
         return Reply(bookings=bookings, asks=granted, cells=cells)

@@ -23,7 +23,8 @@ SELECT json_group_array(json_array(
          c.id, c.allocation, c.resource, c.window_start_us, c.lim, c.used, c.granted, c.hush_until,
          coalesce(s.granted, 0), coalesce(s.exact, 1),
          json((SELECT json_group_array(json_array(o.granted, o.until_us))
-                 FROM shares AS o WHERE o.cell = c.id AND o.until_us > 0))))
+                 FROM shares AS o WHERE o.cell = c.id AND o.until_us > 0)),
+         c.opens, c.width_us))
   FROM json_each(:cells) AS asked
   JOIN cells AS c ON c.id = asked.value
   LEFT JOIN shares AS s ON s.cell = c.id AND s.holder = :holder AND s.until_us = 0;
@@ -52,6 +53,21 @@ INSERT INTO shares (cell, holder, granted, exact)
 VALUES (?, ?, ?, ?)
     ON CONFLICT (cell, holder, until_us) DO UPDATE SET granted = excluded.granted, exact = excluded.exact;
 
+-- name: append_payments
+-- Packed. What a grant paid of a part, once each: the parts are new in this transaction.
+INSERT INTO event_grants (grant_id, event, amount) VALUES (?, ?, ?);
+
+-- name: add_to_buckets
+-- Packed. What a batch adds to the buckets of rolling cells.
+INSERT INTO buckets (cell, start_us, used)
+VALUES (?, ?, ?)
+    ON CONFLICT (cell, start_us) DO UPDATE SET used = buckets.used + excluded.used;
+
+-- name: buckets_of
+-- Of those cells, oldest first. Always one row; a cell without any is not in it.
+SELECT json_group_array(json_array(b.cell, b.start_us, b.used))
+  FROM json_each(:cells) AS asked JOIN buckets AS b ON b.cell = asked.value;
+
 -- name: hush_cells
 -- Until then a draw carries no surplus. Never shortens.
 UPDATE cells SET hush_until = max(hush_until, :until_us)
@@ -79,12 +95,16 @@ INSERT INTO path_resources (resource, path) SELECT value, :path FROM json_each(:
 -- name: cells_by_key
 -- Cells by allocation, resource and window. One that is missing: no such allocation, or no such
 -- resource. `id` null: not open yet. The customer is the resource's: a template may be for all.
--- Always one row.
+-- Buckets are null of a cell that does not roll. Always one row.
 SELECT json_group_array(json_array(
          a.id, r.id, json_extract(asked.value, '$[2]'), r.customer, a.currency,
          c.id, c.closes, c.lim, c.used, c.granted, coalesce(s.granted, 0), coalesce(s.exact, 1),
          json((SELECT json_group_array(json_array(o.granted, o.until_us))
-                 FROM shares AS o WHERE o.cell = c.id AND o.until_us > 0))))
+                 FROM shares AS o WHERE o.cell = c.id AND o.until_us > 0)),
+         c.opens, c.width_us,
+         CASE WHEN c.width_us IS NOT NULL
+              THEN json((SELECT json_group_array(json_array(b.start_us, b.used))
+                           FROM buckets AS b WHERE b.cell = c.id)) END))
   FROM json_each(:keys) AS asked
   JOIN allocations AS a ON a.id = json_extract(asked.value, '$[0]')
   JOIN resources AS r ON r.id = json_extract(asked.value, '$[1]')
@@ -92,16 +112,40 @@ SELECT json_group_array(json_array(
     ON c.allocation = a.id AND c.resource = r.id AND c.window_start_us = json_extract(asked.value, '$[2]')
   LEFT JOIN shares AS s ON s.cell = c.id AND s.holder = :holder AND s.until_us = 0;
 
+-- name: cells_of_grants_by_key
+-- The same of grants, whose cells have no resource. One that is missing: no such grant.
+SELECT json_group_array(json_array(
+         g.id, 0, json_extract(asked.value, '$[2]'), g.customer, g.currency,
+         c.id, c.closes, c.lim, c.used, c.granted, coalesce(s.granted, 0), coalesce(s.exact, 1),
+         json((SELECT json_group_array(json_array(o.granted, o.until_us))
+                 FROM shares AS o WHERE o.cell = c.id AND o.until_us > 0)),
+         NULL, NULL, NULL))
+  FROM json_each(:keys) AS asked
+  JOIN grants AS g ON g.id = json_extract(asked.value, '$[0]')
+  LEFT JOIN cells AS c
+    ON c.allocation = g.id AND c.resource = 0 AND c.window_start_us = json_extract(asked.value, '$[2]')
+  LEFT JOIN shares AS s ON s.cell = c.id AND s.holder = :holder AND s.until_us = 0;
+
 -- name: open_cell
 -- `used` is the sum of its events; nothing is granted. It is not open: `cells_by_key` said so in
 -- this transaction.
-INSERT INTO cells (allocation, resource, window_start_us, closes, lim, used)
-VALUES (:allocation, :resource, :window_start_us, :window_end_us, :limit_units, :used);
+INSERT INTO cells (allocation, resource, window_start_us, closes, opens, width_us, lim, used)
+VALUES (:allocation, :resource, :window_start_us, :window_end_us, :opens_us, :width_us, :limit_units, :used);
 
--- name: move_end
--- Of an open cell whose window ends at another instant than it was opened with: a zone's rules
--- changed. What is granted stays.
-UPDATE cells SET closes = :window_end_us, used = :used WHERE id = :cell;
+-- name: move_cell
+-- Of an open cell that counts another time than it did: a zone's rules moved the end of its window, or
+-- a rolling one moves on, or back with the clock. What is granted stays.
+UPDATE cells SET closes = :window_end_us, opens = :opens_us, width_us = :width_us, used = :used
+ WHERE id = :cell;
+
+-- name: drop_buckets
+-- Of one rolling cell, those that begin before it opens.
+DELETE FROM buckets WHERE cell = :cell AND start_us < :until_us;
+
+-- name: put_buckets
+-- Of one cell that has none of these: [[start, units], …].
+INSERT INTO buckets (cell, start_us, used)
+SELECT :cell, json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:buckets);
 
 -- name: set_limit_of_cell
 -- Of one open cell: an override began or ended. Where less is left than was granted already,
@@ -138,17 +182,31 @@ SELECT occurred_at_us
    AND EXISTS (SELECT 1 FROM path_resources AS r WHERE r.resource = :resource AND r.path = events.path)
  ORDER BY occurred_at_us LIMIT 1 OFFSET :events;
 
+-- name: used_until_by_bucket
+-- What `used_until` sums, apart for each bucket of so many microseconds. Always one row.
+SELECT json_group_array(json_array('', start_us, high, low))
+  FROM (SELECT occurred_at_us - (occurred_at_us % :width_us + :width_us) % :width_us AS start_us,
+               sum(amount_units >> 32) AS high, sum(amount_units & 0xffffffff) AS low
+          FROM events
+         WHERE EXISTS (SELECT 1 FROM path_resources WHERE resource = :resource)
+           AND customer = :customer AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
+           AND currency = :currency AND id <= :last_event
+           AND path IN (SELECT path FROM path_resources WHERE resource = :resource)
+         GROUP BY start_us);
+
 -- name: used_until_by_dimensions
--- What `used_until` sums, apart for each text of dimensions. Always one row; as many in it as
--- there are such texts, so of a part of a window that has few events (`instant_after`).
-SELECT json_group_array(json_array(dimensions, high, low))
-  FROM (SELECT dimensions, sum(amount_units >> 32) AS high, sum(amount_units & 0xffffffff) AS low
+-- The same, apart for each text of dimensions too; with width 0 there is one bucket. Always one row; as
+-- many in it as there are such texts, so of a part of a window that has few events (`instant_after`).
+SELECT json_group_array(json_array(dimensions, start_us, high, low))
+  FROM (SELECT dimensions, sum(amount_units >> 32) AS high, sum(amount_units & 0xffffffff) AS low,
+               CASE :width_us WHEN 0 THEN 0
+                    ELSE occurred_at_us - (occurred_at_us % :width_us + :width_us) % :width_us END AS start_us
           FROM events
          WHERE customer = :customer AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
            AND currency = :currency AND id <= :last_event
            AND EXISTS (SELECT 1 FROM path_resources AS r
                         WHERE r.resource = :resource AND r.path = events.path)
-         GROUP BY dimensions);
+         GROUP BY dimensions, start_us);
 
 -- name: used_since
 -- The same over what came after an event, up to another one: few rows, by their ids. Not `path IN`:
@@ -160,15 +218,38 @@ SELECT sum(amount_units >> 32), sum(amount_units & 0xffffffff)
    AND EXISTS (SELECT 1 FROM path_resources AS r WHERE r.resource = :resource AND r.path = events.path);
 
 -- name: used_since_by_dimensions
--- What `used_since` sums, apart for each text of dimensions. Always one row.
-SELECT json_group_array(json_array(dimensions, high, low))
-  FROM (SELECT dimensions, sum(amount_units >> 32) AS high, sum(amount_units & 0xffffffff) AS low
+-- What `used_since` sums, apart for each text of dimensions and bucket, as `used_until_by_dimensions`
+-- has it. Always one row.
+SELECT json_group_array(json_array(dimensions, start_us, high, low))
+  FROM (SELECT dimensions, sum(amount_units >> 32) AS high, sum(amount_units & 0xffffffff) AS low,
+               CASE :width_us WHEN 0 THEN 0
+                    ELSE occurred_at_us - (occurred_at_us % :width_us + :width_us) % :width_us END AS start_us
           FROM events
          WHERE id > :first_event AND id <= :last_event AND +customer = :customer AND currency = :currency
            AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
            AND EXISTS (SELECT 1 FROM path_resources AS r
                         WHERE r.resource = :resource AND r.path = events.path)
-         GROUP BY dimensions);
+         GROUP BY dimensions, start_us);
+
+-- name: paid_until
+-- What a grant paid, up to an event, in two halves as in `used_until`. Null: nothing.
+SELECT sum(amount >> 32), sum(amount & 0xffffffff)
+  FROM event_grants
+ WHERE grant_id = :grant AND event <= :last_event;
+
+-- name: paid_in_window_until
+-- The same of the events of a window: a walk over the events in it, not over all that it ever paid.
+SELECT sum(p.amount >> 32), sum(p.amount & 0xffffffff)
+  FROM events AS e CROSS JOIN event_grants AS p ON p.grant_id = :grant AND p.event = e.id
+ WHERE e.customer = :customer AND e.occurred_at_us >= :since_us AND e.occurred_at_us < :until_us
+   AND e.id <= :last_event;
+
+-- name: paid_since
+-- The same of events after one, up to another: few rows, by their ids.
+SELECT sum(p.amount >> 32), sum(p.amount & 0xffffffff)
+  FROM event_grants AS p CROSS JOIN events AS e ON e.id = p.event
+ WHERE p.grant_id = :grant AND p.event > :first_event AND p.event <= :last_event
+   AND e.occurred_at_us >= :since_us AND e.occurred_at_us < :until_us;
 
 -- name: used_under
 -- What all events under some resources sum to, in two halves of the bits as in `used_until`.
@@ -241,6 +322,18 @@ SELECT customer, namespace, key FROM events WHERE id = :event AND part = 0;
 -- No row: it was not reversed.
 SELECT customer, namespace, key FROM events WHERE reverses = :event AND part = 0;
 
+-- name: payments_of
+-- How grants paid for an event, by the id of its part 0: one seek for each part and grant of the
+-- customer. No row: none did.
+SELECT e.part, g.id, g.grant_id, p.amount
+  FROM events AS first
+ CROSS JOIN events AS e
+    ON e.customer = first.customer AND e.namespace = first.namespace AND e.key = first.key
+ CROSS JOIN grants AS g ON g.customer = e.customer
+ CROSS JOIN event_grants AS p ON p.grant_id = g.id AND p.event = e.id
+ WHERE first.id = :event AND first.part = 0
+ ORDER BY e.part, g.id;
+
 -- name: events_of_all
 -- In ledger order; the parts of an event follow each other. A filter that is null lets all pass.
 SELECT e.id, e.customer, e.namespace, e.key, e.part, e.currency, e.amount_units, e.overage_units,
@@ -274,7 +367,7 @@ PRAGMA quick_check;
 -- name: used_that_differs
 -- Cells that count everything for ever, and have used another number than their events sum to (two
 -- halves); and cells that nothing is left of to say what they count. `resource_id` and the currency
--- are null where what they name is gone. No row: none is.
+-- are null where what they name is gone. Grants are apart (`paid_to_compare`). No row: none is.
 WITH by_path AS MATERIALIZED (
        SELECT path, currency, sum(amount_units >> 32) AS high, sum(amount_units & 0xffffffff) AS low
          FROM events GROUP BY path, currency),
@@ -289,30 +382,84 @@ SELECT c.id, c.allocation, resources.resource_id, currencies.currency_id, c.used
   LEFT JOIN resources ON resources.id = c.resource
   LEFT JOIN currencies ON currencies.id = a.currency
   LEFT JOIN by_resource AS s ON s.resource = c.resource AND s.currency = a.currency
- WHERE ((c.closes IS NULL AND a.scope = '{}') OR a.id IS NULL OR resources.id IS NULL)
+ WHERE c.resource <> 0
+   AND ((c.closes IS NULL AND c.width_us IS NULL AND a.scope = '{}')
+        OR a.id IS NULL OR resources.id IS NULL)
    AND NOT (c.used >> 32 = coalesce(s.high, 0) + (coalesce(s.low, 0) >> 32)
             AND c.used & 0xffffffff = coalesce(s.low, 0) & 0xffffffff)
  ORDER BY c.id;
 
 -- name: customers_to_sweep
--- Those who have a cell with a window or a scope. No row: nobody has.
+-- Those who have a cell with a window, that rolls, or with a scope. No row: nobody has.
 SELECT DISTINCT r.customer
   FROM cells AS c
   JOIN allocations AS a ON a.id = c.allocation
   JOIN resources AS r ON r.id = c.resource
- WHERE c.closes IS NOT NULL OR a.scope <> '{}';
+ WHERE c.closes IS NOT NULL OR c.width_us IS NOT NULL OR a.scope <> '{}';
 
 -- name: cells_to_sweep
--- A customer's cells that have a window or a scope, in the order in which they begin; what is for
--- ever began before all.
-SELECT CASE WHEN c.closes IS NULL THEN -9223372036854775808 ELSE c.window_start_us END, c.id, c.allocation,
-       c.resource, r.resource_id, a.currency, u.currency_id, c.closes, a.scope, c.used
+-- A customer's cells that have a window, roll or have a scope, in the order in which they begin; what is
+-- for ever began before all. Of a rolling one each bucket too (its start is not null).
+SELECT CASE WHEN c.width_us IS NOT NULL THEN ifnull(c.opens, 0)
+            WHEN c.closes IS NULL THEN -9223372036854775808 ELSE c.window_start_us END,
+       c.id, c.allocation, c.resource, r.resource_id, a.currency, u.currency_id, c.closes, a.scope, c.used,
+       c.width_us, NULL
   FROM cells AS c
   JOIN allocations AS a ON a.id = c.allocation
   JOIN resources AS r ON r.id = c.resource
   LEFT JOIN currencies AS u ON u.id = a.currency
- WHERE r.customer = :customer AND (c.closes IS NOT NULL OR a.scope <> '{}')
+ WHERE r.customer = :customer AND (c.closes IS NOT NULL OR c.width_us IS NOT NULL OR a.scope <> '{}')
+ UNION ALL
+SELECT b.start_us, c.id, c.allocation, c.resource, r.resource_id, a.currency, u.currency_id,
+       b.start_us + c.width_us, a.scope, b.used, c.width_us, b.start_us
+  FROM cells AS c
+  JOIN allocations AS a ON a.id = c.allocation
+  JOIN resources AS r ON r.id = c.resource
+  JOIN buckets AS b ON b.cell = c.id AND b.start_us >= c.opens AND b.start_us % c.width_us = 0
+  LEFT JOIN currencies AS u ON u.id = a.currency
+ WHERE r.customer = :customer
  ORDER BY 1;
+
+-- name: buckets_gone_wrong
+-- Those that are not empty of a cell that is not there or does not roll, of before it opens, or that
+-- begin where no bucket of it begins. No row: none does.
+SELECT b.cell, b.start_us, b.used
+  FROM buckets AS b LEFT JOIN cells AS c ON c.id = b.cell
+ WHERE b.used <> 0 AND NOT coalesce(b.start_us >= c.opens AND b.start_us % c.width_us = 0, false)
+ ORDER BY b.cell, b.start_us;
+
+-- name: paid_to_compare
+-- The cells of grants, what each has used, and what its grant paid in its window (two halves). Currency
+-- and customer are null where what names them is gone.
+SELECT c.id, c.allocation, g.grant_id, u.customer_id, m.currency_id, c.used,
+       CASE WHEN c.closes IS NULL
+            THEN (SELECT json_array(sum(p.amount >> 32), sum(p.amount & 0xffffffff))
+                    FROM event_grants AS p WHERE p.grant_id = g.id)
+            ELSE (SELECT json_array(sum(p.amount >> 32), sum(p.amount & 0xffffffff))
+                    FROM events AS e CROSS JOIN event_grants AS p ON p.grant_id = g.id AND p.event = e.id
+                   WHERE e.customer = g.customer
+                     AND e.occurred_at_us >= c.window_start_us AND e.occurred_at_us < c.closes) END
+  FROM cells AS c
+  LEFT JOIN grants AS g ON g.id = c.allocation
+  LEFT JOIN customers AS u ON u.id = g.customer
+  LEFT JOIN currencies AS m ON m.id = g.currency
+ WHERE c.resource = 0
+ ORDER BY c.id;
+
+-- name: payments_gone_wrong
+-- Parts of which grants paid more than they cost (two halves), and those that are not there or whose
+-- grant is not. No row: none is.
+SELECT p.event, e.amount_units, total(g.id IS NULL) AS unknown_grants,
+       sum(p.amount >> 32), sum(p.amount & 0xffffffff)
+  FROM event_grants AS p
+  LEFT JOIN events AS e ON e.id = p.event
+  LEFT JOIN grants AS g ON g.id = p.grant_id
+ GROUP BY p.event
+HAVING e.id IS NULL OR unknown_grants
+    OR (e.amount_units >= 0
+        AND (sum(p.amount >> 32) + (sum(p.amount & 0xffffffff) >> 32),
+             sum(p.amount & 0xffffffff) & 0xffffffff) > (e.amount_units >> 32, e.amount_units & 0xffffffff))
+ ORDER BY p.event;
 
 -- name: instant_after_all
 -- When a customer's event took place that comes so many after the first of a time. No row: there are
@@ -344,12 +491,15 @@ SELECT json_group_array(json_array(hex(p.members), currency, dimensions, high, l
 
 -- name: granted_that_differs
 -- Cells of which another number was granted than their shares sum to. `resource_id` and the currency
--- are null where what they name is gone. No row: none is.
-SELECT c.id, c.allocation, resources.resource_id, currencies.currency_id, c.granted, coalesce(s.granted, 0)
+-- are null where what they name is gone; of a grant `resource` is 0. No row: none is.
+SELECT c.resource, c.id, c.allocation, ifnull(resources.resource_id, g.grant_id), u.customer_id,
+       currencies.currency_id, c.granted, coalesce(s.granted, 0)
   FROM cells AS c
-  LEFT JOIN allocations AS a ON a.id = c.allocation
+  LEFT JOIN allocations AS a ON a.id = c.allocation AND c.resource <> 0
+  LEFT JOIN grants AS g ON g.id = c.allocation AND c.resource = 0
   LEFT JOIN resources ON resources.id = c.resource
-  LEFT JOIN currencies ON currencies.id = a.currency
+  LEFT JOIN customers AS u ON u.id = g.customer
+  LEFT JOIN currencies ON currencies.id = ifnull(a.currency, g.currency)
   LEFT JOIN (SELECT cell, sum(granted) AS granted FROM shares GROUP BY cell) AS s ON s.cell = c.id
  WHERE c.granted <> coalesce(s.granted, 0)
  ORDER BY c.id;
@@ -384,11 +534,12 @@ SELECT id, customer_id, name, model_version, archived_at_us
  ORDER BY id LIMIT :most;
 
 -- name: currencies_of
--- The currencies in which a customer has a limit, its own or a template for all, or usage. No row:
--- none yet.
+-- The currencies in which a customer has a limit, its own or a template for all, a grant, or usage. No
+-- row: none yet.
 SELECT c.id FROM currencies AS c
  WHERE EXISTS (SELECT 1 FROM allocations WHERE customer = :customer AND currency = c.id)
     OR EXISTS (SELECT 1 FROM allocations WHERE customer = 0 AND currency = c.id)
+    OR EXISTS (SELECT 1 FROM grants WHERE customer = :customer AND currency = c.id)
     OR EXISTS (SELECT 1 FROM events WHERE customer = :customer AND currency = c.id)
  ORDER BY c.id;
 
@@ -539,6 +690,18 @@ SELECT o.id, o.customer, o.resource, r.resource_id, o.currency, o.cadence, o.sco
   JOIN resources AS r ON r.id = o.resource
  ORDER BY o.id;
 
+-- name: grants
+-- All of them.
+SELECT id, customer, grant_id, currency, amount_units, priority, kind, effective_at_us, expires_at_us,
+       cadence, timezone, anchor_us, voided_at_us
+  FROM grants ORDER BY id;
+
+-- name: grants_of
+-- Of a customer. No row: it never had one.
+SELECT id, customer, grant_id, currency, amount_units, priority, kind, effective_at_us, expires_at_us,
+       cadence, timezone, anchor_us, voided_at_us
+  FROM grants WHERE customer = :customer ORDER BY id;
+
 -- name: rates
 -- The live ones; `customer_id` null: for all.
 SELECT rates.id, customers.customer_id, rates.event_name, rates.currency, rates.matching, rates.credits,
@@ -560,7 +723,10 @@ SELECT at_us, customer_id, actor, reason, verb, subject, before, after
 -- Has this currency, with other decimals than these, an event or a cell? No row: no, it may change.
 SELECT 1 FROM currencies AS u
  WHERE u.currency_id = :currency_id AND u.decimals <> :decimals
-   AND (EXISTS (SELECT 1 FROM allocations AS a JOIN cells AS c ON c.allocation = a.id WHERE a.currency = u.id)
+   AND (EXISTS (SELECT 1 FROM allocations AS a JOIN cells AS c ON c.allocation = a.id AND c.resource > 0
+                 WHERE a.currency = u.id)
+        OR EXISTS (SELECT 1 FROM grants AS g JOIN cells AS c ON c.allocation = g.id AND c.resource = 0
+                    WHERE g.currency = u.id)
         OR EXISTS (SELECT 1 FROM events WHERE currency = u.id));
 
 -- name: put_currency
@@ -650,14 +816,16 @@ UPDATE allocations
  WHERE id = :allocation;
 
 -- name: set_limit
--- Of the open cells of an allocation whose windows are not over at `at_us`; others get it when they
--- are next asked for. Where less is left than was granted already, nobody draws a surplus for a
--- while. No row changed: no cell of it is open, or its limit is what it was.
+-- Of the open cells of an allocation, or of a grant (`of_grant`: its number may be an allocation's too),
+-- whose windows are not over at `at_us`; others get it when they are next asked for. Where less is left
+-- than was granted already, nobody draws a surplus for a while. No row changed: no cell of it is open, or
+-- its limit is what it was.
 UPDATE cells
    SET lim = :limit_units,
        hush_until = CASE WHEN granted > 0 AND used + granted > :limit_units
                          THEN max(hush_until, :hush_until) ELSE hush_until END
  WHERE lim <> :limit_units
+   AND (resource = 0) = :of_grant
    AND id IN (SELECT id FROM cells WHERE allocation = :allocation AND closes IS NULL
                UNION ALL
               SELECT id FROM cells WHERE allocation = :allocation AND closes > :at_us);
@@ -697,25 +865,36 @@ SELECT a.id, r.id, t.type_id = own.type_id, a.matching, r.properties,
  WHERE EXISTS (SELECT 1 FROM cells AS c WHERE c.allocation = a.id AND c.resource = r.id);
 
 -- name: close_shares
--- First of three: what ends an allocation ends its cells and their shares with it.
-DELETE FROM shares WHERE cell IN (SELECT id FROM cells WHERE allocation = :allocation);
+-- First of three: what ends an allocation, or has it or a grant (`of_grant`) count something else, ends
+-- its cells and their shares with it.
+DELETE FROM shares
+ WHERE cell IN (SELECT id FROM cells WHERE allocation = :allocation AND (resource = 0) = :of_grant);
+
+-- name: close_buckets
+-- Second of three. A grant has none.
+DELETE FROM buckets WHERE cell IN (SELECT id FROM cells WHERE allocation = :allocation AND resource <> 0);
 
 -- name: close_cells
--- Second of three. Holds settle without them.
-DELETE FROM cells WHERE allocation = :allocation;
+-- Third of three. Holds settle without them.
+DELETE FROM cells WHERE allocation = :allocation AND (resource = 0) = :of_grant;
 
 -- name: close_shares_for
--- First of two: a template counts this resource no more, until it matches again. Its cells go, with
--- their shares; a later one is summed from the events.
+-- First of three: a template counts this resource no more, until it matches again. Its cells go, with
+-- their shares and buckets; a later one is summed from the events.
 DELETE FROM shares
  WHERE cell IN (SELECT id FROM cells WHERE allocation = :allocation AND resource = :resource);
 
+-- name: close_buckets_for
+-- Second of three.
+DELETE FROM buckets
+ WHERE cell IN (SELECT id FROM cells WHERE allocation = :allocation AND resource = :resource);
+
 -- name: close_cells_for
--- Second of two.
+-- Third of three.
 DELETE FROM cells WHERE allocation = :allocation AND resource = :resource;
 
 -- name: remove_allocation
--- Third of three.
+-- After its cells.
 DELETE FROM allocations WHERE id = :allocation;
 
 -- name: put_override
@@ -737,6 +916,31 @@ SELECT customers.id,
 -- name: remove_override
 -- Cells follow when they are next asked for.
 DELETE FROM overrides WHERE id = :override;
+
+-- name: grant_named
+-- What a grant of that key is now, as far as its cells depend on it. No row: it is new.
+SELECT g.id, g.cadence, g.timezone, g.anchor_us
+  FROM grants AS g JOIN customers AS u ON u.id = g.customer
+ WHERE u.customer_id = :customer_id AND g.grant_id = :grant_id;
+
+-- name: put_grant
+-- Its key is its customer and id. Customer and currency exist (NOT NULL refuses those that do not).
+-- What was voided stays void.
+INSERT INTO grants (customer, grant_id, currency, amount_units, priority, kind, effective_at_us,
+                    expires_at_us, cadence, timezone, anchor_us)
+SELECT (SELECT id FROM customers WHERE customer_id = :customer_id), :grant_id,
+       (SELECT id FROM currencies WHERE currency_id = :currency_id), :amount_units, :priority, :kind,
+       :effective_at_us, :expires_at_us, :cadence, :timezone, :anchor_us
+ WHERE true
+    ON CONFLICT (customer, grant_id) DO UPDATE
+   SET currency = excluded.currency, amount_units = excluded.amount_units, priority = excluded.priority,
+       kind = excluded.kind, effective_at_us = excluded.effective_at_us,
+       expires_at_us = excluded.expires_at_us, cadence = excluded.cadence, timezone = excluded.timezone,
+       anchor_us = excluded.anchor_us;
+
+-- name: void_grant
+-- By its row. No row changed: it was void already.
+UPDATE grants SET voided_at_us = :at_us WHERE id = :grant AND voided_at_us IS NULL;
 
 -- name: retire_rate
 -- By its row. Rates are never deleted: events name them.

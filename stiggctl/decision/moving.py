@@ -1,0 +1,200 @@
+"""Moving: how numbers move beside a decision: what is extended, set apart for a booking, taken over.
+
+Here: growing a hold in the cells that it has, what a booking may spend, what the ledger's reply does.
+Not here: look and take, and the comparison (decide.py); the exchange itself (holder/).
+
+All functions that take a stripe take its lock, unless they say that the caller has it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from stiggctl.decision.cells import (
+    ALLOTTED,
+    CELL,
+    CUSTOMER,
+    LIMIT,
+    NEVER,
+    SPARE,
+    USED,
+    NumbersOfCell,
+    Stripe,
+    give_back_above,
+    note_orphans,
+)
+from stiggctl.decision.pools import Grant, Numbers, room_of, split, square_pool
+from stiggctl.decision.reservations import Held, Hold, close_hold, expire
+from stiggctl.locks import await_turn
+
+
+def grow(stripe: Stripe, number: int, units: Mapping[str, int], now_us: int) -> bool | None:
+    """Hold more under an open reservation, in the cells that it already has.
+
+    None where it has ended; False where the rest does not fit, and nothing changed.
+    """
+    if stripe.lock.locked():
+        await_turn(stripe.lock, stripe)
+    with stripe.lock:
+        try:
+            return grow_locked(stripe, number, units, now_us)
+        except BaseException:
+            stripe.tear()
+            raise
+
+
+def grow_locked(
+    stripe: Stripe,
+    number: int,
+    units: Mapping[str, int],
+    now_us: int,
+    hard_now: Collection[int] | None = None,
+) -> bool | None:
+    """`grow`, for a caller that has the lock.
+
+    `hard_now`: the places whose limits are HARD by now; None: those that were when it was made.
+    """
+    if now_us >= stripe.next_end_us:
+        expire(stripe, now_us)
+    hold = stripe.holds.get(number)
+    if hold is None:
+        return None
+    numbers = stripe.numbers
+    paying: dict[int, int] = {}  # place of a grant -> what it pays of it
+    for places, _, hard, strand, pays in hold.held:
+        more = units.get(strand.credit_currency)
+        if more is None or pays:
+            continue
+        judging = places[:hard] if hard_now is None else [place for place in places if place in hard_now]
+        if any(_is_short(numbers, place, more) for place in judging):
+            return False
+        if hold.has_pool(strand):
+            grants = hold.of_pool(strand)
+            if hard_now is not None:
+                grants = [(place, has) for place, has in grants if place in hard_now]
+            paid = _grown_pool(numbers, grants, more)
+            if paid is None:
+                return False
+            paying.update(zip([place for place, _ in grants], paid, strict=True))
+    held: list[Held] = []
+    for places, before, hard, strand, pays in hold.held:
+        more = units.get(strand.credit_currency, 0) if not pays else sum(paying.get(at, 0) for at in places)
+        for place in places:
+            numbers[place] -= more
+        held.append((places, before + more, hard, strand, pays))
+    stripe.holds[number] = Hold(number, hold.began_us, hold.ends_us, tuple(held))
+    return True
+
+
+def _grown_pool(numbers: list[int], grants: Sequence[tuple[int, int]], units: int) -> list[int] | None:
+    """What each grant that a hold is of pays of so much more; of so much less, what it gets back."""
+    if units < 0:  # the last that paid gets back first
+        left, back = -units, []
+        for _, has in reversed(grants):
+            part = min(left, has)
+            left -= part
+            back.append(-part)
+        return back[::-1]
+    told = [Grant("", numbers[at + LIMIT], NEVER) for at, _ in grants]
+    columns = [[numbers[at + column] for at, _ in grants] for column in (SPARE, USED, ALLOTTED)]
+    gathered = Numbers(*columns)
+    if units == 0:
+        return None if room_of(told, gathered) < 0 else [0] * len(grants)
+    return split(told, gathered, units)
+
+
+def _is_short(numbers: list[int], place: int, units: int) -> bool:
+    """What `fits` asks of a path, of one HARD cell."""
+    if units == 0:
+        held = numbers[place + ALLOTTED] - numbers[place]
+        return numbers[place + LIMIT] < numbers[place + USED] + held
+    return numbers[place] < units
+
+
+def set_apart(
+    stripe: Stripe, places: Sequence[int], hard: int, units: int, held: Mapping[int, int]
+) -> list[int]:
+    """For a booking of `units`: what each place may pay from this process's share.
+
+    `held` is what its reservation holds at each place; where that is less than what is
+    booked, spare is set apart beside it (a report is a settle of an empty reservation), and
+    noted in `Stripe.apart` until the outcome is known. Returns the spend of each place.
+    The caller has the lock.
+    """
+    numbers, apart = stripe.numbers, stripe.apart
+    spends = [0] * len(places)
+    if units <= 0:
+        return spends
+    for at, place in enumerate(places[:hard]):
+        # Not all that is held was granted: the limit was SOFT when it was set aside, perhaps, and
+        # spare is below 0 by as much.
+        holds = held.get(place, 0) if held else 0
+        spend = min(units, holds + numbers[place])
+        if spend > holds:
+            apart[place] = apart.get(place, 0) + spend - holds
+            numbers[place] -= spend - holds
+        if spend > 0:
+            spends[at] = spend
+    return spends
+
+
+def set_apart_of_pool(stripe: Stripe, places: Sequence[int], units: int) -> list[int]:
+    """For a booking of which a pool pays so much that no hold covers: what each grant has spare for it.
+
+    As `set_apart` does. The caller has the lock.
+    """
+    numbers, apart = stripe.numbers, stripe.apart
+    left, spares = units, []
+    for place in places:
+        part = max(0, min(left, numbers[place]))
+        if part:
+            apart[place] = apart.get(place, 0) + part
+            numbers[place] -= part
+            left -= part
+        spares.append(part)
+    return spares
+
+
+def put_apart_back(stripe: Stripe) -> None:
+    """Nothing of it was sent: what was set apart is spare again. The caller has the lock."""
+    for place, units in stripe.apart.items():
+        stripe.numbers[place] += units
+    stripe.apart.clear()
+
+
+def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequence[Hold] = ()) -> None:
+    """Take over what the ledger says of the cells at those places, after an exchange.
+
+    What bookings set apart falls, and so do the holds that they settled. What is above a limit
+    is given back at once. The caller has the lock.
+    """
+    numbers = stripe.numbers
+    if stripe.apart:
+        for place, units in stripe.apart.items():
+            numbers[place] += units
+    for hold in settled:
+        for places, units, *_ in hold.held:
+            for place in places:
+                numbers[place] += units
+        close_hold(stripe, hold.number)
+    for place, told in cells.items():
+        used, granted, orphans = told.used, told.granted, told.orphans
+        if told.buckets:
+            stripe.buckets[numbers[place + CELL]] = told.buckets
+        held = numbers[place + ALLOTTED] - numbers[place + SPARE]
+        withheld = 0
+        if orphans or stripe.orphans:
+            held -= sum(units for units, _ in stripe.orphans.get(place, ()))
+            withheld = sum(units for units, _ in orphans)
+            note_orphans(stripe, place, orphans)
+        # What has left spare and is not told yet is still in the ledger's number (C2).
+        if stripe.gives:
+            granted -= stripe.gives.get(numbers[place + CELL], 0)
+        numbers[place + SPARE] = granted - held
+        numbers[place + USED] = used
+        numbers[place + ALLOTTED] = granted + withheld
+        if granted > 0 and used + granted + withheld > numbers[place + LIMIT]:
+            give_back_above(stripe, place)
+    if stripe.apart:
+        stripe.apart.clear()
+    for strand in stripe.strands.values():
+        if CUSTOMER in strand.leaves:
+            square_pool(stripe, strand)

@@ -1,0 +1,60 @@
+"""Paying: how the pool pays for what is booked, and who has paid.
+
+Here: what a booking asks of the grants of its path; what it answered. Not here: which those are
+(pools.py), how the ledger splits it (ledger/).
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from stiggctl.amounts import to_amount
+from stiggctl.decision.cells import CELL, Strand, Stripe
+from stiggctl.decision.moving import set_apart_of_pool
+from stiggctl.decision.tails import Tail
+from stiggctl.ledger.records import CellRow, Draining, PartBooked, Payer, Paying
+
+
+def draining_of(
+    stripe: Stripe,
+    tail: Tail,
+    stakes: Sequence[tuple[int, int]],
+    units: int,
+    paid_back: Sequence[Paying],
+) -> tuple[Draining, dict[int, int]]:
+    """How the pool pays for so much: what its hold is of first. And cell -> place of those grants.
+
+    `stakes`: (place, units) of each grant that the hold is of; `paid_back`: of a reversal. Sets apart
+    what it may spend beyond. The caller has the lock.
+    """
+    left, payings = units, list(paid_back)
+    places: dict[int, int] = {}
+    for place, held in stakes:
+        cell = stripe.numbers[place + CELL]
+        pays = max(0, min(left, held))
+        places[cell] = place
+        if pays:
+            payings.append(Paying(cell, pays, pays))
+            left -= pays
+    spares = set_apart_of_pool(stripe, tail.grant_places, left)
+    return Draining(tuple(payings), tuple(map(Payer, tail.grant_cells, spares))), places
+
+
+def is_unbacked(draining: Draining, units: int) -> bool:
+    """Whether some of it is paid by nobody: no grant was open at its instant."""
+    return not draining.payers and units > sum(paying.units for paying in draining.payings)
+
+
+def paid_by(
+    strands: Sequence[Strand], parts: Sequence[PartBooked], rows: Mapping[int, CellRow]
+) -> dict[str, int | Decimal] | None:
+    """Grant -> what it paid of the parts of an event; None, as nearly always, where there is no pool.
+
+    `rows`: the cells as the ledger has them; of a grant's, `allocation` is the grant's row.
+    """
+    paid: dict[str, int | Decimal] | None = None
+    for strand, part in zip(strands, parts, strict=True):
+        if part.drained is not None:
+            paid = {} if paid is None else paid
+            for cell, units in part.drained.paid:
+                paid[strand.grant_ids[rows[cell].allocation]] = to_amount(units, strand.decimals)
+    return paid

@@ -1,0 +1,162 @@
+"""Usage: cells, events and the processes that write them, as they are read.
+
+Here: what is counted, booked and paid. Not here: what an exchange carries (exchange.py).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+# Namespaces of idempotency keys: one is the users', one is ours (settle, reverse, no key given).
+KEYS_OF_USERS = 0
+KEYS_OF_OURS = 1
+
+# Bits of `events.flags`.
+LATE = 1
+EXPIRED = 2
+ESTIMATED = 4
+UNBACKED = 8
+
+
+@dataclass(slots=True, kw_only=True)
+class HolderWrite:
+    """A process that enlists."""
+
+    name: str
+    host: str
+    boot: str
+    pid: int
+    lock_inode: int
+    ttl_max_ms: int
+
+
+@dataclass(slots=True, kw_only=True)
+class HolderRow:
+    """A process that has reserved, consumed or reported; state 0 lives, 1 is buried."""
+
+    id: int
+    name: str
+    host: str
+    boot: str
+    pid: int
+    lock_inode: int
+    state: int
+    ttl_max_ms: int
+
+
+class Orphan(NamedTuple):
+    """Units that a dead holder held of a cell, withheld until its reservations end."""
+
+    units: int
+    until_us: int
+
+
+class Bucket(NamedTuple):
+    """What was used in one bucket of a rolling window."""
+
+    start_us: int
+    units: int
+
+
+class CellRow(NamedTuple):
+    """One cell as the ledger has it, seen by one holder.
+
+    `granted` is the asking holder's share (0 for a reader); `others` what living other
+    holders were granted; `orphans` what dead ones held, by end, earliest first. Of a grant,
+    `allocation` is its row and `resource` 0.
+    """
+
+    id: int
+    allocation: int
+    resource: int
+    limit_units: int
+    used: int
+    granted: int
+    exact: bool
+    others: int
+    orphans: tuple[Orphan, ...]
+    #: of a rolling one: its buckets that are not empty, oldest first; they sum to `used`. Told by a
+    #: reader, and by the reply to an exchange that asked for room in it; else empty.
+    buckets: tuple[Bucket, ...] = ()
+
+
+class CellKey(NamedTuple):
+    """Which cell: an allocation for a resource in the window that starts then (0: for ever, or rolling).
+
+    Resource 0: `allocation` is a grant's row; it counts what it has paid.
+    """
+
+    allocation: int
+    resource: int
+    window_start_us: int
+
+
+class Rolls(NamedTuple):
+    """How a rolling cell counts: what took place from `opens_us` on, in buckets of `width_us`.
+
+    It is one cell, whose `opens_us` moves on as buckets leave. It never moves back by one bucket
+    only: who wants that read the clock a moment ago.
+    """
+
+    opens_us: int
+    width_us: int
+
+
+class CellWanted(NamedTuple):
+    """A cell that is needed: until when its window lasts, what it counts, and its limit as of now.
+
+    The limit is the allocation's, or what an override in force makes of it; of a grant, its amount.
+    """
+
+    key: CellKey
+    window_end_us: int | None  #: None: for ever, or rolling
+    scope: str  #: as in AllocationRow
+    limit_units: int
+    rolls: Rolls | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class EventPart:
+    """A booked part of an event, with the largest overage over its limits."""
+
+    currency: int
+    amount_units: int
+    overage_units: int
+    rate: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class EventRow:
+    """One event as booked; `id` is that of its part 0."""
+
+    id: int
+    customer: int
+    namespace: int
+    key: str
+    members: tuple[int, ...]
+    parts: tuple[EventPart, ...]
+    event_name: str | None
+    dimensions: str
+    occurred_at_us: int
+    booked_at_us: int
+    reservation: str | None
+    reverses: int | None
+    flags: int
+    unattributed: str | None
+    fingerprint: bytes
+
+
+class Payment(NamedTuple):
+    """What a grant paid of one part of an event; less than 0: what came back to it."""
+
+    part: int
+    grant: int  #: its row
+    grant_id: str
+    units: int
+
+
+class Difference(NamedTuple):
+    """A number in the ledger that is not what its events or shares add up to."""
+
+    what: str  #: "used of cell 7 (allocation 3, resource 'user-01', ai-tokens)"
+    stored: int
+    computed: int
