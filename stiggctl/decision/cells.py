@@ -126,6 +126,7 @@ class Stripe:
         "next_end_us",
         "numbers",
         "orphans",
+        "pooled",
         "rolled",
         "scoped",
         "settling",
@@ -153,6 +154,7 @@ class Stripe:
         self.orphans: dict[int, tuple[tuple[int, int], ...]] = {}
         #: cell -> its buckets, as of the last denial in which it was looked at
         self.buckets: dict[int, Buckets] = {}
+        self.pooled: list[Strand] = []  #: those of which paths have a pool
         self.rolled: dict[int, int] = {}  #: cell -> from when on a rolling one counts, for its holds
         self.unused: dict[int, list[int]] = {}  #: places that were left, by width
         self.loose: dict[int, Loose] = {}  #: cell -> where it lies outside the records

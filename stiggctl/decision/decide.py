@@ -215,7 +215,7 @@ def take_locked(
             ) or (((), 0, 0, tail.strand, True),)  # none is open, and it must not grow
     numbers = stripe.numbers
     try:
-        for places, units, *_ in held:
+        for places, units, _, _, _ in held:
             for at in places:
                 numbers[at] -= units
         hold = stripe.holds[number] = Hold(number, now_us, ends_us, held)

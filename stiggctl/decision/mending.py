@@ -54,7 +54,7 @@ def recount(stripe: Stripe, places: Iterable[int]) -> None:
         withheld = sum(units for units, _ in stripe.orphans.get(at, ()))
         stripe.numbers[at + SPARE] = stripe.numbers[at + ALLOTTED] - withheld - held[at]
         give_back_above(stripe, at)
-    for strand in stripe.strands.values():
+    for strand in stripe.pooled:
         square_pool(stripe, strand)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping, Sequence
 from stiggctl.decision.cells import (
     ALLOTTED,
     CELL,
-    CUSTOMER,
     LIMIT,
     NEVER,
     SPARE,
@@ -171,7 +170,7 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequenc
         for place, units in stripe.apart.items():
             numbers[place] += units
     for hold in settled:
-        for places, units, *_ in hold.held:
+        for places, units, _, _, _ in hold.held:
             for place in places:
                 numbers[place] += units
         close_hold(stripe, hold.number)
@@ -195,6 +194,5 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequenc
             give_back_above(stripe, place)
     if stripe.apart:
         stripe.apart.clear()
-    for strand in stripe.strands.values():
-        if CUSTOMER in strand.leaves:
-            square_pool(stripe, strand)
+    for strand in stripe.pooled:
+        square_pool(stripe, strand)

@@ -70,6 +70,8 @@ def compile_path(
     strand.in_tails.update(node.resource_id for node in nodes)
     if pool is not None:
         strand.in_tails.add(CUSTOMER)
+        if strand not in stripe.pooled:
+            stripe.pooled.append(strand)
         square_pool(stripe, strand)
     branch = _branch(strand, first, version)
     refusals = [customer_refusal, *(node.refusal for node in union)]
