@@ -37,6 +37,7 @@ def test_there_are_examples() -> None:
     assert [path.stem for path in EXAMPLES] == [
         "article",
         "asyncio_burst",
+        "credits",
         "guarded_call",
         "metered_function",
         "override",
@@ -106,7 +107,7 @@ def test_the_command_lines_page_can_be_followed(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(model, encoding="utf-8")
     commands = re.findall(r"^stiggctl (.*)$", page, re.MULTILINE)
     kept = commands.pop(2).removesuffix(" > model.json")
-    dry, apply, check, several, tree, below = commands
+    dry, apply, check, several, tree, below, granted = commands
     assert "nothing was written" in command_prints(dry, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
     command_prints(apply, tmp_path)
@@ -118,6 +119,7 @@ def test_the_command_lines_page_can_be_followed(tmp_path: Path) -> None:
     assert command_prints(several, tmp_path, 3).startswith("denied")
     assert "usd" in command_prints(tree, tmp_path)
     assert "usd" not in command_prints(below, tmp_path)
+    assert "there are none" in command_prints(granted, tmp_path)
 
 
 def command_prints(command: str, directory: Path, ends: int = 0) -> str:

@@ -14,6 +14,7 @@ from stiggctl.cli.check import check
 from stiggctl.cli.demo import demo
 from stiggctl.cli.doctor import doctor
 from stiggctl.cli.export_model import export_model
+from stiggctl.cli.grants import grants
 from stiggctl.cli.tree import tree
 
 
@@ -59,5 +60,5 @@ def main() -> None:
     write_any_script()
 
 
-for _verb in (demo, doctor, apply, export_model, check, tree):
+for _verb in (demo, doctor, apply, export_model, check, tree, grants):
     main.add_command(_verb)

@@ -1,4 +1,4 @@
-"""Tables: trees of limits, and the limits of one request, as lines of text that fit a terminal.
+"""Tables: trees of limits, the limits of one request, and grants, as lines of text that fit a terminal.
 
 Here: columns and bars. Not here: how wide text is (letters.py), what a terminal can show
 (answering.py), where the numbers come from.
@@ -13,7 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from stiggctl import LimitState, TreeNode
+from stiggctl import GrantState, GrantStatus, LimitState, TreeNode
 from stiggctl.cli.answering import Screen
 from stiggctl.cli.letters import cut, number, padded, printable, width_of
 
@@ -107,12 +107,36 @@ def limits(states: Sequence[LimitState], screen: Screen) -> list[str]:
     return lines
 
 
+def grants(states: Sequence[GrantState], screen: Screen) -> list[str]:
+    """Grants as they burn: a table for each customer and currency, an empty line between."""
+    lines: list[str] = []
+    for owner in dict.fromkeys((state.customer_id, state.credit_currency) for state in states):
+        rows = [_row_of_grant(one) for one in states if (one.customer_id, one.credit_currency) == owner]
+        lines += [""] * bool(lines) + _table(rows, printable(f"{owner[1]} of {owner[0]}"), screen)
+    return lines
+
+
+def _row_of_grant(state: GrantState) -> _Row:
+    marks = [] if state.status is GrantStatus.OPEN else [state.status.lower()]
+    marks += ["promotional"] if state.kind == "PROMOTIONAL" else []
+    return _Row(
+        guides="",
+        name=printable(state.grant_id),
+        mark=f" ({', '.join(marks)})" if marks else "",
+        used=state.used,
+        held=state.held,
+        left=state.remaining,
+        limit=state.amount,
+        utilisation=Fraction(state.used + state.held) / Fraction(state.amount),
+    )
+
+
 def _row_of(state: LimitState) -> _Row:
     soft = state.enforcement_type == "SOFT"
     marks = (["soft"] if soft else []) + ([] if state.allowed else ["no room" if soft else "denies"])
     return _Row(
         guides="",
-        name=printable(state.resource_id),
+        name=printable(f"pool of {state.resource_id}" if state.is_pool else state.resource_id),
         mark=f" ({', '.join(marks)})" if marks else "",
         used=state.used,
         held=state.held,

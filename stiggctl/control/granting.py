@@ -43,8 +43,8 @@ class Granting(Limiting):
 
         The same `grant_id` again replaces the grant: nothing is added twice, so a call that may have
         failed can be repeated. What the grant has paid stays paid; an amount below that leaves the
-        pool overdrawn by the difference, and the next grant pays it. For more credits grant another
-        with its own id: a grant keeps its currency, and one that was voided stays so.
+        pool overdrawn by the difference, and while it is open the others pay that. For more credits
+        grant another with its own id: a grant keeps its currency, and one that was voided stays so.
 
         `apply(export_model())` elsewhere makes the same grants, whole: it does not carry balances.
 

@@ -30,7 +30,8 @@ class GrantState(NamedTuple):
     """A grant: what it was, what it is, and whose.
 
     Of a recurring one the numbers are those of its present window; of one that is not open, of its
-    first or its last. `remaining` is what may still be spent of it: 0 where it is not open.
+    first or its last. `remaining` is what is left of it: 0 where it is not open. What was overdrawn on
+    another grant is not taken off: what may be spent of all together, `check` says.
     """
 
     grant_id: str
