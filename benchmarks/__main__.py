@@ -1,26 +1,38 @@
-"""What is run: python -m benchmarks [decide|book|guard|flat|memory] [--quick] [--json]."""
+"""What is run: python -m benchmarks [decide|mixed|book|guard|flat|memory|years] [--quick] [--json]."""
 
 import argparse
 from collections.abc import Callable
 
-from benchmarks import book, decide, flat, guard, memory
+from benchmarks import book, decide, flat, guard, memory, mixed, years
 from benchmarks.measuring import Line, as_json, as_text
 
 PARTS: dict[str, Callable[..., list[Line]]] = {
     "decide": decide.run,
+    "mixed": mixed.run,
     "book": book.run,
     "guard": guard.run,
     "flat": flat.run,
     "memory": memory.run,
+    "years": years.run,
 }
 TITLES = {
     "decide": "decide: nanoseconds a call, beside one lock, a look and an addition at each limit",
+    "mixed": "mixed: eight cells of every kind, beside as many limits for ever",
     "book": "book: durable bookings, beside one commit an event",
     "guard": "guard: a guarded call, beside its reserve and settle by hand",
     "flat": "flat: the same with many resources, and after many events",
     "memory": "memory: what resources weigh that were touched",
+    "years": "years: windows that turn for ten years, and a limit that comes to a long past",
 }
-OTHERS = {"decide": "floor", "book": "by hand", "guard": "by hand", "flat": "beside", "memory": "beside"}
+OTHERS = {
+    "decide": "floor",
+    "mixed": "for ever",
+    "book": "by hand",
+    "guard": "by hand",
+    "flat": "beside",
+    "memory": "beside",
+    "years": "beside",
+}
 
 
 def main() -> None:

@@ -70,7 +70,7 @@ def usage_of(response: object, *, provider: str | None = None, model: str | None
     else:
         raise UsageUnclear(where="usage", value=field_of(response, "usage"), expected=_SHAPES)
     return Usage(
-        **counts,  # type: ignore[arg-type]  # the shapes name counts only
+        **counts,
         model=found if model is None else model,
         provider=(_provider(told, usage) or whose) if provider is None else provider,
         served=_served(told, usage),

@@ -101,9 +101,7 @@ def _openai(
         _cached_media(details.part("cached_tokens_details")),
     )
     inside = 0 if beside else reasoning
-    counts |= _output(
-        made, completion, inside, {medium: made.count(f"{medium}_tokens") for medium in MEDIA}
-    )
+    counts |= _output(made, completion, inside, {medium: made.count(f"{medium}_tokens") for medium in MEDIA})
     counts["reasoning"] = beside or reasoning
     counts["web_searches"] = usage.part("server_tool_use").count("web_search_requests")
     return counts
@@ -206,9 +204,11 @@ def gemini(usage: Told) -> Counts:
     by_medium = _modalities(usage, "candidatesTokensDetails", "candidates_tokens_details")
     by_medium = by_medium or _modalities(usage, "responseTokensDetails", "response_tokens_details")
     counts |= _output(usage, made, 0, by_medium)
-    counts["reasoning"] = _beside(usage, prompt + tools + made, thoughts, total) or thoughts
-    if total is not None and total == prompt + tools + made and thoughts:
-        raise UsageUnclear(where=usage.at("totalTokenCount"), value=total, expected="thoughts in the total")
+    seen = prompt + tools + made
+    if thoughts and total == seen:
+        expected = f"{seen + thoughts}, with the thoughts"
+        raise UsageUnclear(where=usage.at("totalTokenCount"), value=total, expected=expected)
+    counts["reasoning"] = _beside(usage, seen, thoughts, total) or thoughts
     return counts
 
 
@@ -218,8 +218,9 @@ def _modalities(usage: Told, *names: str) -> Counts:
     for each in usage.parts(*names):
         medium = (each.text("modality") or "").lower()
         medium = "image" if medium == "document" else medium
+        count = each.count("tokenCount", "token_count")
         if medium in MEDIA:
-            found[medium] = found.get(medium, 0) + each.count("tokenCount", "token_count")
+            found[medium] = found.get(medium, 0) + count
     return found
 
 
@@ -255,6 +256,9 @@ def _input(
             cached_media[medium] = min(over, media.get(medium, 0))
             over -= cached_media[medium]
     read = {medium: cached_media.get(medium, 0) for medium in MEDIA}
+    if cached < sum(read.values()):
+        expected = f"at most {cached}, all that was cached"
+        raise UsageUnclear(where=told.where, value=read, expected=expected)
     left = {medium: media.get(medium, 0) - read[medium] for medium in MEDIA}
     counts = {
         **written,
@@ -265,9 +269,6 @@ def _input(
         "input": plain - (cached - sum(read.values())),
     }
     _none_below_zero(told, counts, total)
-    if cached < sum(read.values()):
-        expected = f"at most {cached}, all that was cached"
-        raise UsageUnclear(where=told.where, value=read, expected=expected)
     return counts
 
 

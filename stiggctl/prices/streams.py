@@ -4,10 +4,10 @@ Here: which chunks tell usage, and what a later one replaces. Not here: what the
 (shapes.py), who reads the stream.
 
 What always holds:
-  ST1  Numbers of a stream are cumulative: a later one replaces an earlier one, none are added.
-  ST2  After each chunk the usage is the one that the provider has told by then, or UsageUnclear where
+  SU1  Numbers of a stream are cumulative: a later one replaces an earlier one, none are added.
+  SU2  After each chunk the usage is the one that the provider has told by then, or UsageUnclear where
        it has told none. It is final once the provider has told it together with the end.
-  ST3  Taking a chunk in never raises and keeps nothing of it but its usage.
+  SU3  Taking a chunk in never raises and keeps nothing of it but its usage.
 """
 
 from typing import Final
@@ -64,7 +64,17 @@ class StreamUsage:
     (25, 15, True)
     """
 
-    __slots__ = ("_about", "_ended", "_model", "_pieces", "_provider", "_running", "_shapes", "is_final")
+    __slots__ = (
+        "_about",
+        "_counted",
+        "_ended",
+        "_model",
+        "_pieces",
+        "_provider",
+        "_running",
+        "_shapes",
+        "is_final",
+    )
 
     #: Whether the provider has told the usage together with the end.
     is_final: bool
@@ -77,7 +87,7 @@ class StreamUsage:
         self._pieces: dict[str, object] = {}
         self._shapes: set[str] = set()
         self._running: dict[object, bool] = {}  # a chat's choices by index: False once it has ended
-        self._ended = False
+        self._ended = self._counted = False
         self.is_final = False
 
     def usage(self) -> Usage:
@@ -108,6 +118,8 @@ class StreamUsage:
     def _message(self, told: Told, kind: str) -> None:
         message = told.part("message") if kind == "message_start" else told
         self._ended = self._ended or kind == "message_stop" or told.part("delta").has("stop_reason")
+        # Before the first message_delta the output has only begun.
+        self._counted = self._counted or (kind == "message_delta" and told.has("usage"))
         if message.has("usage"):
             self._shapes.add("messages")
             usage = message.part("usage")
@@ -116,8 +128,7 @@ class StreamUsage:
             }
             self._about |= {"type": "message", "usage": self._pieces}
         self._keep(message, "model")
-        # Before the first message_delta the output has only begun.
-        self.is_final = self._ended and (self.is_final or kind == "message_delta")
+        self.is_final = self._ended and self._counted
 
     def _response(self, response: Told, kind: str) -> None:
         self._keep(response, "model", "service_tier", "object", "hidden_params", "_hidden_params", "provider")

@@ -88,10 +88,9 @@ class Told:
         """
         for name in names:
             value = field_of(self.thing, name)
-            if not isinstance(value, str):
-                value = getattr(value, "value", None)
+            value = getattr(value, "value", value)
             if isinstance(value, str) and 0 < len(value) <= _TEXT_MAX:
-                return str.__str__(value) if type(value) is str else str(getattr(value, "value", value))
+                return str.__str__(value)
         return None
 
 

@@ -7,11 +7,13 @@ from hypothesis import given
 from stiggctl.answers import Circumstances
 from stiggctl.decision.cells import CUSTOMER, NEVER
 from stiggctl.decision.decide import look, members_of, most, take
+from stiggctl.decision.laying import all_cells, sweep_loose
 from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.moving import grow, set_apart_of_pool
-from stiggctl.decision.paths import compile_path
+from stiggctl.decision.paths import compile_path, tail_of_members
 from stiggctl.decision.pools import Coming, Grant, Numbers, comings_and_goings, most_of, room_of, split
 from stiggctl.decision.reservations import release
+from stiggctl.holder.ways import Way
 from stiggctl.shares import drawable
 
 from .land import Cell, Land
@@ -227,3 +229,31 @@ def test_what_a_pool_will_have_is_the_sum_over_those_that_are_open_then(
         have += sum(units for grant, at, units in frees if at <= now < rooms[grant][1] and at != NEVER)
         have += sum(one.units for one in coming if one.from_us <= now < one.until_us)
         assert have == sum(room for room, _ in rooms) + sum(units for at, units in changes if at <= now)
+
+
+# ------------------------------------------------------------------ a pool that is laid anew
+
+
+def test_a_path_whose_pool_was_laid_anew_since_is_compiled_again() -> None:
+    """P1: a thread whose clock reading is a moment older still asks for it."""
+    land = Land()
+    land.grant(10)
+    land.look(["ann"])
+    land.grant(5)  # of the same version: a grant began, say
+    land.compile(["paris"])
+    assert look(land.stripe, "ann", (), [(land.strand(), 1)], 0) is None
+
+
+def test_a_path_that_was_fixed_is_none_any_more_once_a_grant_of_it_lies_elsewhere() -> None:
+    land = Land()
+    grant = land.grant(10)
+    pool, strand = land.pool(), land.strand()
+    with land.stripe.lock:
+        tail = tail_of_members(strand, [], pool=pool, meeting=Meeting(), customer_refusal=None)
+    way = Way(land.stripe, (), {}, frozenset(), version=-1)
+    way.fix(land.stripe.version, [tail], {})
+    with land.stripe.lock:
+        assert way.tails_at(0) == [tail]
+        sweep_loose(land.stripe, 10**15)
+        assert grant.cell not in all_cells(land.stripe)
+        assert way.tails_at(0) is None
