@@ -4,10 +4,10 @@ Here: which chunks tell usage, and what a later one replaces. Not here: what the
 (shapes.py), who reads the stream.
 
 What always holds:
-  SU1  Numbers of a stream are cumulative: a later one replaces an earlier one, none are added.
-  SU2  After each chunk the usage is the one that the provider has told by then, or UsageUnclear where
+  TS1  Numbers of a stream are cumulative: a later one replaces an earlier one, none are added.
+  TS2  After each chunk the usage is the one that the provider has told by then, or UsageUnclear where
        it has told none. It is final once the provider has told it together with the end.
-  SU3  Taking a chunk in never raises and keeps nothing of it but its usage.
+  TS3  Taking a chunk in never raises and keeps nothing of it but its usage.
 """
 
 from typing import Final

@@ -1,0 +1,1 @@
+"""Prices: usage out of responses, and what it costs."""
