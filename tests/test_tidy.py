@@ -32,7 +32,7 @@ LONGER: dict[str, tuple[int, str]] = {
     "stiggctl/decision/decide.py": (305, "look and take, and what is read of a sight"),
     "stiggctl/errors.py": (440, "one hierarchy, read as a whole"),
     "stiggctl/events.py": (340, "one report, read: each argument has its refusal"),
-    "stiggctl/holder/asking.py": (340, "look and take, and every way in which they can be denied"),
+    "stiggctl/holder/asking.py": (355, "look and take, and every way in which they can be denied"),
     "stiggctl/holder/exchange.py": (445, "the queue and its lead: the argument about interrupts is one"),
     "stiggctl/holder/holder.py": (350, "how a process begins, changes and ends on a ledger"),
     "stiggctl/holder/orders.py": (315, "one order, from its making to its receipt"),

@@ -57,6 +57,8 @@ class Terms(NamedTuple):
     bucket_us: int | None = None
     #: it is not in force, and limits nothing: but what takes place meanwhile is in its window
     only_counts: bool = False
+    #: (instant, limit from then on), as far as overrides begin or end later
+    changes: tuple[tuple[int, int], ...] = ()
 
 
 FOR_EVER = Terms()
@@ -103,18 +105,26 @@ class RawLimit(NamedTuple):
         """When the amount fits, if nothing more is spent; None: never.
 
         Enough of what is held has ended, or has left a rolling window; or its window has ended, and
-        the next one is empty; or the limit itself.
+        the next one is empty; or the limit is another then, or none.
         """
-        terms, room = self.terms, self.room
-        ends = [] if terms.expires_at_us is None else [terms.expires_at_us]
-        if terms.window_end_us is not None and terms.bucket_us is None and self.amount <= self.limit:
-            ends.append(terms.window_end_us)
-        for end_us, units in sorted(self.frees):
-            room += units
+        terms = self.terms
+        turns_us = terms.window_end_us if terms.bucket_us is None else None
+        instants = {at_us for at_us, _ in (*self.frees, *terms.changes)}
+        for at_us in sorted(
+            instants | {each for each in (turns_us, terms.expires_at_us) if each is not None}
+        ):
+            if terms.expires_at_us is not None and at_us >= terms.expires_at_us:
+                return at_us
+            limit = next(
+                (units for edge_us, units in reversed(terms.changes) if edge_us <= at_us), self.limit
+            )
+            room = limit
+            if turns_us is None or at_us < turns_us:
+                freed = sum(units for end_us, units in self.frees if end_us <= at_us)
+                room = limit - self.used - self.held + freed
             if self.amount <= room:
-                ends.append(end_us)
-                break
-        return min(ends, default=None)
+                return at_us
+        return None
 
 
 class LimitState:

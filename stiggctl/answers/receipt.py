@@ -46,7 +46,8 @@ class Receipt:
     late: bool  #: booked into a window that had closed
     estimated: bool  #: nobody told what was used; the estimate was booked
     unattributed: tuple[str, ...]  #: ids that no resource has
-    #: grant -> what it paid, in the order in which they drain; empty where the customer has no pool
+    #: grant -> what it paid, as they drain (of a duplicate: as they were granted); less than 0: what came
+    #: back to it. Empty where the customer has no pool
     paid_by: Mapping[str, int | Decimal]
     unbacked: bool  #: the customer has a pool, and no grant was open that could pay
 

@@ -26,7 +26,6 @@ from stiggctl.errors import (
 from stiggctl.events import DimensionValue, Report, dimensions_json, fingerprint
 from stiggctl.holder.orders import Charge, Order
 from stiggctl.holder.ways import Way, way_of
-from stiggctl.holder.wishes import Wish
 from stiggctl.ledger.records import ESTIMATED, KEYS_OF_OURS, KEYS_OF_USERS
 from stiggctl.windows import to_datetime
 
@@ -351,7 +350,6 @@ class Reservation:
         """Draw what lacks, then grow; raises AccessDenied where the ledger says no."""
         holder, stripe = self._holder, self._stripe
         assert stripe is not None  # it was looked at before
-        now_us = holder.clock.now_us()
         # Only what grows: a limit of another currency that is passed has no say in it.
         wants = tuple(
             [
@@ -360,13 +358,11 @@ class Reservation:
                 if sight[0].credit_currency in more
             ]
         )
-        wish = Wish(self._way(stripe), wants, now_us, number=self._number, grows=True, at_us=self._began_us)
-        holder.exchange.run(wish)
-        taken = wish.taken
-        if taken is None or (taken.hold is None and self._number not in stripe.holds):
+        denial = holder.asking.grow(self._way(stripe), wants, self._number, self._began_us)
+        if denial is not None and self._number not in stripe.holds:
             raise ReservationNotFound(reservation_id=self.reservation_id)
-        if taken.hold is None:
-            raise AccessDenied(decision=holder.asking.denial(taken, now_us))
+        if denial is not None:
+            raise AccessDenied(decision=denial)
         self._extended(more)
 
     def _extended(self, more: dict[str, int]) -> None:

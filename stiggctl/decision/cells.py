@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from stiggctl.answers import FOR_EVER, Terms
 from stiggctl.locks import await_turn
+from stiggctl.windows import BUCKETS
 
 if TYPE_CHECKING:
     from stiggctl.decision.reservations import Hold
@@ -73,7 +74,7 @@ class CellNumbers(NamedTuple):
     granted: int
     orphans: tuple[tuple[int, int], ...]  #: (units, until_us) of what dead processes held
     terms: Terms = FOR_EVER
-    buckets: Buckets = ()
+    buckets: Buckets | None = None  #: of a rolling one, where they were asked for
 
 
 class Loose(NamedTuple):
@@ -102,9 +103,18 @@ class NumbersOfCell(Protocol):
         ...
 
     @property
-    def buckets(self) -> Buckets:
-        """Of a rolling cell, where they were asked for."""
+    def buckets(self) -> Buckets | None:
+        """Of a rolling cell, where they were asked for; else None."""
         ...
+
+
+def leaves_us(at_us: int, bucket_us: int) -> int:
+    """When what took place then leaves a rolling window.
+
+    >>> leaves_us(119, 60), leaves_us(120, 60)
+    (3720, 3780)
+    """
+    return at_us - at_us % bucket_us + BUCKETS * bucket_us
 
 
 class Stripe:
@@ -155,7 +165,8 @@ class Stripe:
         #: cell -> its buckets, as of the last denial in which it was looked at
         self.buckets: dict[int, Buckets] = {}
         self.pooled: list[Strand] = []  #: those of which paths have a pool
-        self.rolled: dict[int, int] = {}  #: cell -> from when on a rolling one counts, for its holds
+        #: cell -> (from when on it counts, how wide its buckets are), of rolling ones
+        self.rolled: dict[int, tuple[int, int]] = {}
         self.unused: dict[int, list[int]] = {}  #: places that were left, by width
         self.loose: dict[int, Loose] = {}  #: cell -> where it lies outside the records
         #: numbers of holds that ended by themselves, until the holder has cleared their page
@@ -214,7 +225,7 @@ class Strand:
         #: tail that was compiled before names places that may be another cell's by now
         self.in_tails: set[str] = set()
         self.laid = 0
-        self.grant_ids: dict[int, str] = {}  #: by their rows, all that the customer ever had
+        self.grant_ids: dict[int, str] = {}  #: by their rows, as far as paths have had them
 
 
 def give_back_above(stripe: Stripe, place: int) -> None:
@@ -250,7 +261,7 @@ def give_back(stripe: Stripe, place: int, units: int) -> None:
     """Let spare leave, to be told to the ledger by the next exchange; the caller has the lock."""
     if units > 0:
         numbers = stripe.numbers
-        numbers[place + SPARE] -= units
-        numbers[place + ALLOTTED] -= units
+        spare, used, allotted = numbers[place : place + 3]
+        numbers[place : place + 3] = (spare - units, used, allotted - units)  # an interrupt tears no step
         cell = numbers[place + CELL]
         stripe.gives[cell] = stripe.gives.get(cell, 0) + units

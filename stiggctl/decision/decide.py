@@ -65,6 +65,8 @@ def fits(sight: Sight) -> bool:
 
 def _pool_pays(tail: Tail, seen: tuple[int, ...], units: int) -> list[int] | None:
     """What each grant of its pool pays; None where that does not cover it."""
+    if tail.grants and units <= seen[tail.first_grant]:  # as nearly always
+        return [units, *tail.others_pay]
     return split(tail.grants, tail.numbers_of_pool(seen), units)
 
 

@@ -24,6 +24,7 @@ from stiggctl.decision.cells import (
     Strand,
     Stripe,
     give_back,
+    give_back_above,
     note_orphans,
 )
 
@@ -88,18 +89,16 @@ def sweep_loose(stripe: Stripe, now_us: int) -> None:
     The caller has the lock.
     """
     needed = _needed(stripe)
-    for cell, (place, ended_us) in list(stripe.loose.items()):
-        if now_us >= ended_us + LOOSE_US and place not in needed:
-            give_back(stripe, place, stripe.numbers[place + SPARE])
-            del stripe.loose[cell]
-            _give_up(stripe, place)
-            stripe.unused.setdefault(WIDTH, []).append(place)
-
-
-def find_cell(stripe: Stripe, cell: int) -> int | None:
-    """Where a cell lies that lay elsewhere before; None where it is gone. The caller has the lock."""
-    loose = stripe.loose.get(cell)
-    return all_cells(stripe).get(cell) if loose is None else loose.place
+    try:
+        for cell, (place, ended_us) in list(stripe.loose.items()):
+            if now_us >= ended_us + LOOSE_US and place not in needed:
+                give_back(stripe, place, stripe.numbers[place + SPARE])
+                del stripe.loose[cell]
+                _give_up(stripe, place)
+                stripe.unused.setdefault(WIDTH, []).append(place)
+    except BaseException:
+        stripe.tear()
+        raise
 
 
 def _cells_at(numbers: list[int], place: int) -> dict[int, int]:
@@ -125,21 +124,24 @@ def _lay(stripe: Stripe, at: int, one: CellNumbers) -> None:
     granted = one.granted - stripe.gives.get(one.cell, 0)
     stripe.numbers[at : at + WIDTH] = [granted, one.used, granted + withheld, one.limit, one.cell]
     note_orphans(stripe, at, one.orphans)
-    if one.buckets:
+    if one.buckets is not None:
         stripe.buckets[one.cell] = one.buckets
+    if one.hard:  # it may have been granted under a limit that was higher
+        give_back_above(stripe, at)
 
 
 def _take_limit(stripe: Stripe, at: int, one: CellNumbers) -> None:
     """The limit as it is now. Where it is another, all spare is given back: who asks next draws anew."""
     numbers = stripe.numbers
-    if one.terms.bucket_us is not None and stripe.rolled.get(one.cell) != one.terms.window_start_us:
-        _let_leave(stripe, at, one)
+    bucket_us = one.terms.bucket_us
+    if bucket_us is not None and stripe.rolled.get(one.cell) != (one.terms.window_start_us, bucket_us):
+        _let_leave(stripe, at, one, bucket_us)
     if one.hard and numbers[at + LIMIT] != one.limit:
         give_back(stripe, at, numbers[at + SPARE])
     numbers[at + LIMIT] = one.limit
 
 
-def _let_leave(stripe: Stripe, at: int, one: CellNumbers) -> None:
+def _let_leave(stripe: Stripe, at: int, one: CellNumbers, bucket_us: int) -> None:
     """A rolling window has moved on: what was reserved before it holds nothing in it any more (LY3).
 
     But what is being settled does, until that is known: its units may be spent in the ledger already.
@@ -154,7 +156,7 @@ def _let_leave(stripe: Stripe, at: int, one: CellNumbers) -> None:
             if left:
                 stripe.holds[number] = hold.moved({at: None})
                 stripe.numbers[at + SPARE] += left
-    stripe.rolled[one.cell] = opens_us
+    stripe.rolled[one.cell] = (opens_us, bucket_us)
 
 
 def _needed(stripe: Stripe) -> set[int]:

@@ -7,6 +7,7 @@ All functions that take a stripe take its lock, unless they say that the caller 
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from stiggctl.decision.cells import (
     ALLOTTED,
@@ -16,6 +17,7 @@ from stiggctl.decision.cells import (
     SPARE,
     USED,
     NumbersOfCell,
+    Strand,
     Stripe,
     give_back_above,
     note_orphans,
@@ -23,6 +25,13 @@ from stiggctl.decision.cells import (
 from stiggctl.decision.pools import Grant, Numbers, room_of, split, square_pool
 from stiggctl.decision.reservations import Held, Hold, close_hold, expire
 from stiggctl.locks import await_turn
+
+
+class PathNow(NamedTuple):
+    """The path of an open reservation, of its instant, as the model is now."""
+
+    hard: Collection[int]  #: the places of its HARD limits
+    grants: Mapping[Strand, Sequence[int]]  #: and of its pool's open grants, in drain order
 
 
 def grow(stripe: Stripe, number: int, units: Mapping[str, int], now_us: int) -> bool | None:
@@ -45,40 +54,45 @@ def grow_locked(
     number: int,
     units: Mapping[str, int],
     now_us: int,
-    hard_now: Collection[int] | None = None,
+    path: PathNow | None = None,
 ) -> bool | None:
-    """`grow`, for a caller that has the lock.
-
-    `hard_now`: the places whose limits are HARD by now; None: those that were when it was made.
-    """
+    """`grow`, for a caller that has the lock. Without a path: in the cells that it has, as they were."""
     if now_us >= stripe.next_end_us:
         expire(stripe, now_us)
     hold = stripe.holds.get(number)
     if hold is None:
         return None
     numbers = stripe.numbers
-    paying: dict[int, int] = {}  # place of a grant -> what it pays of it
+    paying: dict[Strand, list[tuple[int, int]]] = {}  # (place, units) of each grant, once it has grown
     for places, _, hard, strand, pays in hold.held:
         more = units.get(strand.credit_currency)
         if more is None or pays:
             continue
-        judging = places[:hard] if hard_now is None else [place for place in places if place in hard_now]
+        judging = places[:hard] if path is None else [place for place in places if place in path.hard]
         if any(_is_short(numbers, place, more) for place in judging):
             return False
         if hold.has_pool(strand):
-            grants = hold.of_pool(strand)
-            if hard_now is not None:
-                grants = [(place, has) for place, has in grants if place in hard_now]
-            paid = _grown_pool(numbers, grants, more)
+            stakes = dict(hold.of_pool(strand))
+            open_now = list(stakes) if path is None else path.grants.get(strand, ())
+            paid = _grown_pool(numbers, [(place, stakes.get(place, 0)) for place in open_now], more)
             if paid is None:
                 return False
-            paying.update(zip([place for place, _ in grants], paid, strict=True))
+            left = [(place, has) for place, has in stakes.items() if place not in open_now]  # void by now
+            grown = [(at, stakes.get(at, 0) + part) for at, part in zip(open_now, paid, strict=True)]
+            paying[strand] = left + grown
+            for place, part in zip(open_now, paid, strict=True):
+                numbers[place] -= part
     held: list[Held] = []
     for places, before, hard, strand, pays in hold.held:
-        more = units.get(strand.credit_currency, 0) if not pays else sum(paying.get(at, 0) for at in places)
+        if pays and strand in paying:
+            continue
+        more = 0 if pays else units.get(strand.credit_currency, 0)
         for place in places:
             numbers[place] -= more
         held.append((places, before + more, hard, strand, pays))
+        if not pays and strand in paying:
+            held += [((place,), part, 1, strand, True) for place, part in paying[strand]]
+            held += [((), 0, 0, strand, True)] * (not paying[strand])
     stripe.holds[number] = Hold(number, hold.began_us, hold.ends_us, tuple(held))
     return True
 
@@ -166,19 +180,18 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequenc
     is given back at once. The caller has the lock.
     """
     numbers = stripe.numbers
-    if stripe.apart:
-        for place, units in stripe.apart.items():
-            numbers[place] += units
+    # What is held and granted falls in one step, and only then are holds closed: torn in between, a
+    # recount finds too little spare, never too much.
+    falls: dict[int, int] = dict(stripe.apart)
     for hold in settled:
         for places, units, _, _, _ in hold.held:
             for place in places:
-                numbers[place] += units
-        close_hold(stripe, hold.number)
+                falls[place] = falls.get(place, 0) + units
     for place, told in cells.items():
         used, granted, orphans = told.used, told.granted, told.orphans
-        if told.buckets:
+        if told.buckets is not None:
             stripe.buckets[numbers[place + CELL]] = told.buckets
-        held = numbers[place + ALLOTTED] - numbers[place + SPARE]
+        held = numbers[place + ALLOTTED] - numbers[place + SPARE] - falls.pop(place, 0)
         withheld = 0
         if orphans or stripe.orphans:
             held -= sum(units for units, _ in stripe.orphans.get(place, ()))
@@ -187,11 +200,13 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequenc
         # What has left spare and is not told yet is still in the ledger's number (C2).
         if stripe.gives:
             granted -= stripe.gives.get(numbers[place + CELL], 0)
-        numbers[place + SPARE] = granted - held
-        numbers[place + USED] = used
-        numbers[place + ALLOTTED] = granted + withheld
+        numbers[place : place + 3] = (granted - held, used, granted + withheld)  # SPARE, USED, ALLOTTED
         if granted > 0 and used + granted + withheld > numbers[place + LIMIT]:
             give_back_above(stripe, place)
+    for place, units in falls.items():
+        numbers[place] += units
+    for hold in settled:
+        close_hold(stripe, hold.number)
     if stripe.apart:
         stripe.apart.clear()
     for strand in stripe.pooled:

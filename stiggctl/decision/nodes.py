@@ -23,6 +23,8 @@ class Node(NamedTuple):
     cells: list[CellNumbers]
     from_us: int = ALWAYS.start_us  #: its limits and their windows are these from then on …
     until_us: int = ALWAYS.end_us  #: … until then
+    #: what took place from then on counts in the same cells; None: from `from_us` on
+    counts_from_us: int | None = None
 
     def lineage(self) -> "list[Node]":
         """It and all its ancestors, itself first."""

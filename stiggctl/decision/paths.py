@@ -52,10 +52,12 @@ def compile_path(
     meeting: Meeting,
     refuse_unlimited: bool,
     customer_refusal: Refusal | None,
+    now_us: int | None = None,
 ) -> None:
     """Lay the records of all nodes of a request and compile its tail; the caller has the lock.
 
-    `named` are the nodes that the request names, in its order; the first leads. One that names no
+    `named` are the nodes that the request names, in its order; the first leads. `now_us`: what is over
+    by then is not kept. One that names no
     resource names the pool's, or without a pool a node of CUSTOMER that has no cells.
     """
     stripe, first = strand.stripe, named[0]
@@ -65,15 +67,19 @@ def compile_path(
     nodes = _union([first, *others] if first.is_scoped else others)
     records = union if pool is None or first is pool.node else [*union, pool.node]
     for node in records:
-        lay_record(strand, node.resource_id, node.row, _branch(strand, node, version), node.cells)
+        lay_record(strand, node.resource_id, node.row, _branch(strand, node, version, now_us), node.cells)
     # Before the tail: from here on it is known that a record laid anew makes it stale.
     strand.in_tails.update(node.resource_id for node in nodes)
     if pool is not None:
         strand.in_tails.add(CUSTOMER)
         if strand not in stripe.pooled:
             stripe.pooled.append(strand)
-        square_pool(stripe, strand)
-    branch = _branch(strand, first, version)
+        try:
+            square_pool(stripe, strand)
+        except BaseException:
+            stripe.tear()
+            raise
+    branch = _branch(strand, first, version, now_us)
     refusals = [customer_refusal, *(node.refusal for node in union)]
     limits = [
         one.terms
@@ -113,7 +119,7 @@ def tail_of_members(
     return Tail(strand, nodes, refusal, lead=None, pool=pool, meeting=meeting, lies=anywhere)
 
 
-def _branch(strand: Strand, node: Node, version: int) -> Branch:
+def _branch(strand: Strand, node: Node, version: int, now_us: int | None) -> Branch:
     """The branch that resources like this one share."""
     key = (
         version,
@@ -132,7 +138,9 @@ def _branch(strand: Strand, node: Node, version: int) -> Branch:
         if branches and next(iter(branches))[0] != version:
             branches = strand.branches = {}
         if len(branches) >= strand.branches_max:
-            branches = {key: one for key, one in branches.items() if one.until_us > node.from_us}
+            # What a rolling limit makes of a node holds from long ago, but not for long.
+            over_us = node.from_us if now_us is None else now_us
+            branches = {key: one for key, one in branches.items() if one.until_us > over_us}
             strand.branches, strand.branches_max = branches, max(BRANCHES_KEPT, 2 * len(branches))
         found = branches[key] = Branch(node, version)
     return found

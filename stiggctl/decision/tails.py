@@ -61,6 +61,7 @@ class Tail:
     __slots__ = (
         "cells",
         "coming",
+        "counts_from_us",
         "first_grant",
         "from_us",
         "gather",
@@ -76,6 +77,7 @@ class Tail:
         "laid",
         "many",
         "members",
+        "others_pay",
         "places",
         "refusal",
         "strand",
@@ -103,21 +105,12 @@ class Tail:
         # Of the customer's own record nothing is ever gathered beside the pool.
         self.ids = frozenset([CUSTOMER, *(node.resource_id for node in nodes)])
         self.members = tuple(sorted(node.row for node in nodes))
-        found: list[tuple[int, int, Label]] = []
-        for node in nodes:
-            depth = len(node.lineage()) - 1
-            for one in node.cells:
-                if meeting.meets(one.terms.scope):
-                    label = Label(
-                        depth,
-                        node.type_id,
-                        node.resource_id,
-                        one.allocation_id,
-                        one.hard,
-                        one.limit,
-                        one.terms,
-                    )
-                    found.append((lies(strand, node, one), one.cell, label))
+        found = [
+            (lies(strand, node, one), one.cell, _label(node, one))
+            for node in nodes
+            for one in node.cells
+            if meeting.meets(one.terms.scope)
+        ]
         found.sort(key=lambda one: not one[2].hard)
         places = [at for at, _, _ in found]
         self.labels = tuple(label for _, _, label in found)
@@ -134,10 +127,13 @@ class Tail:
         self.grant_places = tuple([] if pool is None else [lies(strand, pool.node, one) for one in granted])
         #: where the grants' numbers begin among those that are gathered, and how many cells there are
         self.first_grant, self.many = len(places), len(places) + len(granted)
+        self.others_pay = (0,) * (len(granted) - 1)  #: where the first pays all
         self.gather = _gatherer([*places, *self.grant_places])
         led = [*nodes, *([] if lead is None else [lead]), *([] if pool is None else [pool.node])]
         self.from_us = max((node.from_us for node in led), default=ALWAYS.start_us)
         self.until_us = min((node.until_us for node in led), default=ALWAYS.end_us)
+        counts = [node.from_us if node.counts_from_us is None else node.counts_from_us for node in led]
+        self.counts_from_us = max(counts, default=ALWAYS.start_us)
         refusals = [until_of(node.refusal) for node in led] + [until_of(refusal)]
         self.valid_until_us = min(self.until_us, *refusals)
         own = lead.cells if lead is not None and lead.resource_id != CUSTOMER else ()
@@ -166,6 +162,11 @@ class Tail:
         """What of the numbers that were gathered is of the grants."""
         first, many = self.first_grant, self.many
         return Numbers(seen[first:many], seen[many + first : 2 * many], seen[2 * many + first :])
+
+
+def _label(node: Node, one: CellNumbers) -> Label:
+    depth = len(node.lineage()) - 1
+    return Label(depth, node.type_id, node.resource_id, one.allocation_id, one.hard, one.limit, one.terms)
 
 
 def _grant(one: CellNumbers) -> Grant:

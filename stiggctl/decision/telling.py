@@ -7,7 +7,7 @@ when. Not here: which cells those are (tails.py), what is made of the raw number
 from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.answers import Circumstances, RawLimit, Sight, Terms
-from stiggctl.decision.cells import ALLOTTED, CELL, HEADER, LIMIT, NEVER, SPARE, USED, WIDTH
+from stiggctl.decision.cells import ALLOTTED, CELL, HEADER, LIMIT, NEVER, SPARE, USED, WIDTH, leaves_us
 from stiggctl.decision.pools import Numbers, comings_and_goings
 from stiggctl.windows import BUCKETS
 
@@ -127,14 +127,9 @@ def _frees(place: int, circumstances: Circumstances, bucket_us: int | None) -> l
     Of a rolling limit it leaves the window, too, with the bucket in which it began.
     """
     frees = [
-        (hold.ends_us if bucket_us is None else min(hold.ends_us, _leaves(hold.began_us, bucket_us)), units)
+        (hold.ends_us if bucket_us is None else min(hold.ends_us, leaves_us(hold.began_us, bucket_us)), units)
         for hold in circumstances.holds
         for places, units, *_ in hold.held
         if place in places and hold.ends_us != NEVER
     ]
     return frees + [(until_us, units) for units, until_us in circumstances.orphans.get(place, ())]
-
-
-def _leaves(at_us: int, bucket_us: int) -> int:
-    """When what took place then leaves a rolling window."""
-    return at_us - at_us % bucket_us + BUCKETS * bucket_us

@@ -247,15 +247,31 @@ class Asking:
         wants = tuple([(holder.strand_of(stripe, name), number) for name, number in units])
         return _Target(stripe, meant.ids or (CUSTOMER,), wants, dimensions)
 
-    # ---------------------------------------------------------------- decisions
+    def grow(self, way: Way, wants: Wants, number: int, began_us: int) -> Decision | None:
+        """Hold so much more under a reservation, in the limits of its instant; why not, where it is not.
 
-    def denial(self, taken: Taken, now_us: int) -> Decision:
-        """The denial of what did not fit, of somebody who does not ask again."""
-        decision = self._decision(taken, now_us)
-        if not decision.has_access:
-            return decision
-        # It fits by the numbers, but others had the room a moment ago.
-        return self._refused(_RACE, [(s[0].credit_currency, s[4]) for s in taken.sights], now_us)
+        Also where it has ended meanwhile: the caller looks.
+        """
+        holder = self._holder
+        now_us = holder.clock.now_us()
+        for _ in range(ROUNDS_MAX):
+            now_us = holder.clock.now_us()
+            wish = Wish(way, wants, now_us, number=number, grows=True, at_us=began_us)
+            holder.exchange.run(wish)
+            if wish.taken is None:
+                if number in way.stripe.holds:
+                    continue
+                break
+            if wish.taken.hold is not None:
+                return None
+            decision = self._decision(wish.taken, now_us)
+            if not decision.has_access:
+                return decision
+            if number not in way.stripe.holds:
+                break
+        return self._refused(_RACE, [(strand.credit_currency, units) for strand, units in wants], now_us)
+
+    # ---------------------------------------------------------------- decisions
 
     def _decision(self, taken: Taken, now_us: int, number: int | None = None) -> Decision:
         ids, sights = self._holder.ids, taken.sights

@@ -33,7 +33,7 @@ from stiggctl.holder.meant import find_meant
 from stiggctl.holder.orders import Charge, Order
 from stiggctl.holder.ways import Way
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS, UNBACKED, CustomerRow, EventRow
+from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS, CustomerRow, EventRow
 from stiggctl.rates import price
 
 if TYPE_CHECKING:
@@ -155,7 +155,8 @@ class Bookings:
                 raise InvalidRequest(where="event_id", value=event_id, expected=expected)
             customer = next(one for one in reader.customers() if one.id == event.customer)
             order = self._order_like(reader, customer, event, units=-1)
-            order.pay_back(reader.payments(event.id), unbacked=bool(event.flags & UNBACKED))
+            unbacked = [at for at, part in enumerate(event.parts) if part.unbacked]
+            order.pay_back(reader.payments(event.id), unbacked)
         order.namespace, order.key = KEYS_OF_OURS, f"reverse {event.id}"
         order.fingerprint = b"reverse"  # whoever asks, and why: it is one reversal
         order.reverses = event.id

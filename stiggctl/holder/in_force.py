@@ -67,6 +67,8 @@ class InForce(NamedTuple):
     limits: tuple[Limit, ...]
     from_us: int
     until_us: int
+    #: what took place from then on counts in the same cells: of a rolling limit that is long before
+    counts_from_us: int
     #: rolling ones that have moved on since the instant: their cells must have, too, or what is booked of
     #: that instant would be missing in them
     moved_on: tuple[Limit, ...] = ()
@@ -93,51 +95,88 @@ def model_of(
     return Model(own, templates, over)
 
 
-def limits_of(row: ResourceRow, model: Model, currency: int, at_us: int, now_us: int) -> InForce:
-    """The limits of a resource at an instant, each as high as it is now, or was when its window ended.
+class _Span(NamedTuple):
+    """The window of an allocation at an instant, and as of when its limit is asked."""
 
-    What counts in a window that still lasts is held against its limit of today, whenever it took place.
+    start_us: int
+    end_us: int | None  #: None: for ever
+    bucket_us: int | None  #: None: it does not roll
+    limit_us: int
+
+
+def limits_of(row: ResourceRow, model: Model, currency: int, at_us: int, now_us: int) -> InForce:
+    """The limits of a resource at an instant, each as it is now, or was when its window ended.
+
+    What counts in a window that still lasts is held against its limit of today, whenever it took
+    place: a cell has one limit, whoever asks for it.
     """
     turns: list[Window] = []
     own = [one for one in model.own.get(row.id, ()) if one.currency == currency]
-    standing = [one for one in own if _stands(one, at_us, turns)]
+    templates = [one for one in model.templates if one.currency == currency and _matches(one, row)]
+    rolls: list[Window] = []
+    spans = {one.id: _span(one, at_us, now_us, turns, rolls) for one in (*own, *templates)}
+    standing = [one for one in own if _stands(one, spans[one.id].limit_us, turns)]
     kinds = {(one.cadence, one.scope, one.rolling) for one in standing}
-    counting = list(own)
-    for one in model.templates:
-        if one.currency == currency and _matches(one, row):
-            counting.append(one)
-            if _stands(one, at_us, turns) and (one.cadence, one.scope, one.rolling) not in kinds:
-                standing.append(one)
+    standing += [
+        one
+        for one in templates
+        if _stands(one, spans[one.id].limit_us, turns) and (one.cadence, one.scope, one.rolling) not in kinds
+    ]
     in_force = {one.id for one in standing}
     overrides = [one for one in model.overrides.get(row.id, ()) if one.currency == currency]
     limits: list[Limit] = []
     moved_on: list[Limit] = []
-    for one in counting:
-        start_us, end_us, bucket_us = 0, None, None
-        limit_us = now_us
-        windows = _windows_of(one.cadence, one.timezone, one.anchor_us, rolling=one.rolling)
-        if isinstance(windows, Rolling):
-            start_us, end_us = windows.window_of(now_us)
-            bucket_us = windows.width_us
-            turns.append(Window(start_us, max(end_us, at_us + 1)))
-        elif windows is not None:
-            window = windows.window_of(at_us)
-            turns.append(window)
-            start_us, end_us = window
-            limit_us = min(max(now_us, start_us), end_us - 1)
-        counts_until_us = end_us if bucket_us is None else None
+    for one in (*own, *templates):
+        span = spans[one.id]
         if one.id in in_force:
-            units, whose = _overridden(one, overrides, limit_us, turns)
-            terms = Terms(one.cadence, one.scope, start_us, end_us, one.expires_at_us, whose, bucket_us)
-            hard, named = one.enforcement == "HARD", one.allocation_id
+            limit = _in_force(one, row, span, overrides, turns)
         else:
-            terms = Terms(one.cadence, one.scope, start_us, end_us, None, None, bucket_us, only_counts=True)
-            hard, named, units = False, one.allocation_id, LIMIT_MAX
-        limit = Limit(one.id, named, row.id, hard, units, terms, counts_until_us)
-        (moved_on if bucket_us is not None and at_us < start_us else limits).append(limit)
+            limit = _counting(one, row, span)
+        (moved_on if span.bucket_us is not None and at_us < span.start_us else limits).append(limit)
     limits.sort(key=lambda limit: (not limit.hard, limit.allocation))
-    lasts = steady(at_us, turns) if turns else ALWAYS
-    return InForce(tuple(limits), lasts.start_us, lasts.end_us, tuple(moved_on))
+    turns += [Window(span.start_us, ALWAYS.end_us) for span in spans.values() if span.bucket_us]
+    counts_from_us, lasts = steady(at_us, turns).start_us, steady(at_us, [*turns, *rolls])
+    return InForce(tuple(limits), lasts.start_us, lasts.end_us, counts_from_us, tuple(moved_on))
+
+
+def _span(one: AllocationRow, at_us: int, now_us: int, turns: list[Window], rolls: list[Window]) -> _Span:
+    """Its window; and note when that turns, or the bucket of now."""
+    windows = _windows_of(one.cadence, one.timezone, one.anchor_us, rolling=one.rolling)
+    if windows is None:
+        return _Span(0, None, None, now_us)
+    if isinstance(windows, Rolling):
+        start_us, end_us = windows.window_of(now_us)
+        rolls.append(Window(windows.bucket_of(now_us), end_us))
+        return _Span(start_us, end_us, windows.width_us, now_us)
+    window = windows.window_of(at_us)
+    turns.append(window)
+    return _Span(*window, None, min(max(now_us, window.start_us), window.end_us - 1))
+
+
+def _in_force(
+    one: AllocationRow, row: ResourceRow, span: _Span, overrides: Sequence[OverrideRow], turns: list[Window]
+) -> Limit:
+    over = [each for each in overrides if each.scope == one.scope and each.cadence in (None, one.cadence)]
+    turns.extend(map(_lasts, over))
+    units, whose = _overridden(one, over, span.limit_us)
+    changes = tuple((edge_us, _overridden(one, over, edge_us)[0]) for edge_us in _edges(over, span.limit_us))
+    start_us, end_us, bucket_us, _ = span
+    terms = Terms(
+        one.cadence, one.scope, start_us, end_us, one.expires_at_us, whose, bucket_us, changes=changes
+    )
+    hard = one.enforcement == "HARD"
+    return Limit(one.id, one.allocation_id, row.id, hard, units, terms, _counts_until(span))
+
+
+def _counting(one: AllocationRow, row: ResourceRow, span: _Span) -> Limit:
+    """It limits nothing now, but goes on counting (IF2)."""
+    start_us, end_us, bucket_us, _ = span
+    terms = Terms(one.cadence, one.scope, start_us, end_us, bucket_us=bucket_us, only_counts=True)
+    return Limit(one.id, one.allocation_id, row.id, False, LIMIT_MAX, terms, _counts_until(span))
+
+
+def _counts_until(span: _Span) -> int | None:
+    return span.end_us if span.bucket_us is None else None
 
 
 def limits_on(
@@ -193,18 +232,12 @@ def _matches(template: AllocationRow, row: ResourceRow) -> bool:
     return filter_of(template.where).passes(row.properties)
 
 
-def _overridden(
-    one: AllocationRow, overrides: Iterable[OverrideRow], at_us: int, turns: list[Window]
-) -> tuple[int, str | None]:
+def _overridden(one: AllocationRow, overrides: Iterable[OverrideRow], at_us: int) -> tuple[int, str | None]:
     """What a limit is while overrides are in force, and who says so (IF3)."""
     units, added, whose = one.limit_units, 0, []
     replacing: OverrideRow | None = None
     for override in overrides:
-        if override.scope != one.scope or override.cadence not in (None, one.cadence):
-            continue
-        valid = validity(override.effective_at_us, override.expires_at_us)
-        turns.append(valid)
-        if not valid.has(at_us):
+        if not _lasts(override).has(at_us):
             continue
         if override.add_units is not None:
             added += override.add_units
@@ -217,8 +250,19 @@ def _overridden(
     return min(units + added, LIMIT_MAX), "; ".join(map(_said, whose)) or None
 
 
+def _lasts(override: OverrideRow) -> Window:
+    """From when to when it is in force: without a beginning, from when it was put."""
+    begins_us = override.put_at_us if override.effective_at_us is None else override.effective_at_us
+    return validity(begins_us, override.expires_at_us)
+
+
+def _edges(overrides: Iterable[OverrideRow], after_us: int) -> list[int]:
+    """When one begins or ends, after an instant."""
+    return sorted({edge_us for one in overrides for edge_us in _lasts(one) if edge_us > after_us})
+
+
 def _began(override: OverrideRow) -> tuple[int, int]:
-    return (ALWAYS.start_us if override.effective_at_us is None else override.effective_at_us, override.id)
+    return _lasts(override).start_us, override.id
 
 
 def _said(override: OverrideRow) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from stiggctl.amounts import to_amount
 from stiggctl.answers import OpenReservation, Sight
-from stiggctl.decision.cells import CELL, Stripe
+from stiggctl.decision.cells import CELL, Stripe, leaves_us
 from stiggctl.decision.decide import hard_cells
 from stiggctl.decision.reservations import expire
 from stiggctl.errors import ControlClosed, LedgerUnavailable
@@ -38,6 +38,7 @@ class Kept(NamedTuple):
     event_name: str | None
     dimensions: dict[str, DimensionValue]
     idempotency_key: str | None
+    began_us: int
     slots: tuple[int, ...] = ()
     #: cell -> what of it stands on the page, of the grants that it is of; None: of no pool
     grants: dict[int, int] | None = None
@@ -66,7 +67,7 @@ class Keeping:
         has let go; then nothing is remembered.
         """
         grants = _of_grants(kept.stripe, number) if _have_pool(sights) else None
-        slots = self._mirror(number, kept.ends_us, sights, grants or {})
+        slots = self._mirror(number, kept, sights, grants or {})
         with self._lock:
             self._kept[number] = kept._replace(slots=slots, grants=grants)
         if self._left:
@@ -84,7 +85,7 @@ class Keeping:
             return
         more = self._more_of_grants(kept, number) if _have_pool(sights) else {}
         try:
-            slots = self._mirror(number, kept.ends_us, sights, more)
+            slots = self._mirror(number, kept, sights, more)
         except BaseException:
             for cell, units in more.items():
                 kept.grants[cell] -= units  # type: ignore[index]  # there is a pool
@@ -122,15 +123,20 @@ class Keeping:
                 page.clear(slot)
 
     def _mirror(
-        self, number: int, ends_us: int, sights: Iterable[Sight], grants: Mapping[int, int]
+        self, number: int, kept: Kept, sights: Iterable[Sight], grants: Mapping[int, int]
     ) -> tuple[int, ...]:
-        page = self._page
+        page, ends_us, rolled = self._page, kept.ends_us, kept.stripe.rolled
         if page is None:
             return ()
         slots = []
         try:
             for sight in sights:
                 cells = hard_cells(sight)
+                if rolled:  # of a rolling limit it is held no longer than its instant is in the window
+                    for cell in [cell for cell in cells if sight[4] and cell in rolled]:
+                        until_us = min(ends_us, leaves_us(kept.began_us, rolled[cell][1]))
+                        slots.append(page.write(until_us, number, (cell,), sight[4]))
+                    cells = tuple([cell for cell in cells if cell not in rolled])
                 if cells and sight[4]:
                     slots.append(page.write(ends_us, number, cells, sight[4]))
             for cell, units in grants.items():
@@ -210,8 +216,11 @@ class Keeping:
                         continue
                     for places, units, hard, *_ in hold.held:
                         for place in places[:hard]:
-                            of_cell = ends.setdefault(stripe.numbers[place + CELL], {})
-                            of_cell[hold.ends_us] = of_cell.get(hold.ends_us, 0) + units
+                            cell, ends_us = stripe.numbers[place + CELL], hold.ends_us
+                            if cell in stripe.rolled:
+                                ends_us = min(ends_us, leaves_us(hold.began_us, stripe.rolled[cell][1]))
+                            of_cell = ends.setdefault(cell, {})
+                            of_cell[ends_us] = of_cell.get(ends_us, 0) + units
         return {
             cell: [Orphan(units, until_us) for until_us, units in sorted(of_cell.items()) if units]
             for cell, of_cell in ends.items()
@@ -245,5 +254,7 @@ def held_by_cell(stripes: Iterable[Stripe], now_us: int) -> dict[int, int]:
                 for places, units, *_ in hold.held:
                     for place in places:
                         cell = stripe.numbers[place + CELL]
-                        held[cell] = held.get(cell, 0) + units
+                        rolled = stripe.rolled.get(cell)
+                        if rolled is None or now_us < leaves_us(hold.began_us, rolled[1]):
+                            held[cell] = held.get(cell, 0) + units
     return held

@@ -24,7 +24,7 @@ def nodes_of(
     """The nodes of one currency, by id; rows come ancestors first."""
     nodes: dict[int, Node] = {}
     for row in rows:
-        limits, from_us, until_us, _ = in_force[row.id]
+        limits, from_us, until_us, counts_from_us, _ = in_force[row.id]
         nodes[row.id] = Node(
             resource_id=row.resource_id,
             row=row.id,
@@ -34,6 +34,7 @@ def nodes_of(
             cells=[_cell_of(limit, cells[limit.wanted.key]) for limit in limits],
             from_us=from_us,
             until_us=until_us,
+            counts_from_us=counts_from_us,
         )
     return {node.resource_id: node for node in nodes.values()}
 

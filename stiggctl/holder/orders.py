@@ -7,7 +7,7 @@ An order is made by the thread that wants it, and touched afterwards only by the
 serves it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,7 +34,6 @@ from stiggctl.ledger.records import (
     ESTIMATED,
     EXPIRED,
     LATE,
-    UNBACKED,
     Booked,
     Booking,
     CellRow,
@@ -170,9 +169,12 @@ class Order:
             with stripe.lock:
                 stripe.ended.append(self.hold)
 
-    def pay_back(self, payments: Sequence[Payment], *, unbacked: bool) -> None:
-        """It reverses an event that grants paid so: what each paid comes back to it."""
-        self.returns = {at: {} for at in range(len(self.charges) if unbacked else 0)}
+    def pay_back(self, payments: Sequence[Payment], unbacked: Iterable[int]) -> None:
+        """It reverses an event that grants paid so: what each paid comes back to it.
+
+        `unbacked`: of which charges something was paid by nobody.
+        """
+        self.returns = {at: {} for at in unbacked}
         for one in payments:
             self.returns.setdefault(one.part, {})[one.grant] = -one.units
         self.way.grants = frozenset(one.grant for one in payments)
@@ -183,7 +185,6 @@ class Order:
         """Set apart what it spends, and write the booking. The caller has the stripe's lock."""
         stripe = self.stripe
         hold = self._open_hold()
-        self.flags &= ~UNBACKED  # of a round that was withdrawn
         if any(sight[0].windows_end_us <= now_us for sight in sights):
             self.flags |= LATE
         legs, parts = [], []
@@ -203,8 +204,6 @@ class Order:
             if tail.has_pool and (self.returns is None or number in self.returns):
                 stakes = [] if hold is None else hold.of_pool(strand)
                 draining, paying = draining_of(stripe, tail, stakes, units, self._paid_back(number))
-                if is_unbacked(draining, units):
-                    self.flags |= UNBACKED
             all_places, all_cells = (*places, *tail.grant_places), (*cells, *tail.grant_cells)
             legs.append(Leg(charge, sight, all_places, all_cells, paying))
             parts.append(Part(strand.currency_row, units, rate, cells, spends, draining))
@@ -300,7 +299,7 @@ class Order:
             estimated=bool(self.flags & ESTIMATED),
             unattributed=unattributed_of(self.unattributed),
             paid_by=paid_by([charge.strand for charge in self.charges], outcome.parts, rows),
-            unbacked=bool(self.flags & UNBACKED),
+            unbacked=is_unbacked(outcome.parts),
         )
 
     def _sights_now(self) -> "tuple[Sight, ...]":

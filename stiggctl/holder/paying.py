@@ -39,9 +39,9 @@ def draining_of(
     return Draining(tuple(payings), tuple(map(Payer, tail.grant_cells, spares))), places
 
 
-def is_unbacked(draining: Draining, units: int) -> bool:
-    """Whether some of it is paid by nobody: no grant was open at its instant."""
-    return not draining.payers and units > sum(paying.units for paying in draining.payings)
+def is_unbacked(parts: Sequence[PartBooked]) -> bool:
+    """Whether some of an event is paid by nobody: no grant was open at its instant."""
+    return any(part.drained is not None and part.drained.unbacked_units > 0 for part in parts)
 
 
 def paid_by(
@@ -55,6 +55,7 @@ def paid_by(
     for strand, part in zip(strands, parts, strict=True):
         if part.drained is not None:
             paid = {} if paid is None else paid
-            for cell, units in part.drained.paid:
+            drains = {cell: at for at, cell in enumerate(part.drained.payers)}
+            for cell, units in sorted(part.drained.paid, key=lambda one: drains.get(one[0], -1)):
                 paid[strand.grant_ids[rows[cell].allocation]] = to_amount(units, strand.decimals)
     return paid

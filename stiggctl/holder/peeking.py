@@ -37,7 +37,7 @@ def peek(
     stripe = Stripe(meant.customer.customer_id, meant.customer.id)
     ids = meant.ids or (CUSTOMER,)
     rows = reader.lineage(meant.customer.id, meant.ids)
-    grants = reader.grants(meant.customer.id)
+    grants = reader.grants(meant.customer.id, since_us=now_us)
     model = read_model(reader, meant.customer.id, [row.id for row in rows])
     stripe.scoped = reader.scoped_dimensions(meant.customer.id)
     wants = []

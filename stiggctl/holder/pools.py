@@ -86,30 +86,26 @@ def _as_limit(grant: GrantRow, window: Window) -> Limit:
 
 
 def _coming(grants: Sequence[GrantRow], at_us: int) -> tuple[Coming, ...]:
-    """What begins after an instant: grants, and the windows of recurring ones that last at such a time."""
-    going = [grant for grant in grants if grant.voided_at_us is None]
-    starts = {grant.effective_at_us for grant in going if grant.effective_at_us is not None}
-    instants = {start_us for start_us in starts if start_us > at_us}
-    for grant in going:
+    """What begins after an instant, if nothing more is spent.
+
+    Of a recurring one all its later windows together: each has the whole amount, as the next has.
+    """
+    coming = []
+    for grant in grants:
         valid = validity(grant.effective_at_us, grant.expires_at_us)
+        from_us = valid.start_us
         if grant.cadence is not None and valid.has(at_us):
-            instants.add(_window_of(grant, at_us).end_us)
-    coming: set[tuple[int, Coming]] = set()
-    for instant_us in instants:
-        for grant in going:
-            valid = validity(grant.effective_at_us, grant.expires_at_us)
-            if not valid.has(instant_us):
-                continue
-            window = _window_of(grant, instant_us)
-            if window.start_us > at_us:
-                until_us = NEVER if window.end_us == END_US else window.end_us
-                coming.add((grant.id, Coming(window.start_us, until_us, grant.amount_units)))
-    return tuple(one for _, one in sorted(coming))
+            from_us = _window_of(grant, at_us).end_us
+        if grant.voided_at_us is None and at_us < from_us < valid.end_us:
+            until_us = NEVER if valid.end_us == END_US else valid.end_us
+            coming.append(Coming(from_us, until_us, grant.amount_units))
+    return tuple(coming)
 
 
 def grant_as_limit(grant: GrantRow, at_us: int) -> Limit:
-    """What counts what a grant paid at an instant, whether it is open or not."""
-    return _as_limit(grant, _window_of(grant, at_us))
+    """What counts what a grant paid at an instant, whether it is open then, by now, or not."""
+    windows = recurring(grant.cadence, grant.timezone, grant.anchor_us)
+    return _as_limit(grant, ALWAYS if windows is None else windows.window_of(at_us))
 
 
 class GrantNow(NamedTuple):
@@ -127,7 +123,10 @@ def grants_now(grants: Iterable[GrantRow], now_us: int) -> Iterator[GrantNow]:
     for grant in grants:
         valid = validity(grant.effective_at_us, grant.expires_at_us)
         is_open = grant.voided_at_us is None and valid.has(now_us)
-        window = _window_of(grant, max(valid.start_us, min(now_us, valid.end_us - 1)))
+        last_us = (
+            valid.end_us - 1 if grant.voided_at_us is None else min(valid.end_us, grant.voided_at_us) - 1
+        )
+        window = _window_of(grant, max(valid.start_us, min(now_us, last_us)))
         has_ended = 2 if grant.voided_at_us is not None or now_us >= valid.end_us else 1
         order = (0 if is_open else has_ended, *_drains(grant, window))
         yield GrantNow(grant, window, _as_limit(grant, window), is_open, order)

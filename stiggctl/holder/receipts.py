@@ -16,7 +16,6 @@ from stiggctl.ledger.records import (
     ESTIMATED,
     EXPIRED,
     LATE,
-    UNBACKED,
     Drained,
     EventRow,
     PartBooked,
@@ -51,7 +50,7 @@ def receipt_of(
         estimated=bool(event.flags & ESTIMATED),
         unattributed=unattributed_of(event.unattributed),
         paid_by=_paid_by(event, payments, currencies),
-        unbacked=bool(event.flags & UNBACKED),
+        unbacked=any(part.unbacked for part in event.parts),
     )
 
 

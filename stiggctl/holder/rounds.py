@@ -4,13 +4,13 @@ Here: which entry each part of a batch is of, and what a reply does to each stri
 the queue and its leader, what follows where an exchange fails (exchange.py).
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, NumbersOfCell, Stripe
 from stiggctl.decision.decide import cells_of
-from stiggctl.decision.laying import find_cell
+from stiggctl.decision.laying import all_cells
 from stiggctl.decision.moving import install, put_apart_back
 from stiggctl.decision.reservations import Hold, expire
 from stiggctl.errors import StiggctlError
@@ -127,13 +127,11 @@ class Round:
         """The numbers of one stripe. The caller has its lock."""
         settled: dict[int, Hold] = {}  # by number: two may settle one
         places: dict[int, int] = {}  # cell -> place
-        unspent: set[int] = set()
         for at in orders:
             order = self.orders[at][1]
-            for leg, part in zip(order.legs, self._bookings[at].parts, strict=False):
+            for leg in order.legs:
                 places.update(zip(leg.cells, leg.places, strict=True))
                 places.update(leg.paying)
-                unspent.update(cell for cell, spend in zip(part.cells, part.spends, strict=True) if not spend)
             hold = order.settled(reply.bookings[at])
             if hold is not None:
                 settled[hold.number] = hold
@@ -141,7 +139,7 @@ class Round:
             wish = self.wishes[at][1]
             for sight in self._sights(wish) or ():
                 places.update(cells_of(stripe, sight))
-        install(stripe, told_of(stripe, places, reply.cells, unspent), list(settled.values()))
+        install(stripe, told_of(stripe, places, reply.cells), list(settled.values()))
 
 
 def cells_of_part(part: Part) -> Iterator[int]:
@@ -153,21 +151,23 @@ def cells_of_part(part: Part) -> Iterator[int]:
 
 
 def told_of(
-    stripe: Stripe, places: Mapping[int, int], rows: Mapping[int, CellRow], unspent: Collection[int] = ()
+    stripe: Stripe, places: Mapping[int, int], rows: Mapping[int, CellRow]
 ) -> dict[int, NumbersOfCell]:
     """Place -> what the ledger says of the cell there, as far as it has that still.
 
-    A cell may lie elsewhere since its place was noted, or nowhere: its window turned. Of those
-    in which nothing was spent nobody is looked for: they are read again when they are needed.
-    The caller has the lock.
+    A cell may lie elsewhere since its place was noted, for a window of its resource turned; or
+    nowhere, for its own did. The caller has the lock.
     """
     told: dict[int, NumbersOfCell] = {}
     numbers = stripe.numbers
+    lying: dict[int, int] | None = None  # of all cells; looked for once at most
     for cell, place in places.items():
         row = rows.get(cell)
         if row is not None:
             if numbers[place + CELL] == cell:
                 told[place] = row
-            elif cell not in unspent and (there := find_cell(stripe, cell)) is not None:
-                told[there] = row
+                continue
+            lying = all_cells(stripe) if lying is None else lying
+            if cell in lying:
+                told[lying[cell]] = row
     return told

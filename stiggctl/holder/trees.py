@@ -18,20 +18,17 @@ from stiggctl.decision.cells import CUSTOMER, Strand, Stripe
 from stiggctl.decision.decide import Wants, gather
 from stiggctl.decision.nodes import Node, Pool
 from stiggctl.decision.paths import compile_path, tail_of_members
+from stiggctl.decision.reservations import expire
 from stiggctl.errors import ResourceNotFound
-from stiggctl.holder.in_force import Model, cells_of, limits_on, model_of
+from stiggctl.holder.in_force import InForce, Model, cells_of, limits_on, model_of
 from stiggctl.holder.meant import refusal_of_customer
 from stiggctl.holder.nodes import NOBODY, nodes_of, pool_as_node
 from stiggctl.holder.orders import Order
-from stiggctl.holder.pools import grant_as_limit, pool_of
+from stiggctl.holder.pools import PoolInForce, grant_as_limit, pool_of
 from stiggctl.holder.ways import Dimensions, Way, meeting_of
 from stiggctl.holder.wishes import Wish
 from stiggctl.ledger import Reader, Stale
-from stiggctl.ledger.records import (
-    Ask,
-    Booking,
-    CustomerRow,
-)
+from stiggctl.ledger.records import Ask, Booking, CellKey, CellRow, CellWanted, CustomerRow, ResourceRow
 from stiggctl.windows import ALWAYS, Window
 
 if TYPE_CHECKING:
@@ -69,7 +66,7 @@ class Trees:
                 return
             stripe.scoped = found.scoped
             for strand, nodes, pool in found.nodes:
-                strand.grant_ids = found.grant_ids
+                strand.grant_ids |= found.grant_ids
                 compile_path(
                     strand,
                     [nodes[one] for one in ids],
@@ -78,6 +75,7 @@ class Trees:
                     meeting=meeting_of(stripe, dimensions),
                     refuse_unlimited=holder.options.default_access == "deny",
                     customer_refusal=refusal_of_customer(found.customer),
+                    now_us=now_us,
                 )
 
     def _read(
@@ -99,28 +97,27 @@ class Trees:
             rows = reader.lineage(stripe.customer_row, wanted)
             model = read_model(reader, stripe.customer_row, [row.id for row in rows])
             scoped = reader.scoped_dimensions(stripe.customer_row)
-            grants = reader.grants(stripe.customer_row)
+            # Of those that had ended only a reversal needs some: what it pays back to.
+            grants = reader.grants(stripe.customer_row, since_us=None if paid_back else at_us)
         there = {row.resource_id for row in rows}
         lacking = tuple(one for one in wanted if one not in there)
         if lacking or not customers:
             raise ResourceNotFound(resource_ids=lacking, customer_id=stripe.customer_id)
-        now_us = holder.clock.now_us()
         found: list[tuple[Strand, dict[str, Node], Pool | None]] = []
         grant_cells: dict[int, int] = {}
         for strand in strands:
-            in_force = limits_on(rows, model, strand.currency_row, at_us, now_us)
-            granted = pool_of(grants, strand.currency_row, at_us)
-            counting = cells_of(in_force, granted)
+            currency = strand.currency_row
+            granted = pool_of(grants, currency, at_us)
             returning = {
                 one.id: grant_as_limit(one, at_us).wanted
                 for one in grants
-                if one.id in paid_back and one.currency == strand.currency_row
+                if one.id in paid_back and one.currency == currency
             }
-            counting += [one for one in returning.values() if one not in counting]
             try:
-                cells = holder.ledger.open_cells(counting, change, holder.row) if counting else {}
+                opened = self._open(rows, model, currency, at_us, granted, list(returning.values()), change)
             except Stale:
                 return None
+            in_force, cells, now_us = opened
             grant_cells |= {row: cells[one.key].id for row, one in returning.items()}
             pool = pool_as_node(granted, cells)
             nodes = nodes_of(rows, in_force, cells, now_us)
@@ -129,6 +126,31 @@ class Trees:
         grant_ids = {grant.id: grant.grant_id for grant in grants}
         return Found(customers[0], scoped, grant_ids, grant_cells, found)
 
+    def _open(
+        self,
+        rows: Sequence[ResourceRow],
+        model: Model,
+        currency: int,
+        at_us: int,
+        granted: PoolInForce | None,
+        beside: Sequence[CellWanted],
+        change: int,
+    ) -> tuple[dict[int, InForce], dict[CellKey, CellRow], int]:
+        """The limits in force, with their cells open; and as of when. Raises Stale."""
+        holder = self._holder
+        for _ in range(LOADS_MAX):
+            now_us = holder.clock.now_us()
+            in_force = limits_on(rows, model, currency, at_us, now_us)
+            counting = cells_of(in_force, granted)
+            counting += [one for one in beside if one not in counting]
+            cells = holder.ledger.open_cells(counting, change, holder.row) if counting else {}
+            # A cell has the limit that was asked for last. Who slept after reading the clock may have
+            # written one that another thread had replaced, because an override began, or ended.
+            later = limits_on(rows, model, currency, at_us, holder.clock.now_us())
+            if cells_of(later) == cells_of(in_force):
+                return in_force, cells, now_us
+        raise holder.restless(LOADS_MAX, "its cells were opened")
+
     def make_ready(self, order: Order, now_us: int) -> Booking:
         """The booking of an order, its spends set apart; loads what is not in memory."""
         way = order.way
@@ -136,6 +158,8 @@ class Trees:
         for _ in range(LOADS_MAX):
             stripe = way.stripe
             with stripe.lock:
+                if now_us >= stripe.next_end_us:
+                    expire(stripe, now_us)  # what is held no more pays for it
                 sights = self.sights(way, wants, order.occurred_at_us, now_us)
                 if sights is not None:
                     return order.make_ready(sights, now_us)
@@ -161,9 +185,9 @@ class Trees:
         """
         stripe = way.stripe
         if way.by_ids:
-            sights = gather(stripe, way.ids[0], way.rest, wants, at_us)
+            sights = gather(stripe, way.ids[0], way.rest, wants, now_us)
             if sights is not None and all(
-                sight[0].from_us <= now_us < sight[0].valid_until_us for sight in sights
+                sight[0].counts_from_us <= at_us < sight[0].until_us for sight in sights
             ):
                 return sights
         tails = way.tails_at(at_us)
@@ -196,7 +220,7 @@ class Trees:
             stripe.scoped = found.scoped
             tails = []
             for strand, nodes, pool in found.nodes:
-                strand.grant_ids = found.grant_ids
+                strand.grant_ids |= found.grant_ids
                 counting = [node for name, node in nodes.items() if name != CUSTOMER and way.leads_to(name)]
                 tail = tail_of_members(
                     strand,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, Stripe
 from stiggctl.decision.decide import Taken, Wants, places_of, seen, take_locked
-from stiggctl.decision.moving import grow_locked
+from stiggctl.decision.moving import PathNow, grow_locked
 from stiggctl.decision.reservations import Hold
 from stiggctl.holder.ways import Way
 from stiggctl.ledger.records import Ask, AskCell, AskPool
@@ -88,8 +88,8 @@ class Wish:
             self.grown = grown
         if hold.units() != self.grown:  # else an interrupt came after it grew: once is enough
             hard = {place for places, many in map(places_of, sights) for place in places[:many]}
-            hard.update(place for sight in sights for place in sight[0].grant_places)
-            if not grow_locked(stripe, number, more, self.now_us, hard):
+            path = PathNow(hard, {sight[0].strand: sight[0].grant_places for sight in sights})
+            if not grow_locked(stripe, number, more, self.now_us, path):
                 return None
         return stripe.holds.get(number)
 
@@ -114,8 +114,8 @@ class Wish:
                 promised[at] = promised.get(at, 0) + amount
                 cells.append((AskCell(numbers[at + CELL], spare), amount, least))
             if sight[0].has_pool and (hold is None or hold.has_pool(sight[0].strand)):
-                grants = [at for at in sight[0].grant_places if counted is None or at in counted]
-                pools.append(AskPool(self._grants(grants, amount, promised), amount, least))
+                grants = self._grants(sight[0].grant_places, amount, promised)
+                pools.append(AskPool(grants, amount, least))
         size = max((units for _, units in self.wants), default=0)
         return Ask(cells=tuple(cells), request_units=size, pools=tuple(pools))
 

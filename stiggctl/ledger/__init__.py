@@ -131,8 +131,11 @@ class Reader(Protocol):
         """Those of a customer, on those resources (row ids); those that have ended too."""
         ...
 
-    def grants(self, customer: int | None = None) -> list[GrantRow]:
-        """A customer's, or all: those that expired or were voided too; in the order of their rows."""
+    def grants(self, customer: int | None = None, *, since_us: int | None = None) -> list[GrantRow]:
+        """A customer's, or all: those that expired or were voided too; in the order of their rows.
+
+        `since_us`: those that had expired by then are left out, but for the last to expire of each currency.
+        """
         ...
 
     def scoped_dimensions(self, customer: int) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from hypothesis import given
 
 from stiggctl.decision.cells import SPARE
 from stiggctl.decision.decide import places_of
-from stiggctl.decision.moving import grow_locked, set_apart
+from stiggctl.decision.moving import PathNow, grow_locked, set_apart
 from stiggctl.decision.reservations import Hold, release
 
 from .land import Cell, Land
@@ -58,7 +58,7 @@ def grown(land: Land, hold: Hold, more: int) -> bool | None:
     """Grow, judged by what is HARD now."""
     places, hard = places_of(land.look(["org"]))
     with land.stripe.lock:
-        return grow_locked(land.stripe, hold.number, {"t": more}, 0, frozenset(places[:hard]))
+        return grow_locked(land.stripe, hold.number, {"t": more}, 0, PathNow(frozenset(places[:hard]), {}))
 
 
 @pytest.mark.parametrize(("more", "fits"), [(45, True), (46, False)])

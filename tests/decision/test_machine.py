@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from stiggctl.decision.cells import ALLOTTED, CELL, CUSTOMER, LIMIT, SPARE, USED, Strand
 from stiggctl.decision.decide import look, places_of
 from stiggctl.decision.meeting import Meeting
-from stiggctl.decision.moving import grow_locked, set_apart, set_apart_of_pool
+from stiggctl.decision.moving import PathNow, grow_locked, set_apart, set_apart_of_pool
 from stiggctl.decision.paths import tail_of_members
 from stiggctl.decision.pools import places_of_pool
 from stiggctl.decision.reservations import Hold, begin_settle, end_settle, release
@@ -60,14 +60,12 @@ class Decisions(RuleBasedStateMachine):
             return sum(self.paid.get(number, {}).get(cell.cell, 0) for number in live)
         return sum(self.open[number][0] for number in live if cell.cell in self.open[number][1])
 
-    def drains(self, units: int, of: list[int] | None = None) -> dict[int, int] | None:
+    def drains(self, units: int) -> dict[int, int] | None:
         """Unit by unit, the first grant that has one; None where it has one that must be drawn first.
 
         What the others overdrew, the first that could pay for it have paid.
         """
         grants = [self.land.cells[cell] for cell in (self.land.grants or ())]
-        if of is not None:
-            grants = [one for one in grants if one.cell in of]
         gives = self.land.stripe.gives
         free = [one.free + gives.get(one.cell, 0) for one in grants]
         debt = -sum(each for each in free if each < 0)
@@ -159,20 +157,19 @@ class Decisions(RuleBasedStateMachine):
 
     @rule(number=holds, more=AMOUNTS)
     def extend(self, number: int, more: int) -> None:
-        known = self.open.get(number)
-        land, hold = self.land, self.land.stripe.holds.get(number)
-        places = self.land.places(cell for cell, one in self.land.cells.items() if one.hard)
-        paid, of = None, self.paid.get(number)
-        if of is not None and known is not None:
-            paid = self.drains(more, list(of))
-            rooms = sum(self.room(land.cells[one]) for one in of if one in (land.grants or ()))
-            if more == 0 and rooms < 0:
-                paid = None
-            places = {
-                cell: at for cell, at in places.items() if cell not in of or cell in (land.grants or ())
-            }
-        with self.land.stripe.lock:  # as a wish does: its limits may be others by now
-            grown = grow_locked(self.land.stripe, number, {"t": more}, self.now, set(places.values()))
+        known, land = self.open.get(number), self.land
+        strand = land.strand()
+        if land.grants is not None:
+            land.look(["free"], now=self.now)
+        of = self.paid.get(number)
+        paid = None if of is None else self.drains(more)
+        if more == 0 and sum(self.room(land.cells[one]) for one in land.grants or ()) < 0:
+            paid = None
+        with land.stripe.lock:  # as a wish does: its limits may be others by now, and the open grants
+            at = land.places_locked(land.cells)
+            hard = {at[cell] for cell, one in land.cells.items() if one.hard and cell in at}
+            path = PathNow(hard, {strand: [at[one] for one in land.grants or ()]})
+            grown = grow_locked(land.stripe, number, {"t": more}, self.now, path)
         if known is None or known[3] <= self.now:
             assert grown is None
             return
@@ -182,8 +179,7 @@ class Decisions(RuleBasedStateMachine):
         assert grown == (enough and (of is None or paid is not None))
         if grown:
             for cell, part in (paid or {}).items():
-                self.paid[number][cell] += part
-            assert hold is not None
+                self.paid[number][cell] = self.paid[number].get(cell, 0) + part
             self.open[number] = (units + more, counted, members, ends)
 
     @rule(number=consumes(holds))

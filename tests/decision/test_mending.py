@@ -195,3 +195,62 @@ def test_what_is_not_torn_is_not_counted_anew() -> None:
         expire(land.stripe, 0)
     assert land.stripe.numbers[at] == 100 - 15 + 1
     assert land.stripe.next_end_us in (500, NEVER)
+
+
+# ------------------------------------------------------------------ a reply that is taken over
+
+
+def settled_in_the_ledger(land: Land) -> None:
+    """Of the first hold: all of it is booked, and has left this process's share."""
+    for cell in land.path(["ann"]):
+        cell.used += 10
+        cell.granted -= 10 * cell.hard
+
+
+def torn(land: Land) -> None:
+    """As whoever leads does after an interrupt; nobody has been told yet what became of it."""
+    land.stripe.tear()
+    land.look(["ann", "bob"], 1)
+    bobs = {cell.cell for cell in land.path(["bob"])}
+    for cell in land.cells.values():
+        spare, used, _, _ = land.seen(cell)
+        gives = land.stripe.gives.get(cell.cell, 0)
+        if cell.hard:
+            assert spare <= max(0, cell.granted - gives - 5 * (cell.cell in bobs))
+        assert used <= cell.used
+
+
+def test_a_reply_torn_at_any_step_sets_nothing_free_that_is_spent() -> None:
+    """C1, C2, MD1: what is granted falls before what is held."""
+    for step in range(1, STEPS_MAX):
+        land, numbers = world()
+        settled_in_the_ledger(land)
+        hold = begin_settle(land.stripe, 1, 0)
+        assert hold is not None
+        numbers.left = step
+        try:
+            land.tell(*land.path(["ann"]), settled=[hold])
+        except KeyboardInterrupt:
+            torn(land)
+        else:
+            assert step > 2, "it was never interrupted"
+            return
+    raise AssertionError("a reply has more steps than it was thought to have")
+
+
+def test_a_reply_torn_before_its_hold_is_closed_sets_nothing_free_that_is_spent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    land, _ = world()
+    settled_in_the_ledger(land)
+    hold = begin_settle(land.stripe, 1, 0)
+    assert hold is not None
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stiggctl.decision.moving.close_hold", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        land.tell(*land.path(["ann"]), settled=[hold])
+    monkeypatch.undo()
+    torn(land)

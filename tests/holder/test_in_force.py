@@ -65,6 +65,7 @@ def override(id_: int, **differs: Any) -> OverrideRow:
         "actor": None,
         "effective_at_us": None,
         "expires_at_us": 10 * DAY,
+        "put_at_us": None,
     }
     return OverrideRow(id=id_, **{**facts, **differs})
 
@@ -125,7 +126,7 @@ def test_a_rolling_window_is_that_of_now_whenever_something_took_place() -> None
         assert (limit.terms.window_start_us, limit.terms.window_end_us) == (opens, 10 * DAY + width)
     late = looked(rolling, at=opens - 1, now=now)
     assert (late.limits, [one.wanted for one in late.moved_on]) == ((), [limit.wanted])
-    assert looked(rolling, at=now, now=now)[1:3] == (opens, 10 * DAY + width)
+    assert looked(rolling, at=now, now=now)[1:4] == (10 * DAY, 10 * DAY + width, opens)
     assert late[1:3] == (ALWAYS.start_us, opens)
 
 

@@ -79,6 +79,7 @@ def test_a_grant_is_read_as_it_was_written(world: World) -> None:
     assert (mine[1].amount_units, mine[1].cadence, mine[1].expires_at_us) == (10**17, None, None)
     with world.ledger.reader() as reader:
         assert reader.grants(77) == []
+        assert reader.grants(77, since_us=NOW_US) == []
 
 
 def test_a_grant_is_put_by_its_key_and_what_was_voided_stays_void(pool: Prepaid) -> None:
@@ -558,3 +559,22 @@ def test_cells_of_grants_have_what_ten_lines_of_reference_have(
                 assert world.open(asked)[0].used == right
     world.assert_sound()
     ledger.close()
+
+
+def test_those_that_had_ended_are_left_out_but_for_the_last_of_a_currency(world: World) -> None:
+    """So whoever reads a pool knows that there is one, and since when it is what it is."""
+    world.change(
+        grants=[
+            grant("long-over", 1, expires_at_us=NOW_US - 5),
+            grant("over", 1, expires_at_us=NOW_US),
+            grant("open", 1, expires_at_us=NOW_US + 1),
+            grant("for-ever", 1),
+            grant("usd-1", 1, currency_id="usd", expires_at_us=NOW_US - 5),
+            grant("usd-2", 1, currency_id="usd", expires_at_us=NOW_US),
+        ]
+    )
+    with world.ledger.reader() as reader:
+        named = [row.grant_id for row in reader.grants(world.customer, since_us=NOW_US)]
+        earlier = [row.grant_id for row in reader.grants(world.customer, since_us=NOW_US - 5)]
+    assert named == ["over", "open", "for-ever", "usd-2"]
+    assert earlier == ["long-over", "over", "open", "for-ever", "usd-1", "usd-2"]

@@ -460,6 +460,7 @@ def test_an_override_is_read_as_it_was_written(world: World) -> None:
             limit_units=500,
             add_units=None,
             expires_at_us=NOW_US + DAY_US,
+            put_at_us=NOW_US,
             **facts,
         )
         assert (second.resource_id, second.limit_units, second.add_units, second.currency) == (

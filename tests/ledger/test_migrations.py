@@ -249,9 +249,9 @@ def test_what_version_2_limited_is_limited_as_before(path: Path) -> None:
         ]
         cells = list(reader.cells(asked, 0).values())
         assert [(cell.id, cell.used, cell.buckets) for cell in cells] == [
-            (4, 7, ()),
-            (5, 30, ()),
-            (6, 30, ()),
+            (4, 7, None),
+            (5, 30, None),
+            (6, 30, None),
         ]
 
 

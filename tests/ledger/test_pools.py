@@ -70,9 +70,9 @@ def test_what_was_overdrawn_on_one_is_no_overage_where_another_has_room(pool: Pr
 def test_without_a_grant_that_is_open_it_is_unbacked(pool: Prepaid) -> None:
     """All of it is overage; what comes back of it comes back to nobody, and is overage no more."""
     done = pool.book("1", 7)
-    assert done.parts[0] == (7, (), [], [], (7, (), (), ()))
+    assert done.parts[0] == (7, (), [], [], (7, 7, (), (), ()))
     back = pool.book("2", -7)
-    assert back.parts[0] == (-7, (), [], [], (-7, (), (), ()))
+    assert back.parts[0] == (-7, (), [], [], (-7, -7, (), (), ()))
     assert pool.numbers() == {"x": (0, 0), "y": (0, 0), "z": (0, 0)}
     pool.world.assert_sound()
 
@@ -210,7 +210,7 @@ def test_a_grant_whose_cell_was_closed_is_passed_over(pool: Prepaid) -> None:
     assert pool.paid(done) == {"y": 11, "z": 1}
     assert done.parts[0].drained.payers == (pool.ids["y"],)
     gone = pool.book("2", 7, ["x"])
-    assert gone.parts[0].drained == (7, (), (), ())
+    assert gone.parts[0].drained == (7, 7, (), (), ())
     assert world.exchange(asks=[pool.ask(59, ALL)]).asks == [False]
     assert world.exchange(asks=[pool.ask(48, ALL)]).asks == [True]
     world.assert_sound()

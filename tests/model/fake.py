@@ -136,7 +136,8 @@ class FakeLedger:
             if customer in {None, row.customer} and (wanted is None or row.resource in wanted)
         ]
 
-    def grants(self, customer: int | None = None) -> list[GrantRow]:
+    def grants(self, customer: int | None = None, *, since_us: int | None = None) -> list[GrantRow]:
+        assert since_us is None, "nothing is planned of a part of them"
         return [copy(row) for row in self._grants.values() if customer in {None, row.customer}]
 
     def rates(self, event_name: str | None = None) -> list[RateRow]:
@@ -265,7 +266,12 @@ class FakeLedger:
             )
             row = next(same, None) or next(self._ids)
             self._overrides[row] = OverrideRow(
-                id=row, customer=customer, resource=resource, currency=currency, **_alike(write, OverrideRow)
+                id=row,
+                customer=customer,
+                resource=resource,
+                currency=currency,
+                put_at_us=change.at_us,
+                **_alike(write, OverrideRow),
             )
 
     def _write_rates(self, change: ModelChange) -> None:

@@ -36,9 +36,9 @@ def test_a_late_event_from_before_a_limit_was_in_force_counts_in_its_window(
     described(control, limit("ann", 100, id="from-one", cadence="day", effectiveAt="2026-01-15T13:00:00Z"))
     clock.set(hour(14))
     say("consume", **ASK, amount=10)
-    receipt = say("report", **ASK, amount=25, timestamp=hour(12, 30))
-    assert receipt.limits == ()
-    assert spent(control) == {"from-one": (35, 65)}
+    receipt = say("report", **ASK, amount=95, timestamp=hour(12, 30))
+    assert [(one.used, one.overage) for one in receipt.limits] == [(105, 5)]
+    assert spent(control) == {"from-one": (105, 0)}
     assert control.verify() == []
 
 
@@ -57,6 +57,7 @@ def test_a_template_goes_on_counting_while_an_own_limit_is_in_its_place(
     say("consume", **ASK, amount=300)
     clock.set(hour(14))
     assert spent(control) == {"seat": (450, 0)}
-    assert say("report", **ASK, amount=1, timestamp=hour(13, 30)).overage == 0
+    # Its window lasts still: it is held against the limit of now, whenever it took place.
+    assert say("report", **ASK, amount=1, timestamp=hour(13, 30)).overage == 1
     assert spent(control) == {"seat": (451, 0)}
     assert control.verify() == []

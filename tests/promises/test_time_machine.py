@@ -228,16 +228,21 @@ class World:
 
     def rules(self, members: frozenset[str], model: str | None, at_us: int) -> list[Rule]:
         """The limits that such a request meets; an own one stands in the place of a template like it."""
-        met = [one for one in RULES if members.intersection(one.on) and one.is_in_force(at_us)]
+        met = [one for one in RULES if members.intersection(one.on)]
+        met = [one for one in met if one.is_in_force(self.seen(one, at_us))]
         met = [one for one in met if one.window(at_us, self.now_us).has(at_us)]
         own = {(one.on, one.cadence, one.model) for one in met if one.template is None}
         met = [one for one in met if one.template is None or (one.on, one.cadence, one.model) not in own]
         return [one for one in met if one.model in (None, model)]
 
+    def seen(self, rule: Rule, at_us: int) -> int:
+        """As of when a limit is asked: now, or when the window ended."""
+        window = rule.window(at_us, self.now_us)
+        return min(max(self.now_us, window.start_us), window.end_us - 1)
+
     def limit(self, rule: Rule, at_us: int) -> int:
         """As high as it is now, or was when its window ended."""
-        window = rule.window(at_us, self.now_us)
-        seen = min(max(self.now_us, window.start_us), window.end_us - 1)
+        seen = self.seen(rule, at_us)
         now = [one for one in self.overrides if one.name == rule.name and one.from_us <= seen < one.until_us]
         return max(now, key=lambda one: one.from_us).limit if now else rule.limit
 

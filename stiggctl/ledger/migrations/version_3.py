@@ -28,6 +28,7 @@ STATEMENTS: tuple[str, ...] = (
       UNIQUE (customer, grant_id)
     ) STRICT
     """,
+    "CREATE INDEX grants_currency ON grants (customer, currency)",
     "DROP TABLE event_grants",
     """
     CREATE TABLE event_grants (             -- how the parts of events drained the pool
@@ -37,6 +38,9 @@ STATEMENTS: tuple[str, ...] = (
       PRIMARY KEY (grant_id, event)
     ) STRICT, WITHOUT ROWID
     """,
+    # ---------------------------------------------------------------- overrides
+    # One without a beginning begins then: it says nothing of windows that were over. Null: long ago.
+    "ALTER TABLE overrides ADD COLUMN put_at_us INTEGER",
     # ---------------------------------------------------------------- rolling windows
     "ALTER TABLE cells ADD COLUMN width_us INTEGER",  # of a bucket; null: it does not roll
     """

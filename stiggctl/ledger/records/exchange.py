@@ -82,6 +82,7 @@ class Drained(NamedTuple):
     """
 
     overage_units: int
+    unbacked_units: int  #: what nobody pays; less than 0: what comes back to nobody
     paid: tuple[tuple[int, int], ...]  #: (cell, units) of each grant that paid, or was paid back
     payers: tuple[int, ...]
     used_after: tuple[int, ...]  #: of each payer

@@ -109,8 +109,9 @@ class OverrideRow:
     add_units: int | None  #: or this
     reason: str | None
     actor: str | None
-    effective_at_us: int | None
+    effective_at_us: int | None  #: None: from when it was put
     expires_at_us: int
+    put_at_us: int | None  #: when it got the limit that it says; None: before that was kept
 
 
 @dataclass(slots=True, kw_only=True)

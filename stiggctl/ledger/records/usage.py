@@ -75,8 +75,8 @@ class CellRow(NamedTuple):
     others: int
     orphans: tuple[Orphan, ...]
     #: of a rolling one: its buckets that are not empty, oldest first; they sum to `used`. Told by a
-    #: reader, and by the reply to an exchange that asked for room in it; else empty.
-    buckets: tuple[Bucket, ...] = ()
+    #: reader, and by the reply to an exchange that asked for room in it; else None.
+    buckets: tuple[Bucket, ...] | None = None
 
 
 class CellKey(NamedTuple):
@@ -93,8 +93,7 @@ class CellKey(NamedTuple):
 class Rolls(NamedTuple):
     """How a rolling cell counts: what took place from `opens_us` on, in buckets of `width_us`.
 
-    It is one cell, whose `opens_us` moves on as buckets leave. It never moves back by one bucket
-    only: who wants that read the clock a moment ago.
+    It is one cell, whose `opens_us` moves on as buckets leave; and back, where the clock was set back.
     """
 
     opens_us: int
@@ -122,6 +121,7 @@ class EventPart:
     amount_units: int
     overage_units: int
     rate: int | None
+    unbacked: bool = False  #: the customer had a pool, and no grant was open that could pay all of it
 
 
 @dataclass(slots=True, kw_only=True)

@@ -133,11 +133,13 @@ def read(rows: Rows, wanted: Sequence[CellWanted], holder: int) -> dict[CellKey,
     """Those cells, in a snapshot; `used` of one that is not open is summed."""
     cells = {}
     for found in _find(rows, {one.key: one for one in wanted}, holder):
-        used, buckets = found.cell.used, found.buckets
+        used = found.cell.used
+        buckets = found.buckets if found.wanted.rolls else None
         if not found.is_open:
             units = used_until(rows, found.counted, last_event(rows))
             used = sum(units.values())
-            buckets = rolling.kept(units.items(), found.counted.since_us) if found.wanted.rolls else ()
+            if found.wanted.rolls:
+                buckets = rolling.kept(units.items(), found.counted.since_us)
         cells[found.key] = found.cell._replace(used=used, buckets=buckets)
     return cells
 

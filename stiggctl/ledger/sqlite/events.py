@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from stiggctl.ledger.records import Booked, Booking, EventPart, EventRow, Payment
+from stiggctl.ledger.records import UNBACKED, Booked, Booking, EventPart, EventRow, Payment
 from stiggctl.ledger.sqlite.statements import SQL
 from stiggctl.ledger.sqlite.sums import Rows
 
@@ -47,7 +47,14 @@ def _event(rows: list[Row]) -> EventRow:
         key=key,
         members=unpacked_members(members),
         parts=tuple(
-            EventPart(currency=r[5], amount_units=r[6], overage_units=r[7], rate=r[15]) for r in rows
+            EventPart(
+                currency=r[5],
+                amount_units=r[6],
+                overage_units=r[7],
+                rate=r[15],
+                unbacked=bool(r[16] & UNBACKED),
+            )
+            for r in rows
         ),
         event_name=event_name,
         dimensions=dimensions,
@@ -55,7 +62,7 @@ def _event(rows: list[Row]) -> EventRow:
         booked_at_us=booked_at_us,
         reservation=reservation,
         reverses=reverses,
-        flags=flags,
+        flags=flags & ~UNBACKED,  # of a part
         unattributed=unattributed,
         fingerprint=fingerprint,
     )
@@ -80,6 +87,7 @@ def as_booked(booking: Booking, booked: Booked) -> EventRow:
                 amount_units=part.amount_units,
                 overage_units=done.overage_units,
                 rate=part.rate,
+                unbacked=done.drained is not None and done.drained.unbacked_units > 0,
             )
             for part, done in zip(booking.parts, booked.parts, strict=True)
         ),

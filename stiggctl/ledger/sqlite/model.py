@@ -115,7 +115,9 @@ def _put_definitions(cursor: sqlite3.Cursor, change: ModelChange) -> None:
 def _put_overrides(cursor: sqlite3.Cursor, change: ModelChange) -> None:
     removed = ({"override": override} for override in change.overrides_removed)
     cursor.executemany(SQL["remove_override"], removed)
-    cursor.executemany(SQL["put_override"], _rows(change.overrides))
+    cursor.executemany(
+        SQL["put_override"], ({**row, "at_us": change.at_us} for row in _rows(change.overrides))
+    )
 
 
 def _put_rates(cursor: sqlite3.Cursor, change: ModelChange) -> None:

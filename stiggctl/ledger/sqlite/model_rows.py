@@ -193,16 +193,17 @@ def overrides(rows: Rows, customer: int | None, on: Sequence[int] | None) -> lis
             actor=actor,
             effective_at_us=effective_at_us,
             expires_at_us=expires_at_us,
+            put_at_us=put_at_us,
         )
         for id_, owner, resource, resource_id, currency, cadence, scope, lim, add_units, reason, actor,
-            effective_at_us, expires_at_us in found
+            effective_at_us, expires_at_us, put_at_us in found
         if customer is None or owner == customer
     ]  # fmt: skip
 
 
-def grants(rows: Rows, customer: int | None) -> list[GrantRow]:
+def grants(rows: Rows, customer: int | None, since_us: int | None) -> list[GrantRow]:
     """All, or a customer's, in the order of their rows."""
-    name = "grants" if customer is None else "grants_of"
+    name = "grants" if customer is None else "grants_of" if since_us is None else "grants_since"
     return [
         GrantRow(
             id=id_,
@@ -220,7 +221,7 @@ def grants(rows: Rows, customer: int | None) -> list[GrantRow]:
             voided_at_us=voided_at_us,
         )
         for id_, owner, grant_id, currency, amount_units, priority, kind, effective_at_us, expires_at_us,
-            cadence, timezone, anchor_us, voided_at_us in rows(SQL[name], {"customer": customer})
+            cadence, timezone, anchor_us, voided_at_us in rows(SQL[name], {"customer": customer, "since_us": since_us})
     ]  # fmt: skip
 
 

@@ -175,9 +175,9 @@ class SqliteReader:
         """Those of a customer, on those resources (row ids); those that have ended too."""
         return model_rows.overrides(self.rows, customer, resources)
 
-    def grants(self, customer: int | None = None) -> list[GrantRow]:
+    def grants(self, customer: int | None = None, *, since_us: int | None = None) -> list[GrantRow]:
         """A customer's, or all: those that expired or were voided too; in the order of their rows."""
-        return model_rows.grants(self.rows, customer)
+        return model_rows.grants(self.rows, customer, since_us)
 
     def scoped_dimensions(self, customer: int) -> tuple[str, ...]:
         """Every dimension that the scope of some limit of the customer, or for all, names; sorted."""

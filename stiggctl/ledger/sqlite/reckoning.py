@@ -159,6 +159,7 @@ class Reckoning:
                 self._hush(numbers)
         return Drained(
             overage_units=pools.over(payers) - before + unbacked,
+            unbacked_units=unbacked,
             paid=tuple([(cell, flow.units) for cell, flow in flows.items() if flow.units]),
             payers=tuple([numbers.cell for numbers in payers]),
             used_after=tuple([numbers.used for numbers in payers]),

@@ -7,8 +7,7 @@ What always holds:
   RW1  The buckets of a rolling cell sum to its `used`, and are what its events from `opens` on sum to,
        each of those that took place in its `width`.
   RW2  It moves on without a walk over events: the buckets that begin before it opens leave `used`. It
-       goes back only by summing anew, and never by one bucket: who wants that read the clock a moment
-       before somebody who moved it on.
+       goes back, where a clock was set back, only by summing anew.
 """
 
 import json
@@ -33,7 +32,7 @@ def goes_on(stands: Rolls | None, wanted: Rolls | None) -> bool:
     """Whether a cell that counts so may count as wanted without a look at its events (RW2)."""
     if stands is None or wanted is None:
         return stands is wanted
-    return stands.width_us == wanted.width_us and stands.opens_us <= wanted.opens_us + wanted.width_us
+    return stands.width_us == wanted.width_us and stands.opens_us <= wanted.opens_us
 
 
 def kept(units: Iterable[tuple[int, int]], opens_us: int) -> tuple[Bucket, ...]:
@@ -42,11 +41,12 @@ def kept(units: Iterable[tuple[int, int]], opens_us: int) -> tuple[Bucket, ...]:
 
 
 def of_cells(rows: Rows, cells: Iterable[int]) -> dict[int, tuple[Bucket, ...]]:
-    """Those of open cells; a cell without any is left out."""
-    [(found,)] = rows(SQL["buckets_of"], {"cells": json.dumps(sorted(cells))})
-    buckets: dict[int, list[tuple[int, int]]] = {}
+    """Those of open cells; a cell may have none."""
+    asked = sorted(cells)
+    [(found,)] = rows(SQL["buckets_of"], {"cells": json.dumps(asked)})
+    buckets: dict[int, list[tuple[int, int]]] = {cell: [] for cell in asked}
     for cell, start_us, used in json.loads(found):
-        buckets.setdefault(cell, []).append((start_us, used))
+        buckets[cell].append((start_us, used))
     return {cell: kept(units, -LATEST_US) for cell, units in buckets.items()}
 
 

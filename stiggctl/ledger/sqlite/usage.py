@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stiggctl.ledger.records import (
+    UNBACKED,
     Batch,
     Booked,
     Booking,
@@ -207,11 +208,15 @@ class _Attempt:
         for at, part in enumerate(parts):
             done = self._reckoning.book(part, occurred_at_us)
             booked.append(done)
+            flags_of_part = flags
             if done[4] is not None:
                 self._note_payments(first + at, done[4])
+                if done[4].unbacked_units > 0:
+                    flags_of_part |= UNBACKED
             self._values += (
                 customer, namespace, key, at, part[0], part[1], done[0], path, event_name, dimensions,
-                occurred_at_us, now_us, reservation, reverses, part[2], flags, unattributed, fingerprint,
+                occurred_at_us, now_us, reservation, reverses, part[2], flags_of_part, unattributed,
+                fingerprint,
             )  # fmt: skip
         self._rows += len(booked)
         return first, tuple(booked)

@@ -676,7 +676,7 @@ SELECT DISTINCT scope FROM scopes WHERE scope IS NOT NULL;
 -- name: overrides
 -- All of them, or of one customer.
 SELECT o.id, o.customer, o.resource, r.resource_id, o.currency, o.cadence, o.scope, o.lim, o.add_units,
-       o.reason, o.actor, o.effective_at_us, o.expires_at_us
+       o.reason, o.actor, o.effective_at_us, o.expires_at_us, o.put_at_us
   FROM overrides AS o JOIN resources AS r ON r.id = o.resource
  WHERE :customer IS NULL OR o.customer = :customer
  ORDER BY o.id;
@@ -684,7 +684,7 @@ SELECT o.id, o.customer, o.resource, r.resource_id, o.currency, o.cadence, o.sco
 -- name: overrides_on
 -- On those resources. No row: their limits are as allocations say.
 SELECT o.id, o.customer, o.resource, r.resource_id, o.currency, o.cadence, o.scope, o.lim, o.add_units,
-       o.reason, o.actor, o.effective_at_us, o.expires_at_us
+       o.reason, o.actor, o.effective_at_us, o.expires_at_us, o.put_at_us
   FROM json_each(:resources) AS asked
   JOIN overrides AS o ON o.resource = asked.value
   JOIN resources AS r ON r.id = o.resource
@@ -701,6 +701,19 @@ SELECT id, customer, grant_id, currency, amount_units, priority, kind, effective
 SELECT id, customer, grant_id, currency, amount_units, priority, kind, effective_at_us, expires_at_us,
        cadence, timezone, anchor_us, voided_at_us
   FROM grants WHERE customer = :customer ORDER BY id;
+
+-- name: grants_since
+-- Of a customer, those that had not expired by then; and of each currency the last that had, which says
+-- that there is a pool, and since when it is what it is. No row: it never had a grant.
+SELECT id, customer, grant_id, currency, amount_units, priority, kind, effective_at_us, expires_at_us,
+       cadence, timezone, anchor_us, voided_at_us
+  FROM grants
+ WHERE customer = :customer
+   AND (ifnull(expires_at_us > :since_us, true)
+        OR id IN (SELECT id FROM (SELECT id, max(expires_at_us) FROM grants
+                                   WHERE customer = :customer AND expires_at_us <= :since_us
+                                   GROUP BY currency)))
+ ORDER BY id;
 
 -- name: rates
 -- The live ones; `customer_id` null: for all.
@@ -898,20 +911,23 @@ DELETE FROM cells WHERE allocation = :allocation AND resource = :resource;
 DELETE FROM allocations WHERE id = :allocation;
 
 -- name: put_override
--- Its key is its resource, currency, cadence, scope and start. Customer, resource and currency exist
+-- Its key is its resource, currency, cadence, scope and start. Where it says the same limit as before, it
+-- was put when it was. Customer, resource and currency exist
 -- (NOT NULL refuses those that do not).
 INSERT INTO overrides (customer, resource, currency, cadence, scope, lim, add_units, reason, actor,
-                       effective_at_us, expires_at_us)
+                       effective_at_us, expires_at_us, put_at_us)
 SELECT customers.id,
        (SELECT r.id FROM resources AS r WHERE r.customer = customers.id AND r.resource_id = :resource_id),
        (SELECT u.id FROM currencies AS u WHERE u.currency_id = :currency_id),
-       :cadence, :scope, :limit_units, :add_units, :reason, :actor, :effective_at_us, :expires_at_us
+       :cadence, :scope, :limit_units, :add_units, :reason, :actor, :effective_at_us, :expires_at_us, :at_us
   FROM (SELECT (SELECT id FROM customers WHERE customer_id = :customer_id) AS id) AS customers
  WHERE true
     ON CONFLICT (resource, currency, scope, ifnull(cadence, ''),
                  ifnull(effective_at_us, -9223372036854775808)) DO UPDATE
    SET lim = excluded.lim, add_units = excluded.add_units, reason = excluded.reason, actor = excluded.actor,
-       expires_at_us = excluded.expires_at_us;
+       expires_at_us = excluded.expires_at_us,
+       put_at_us = CASE WHEN lim IS excluded.lim AND add_units IS excluded.add_units THEN put_at_us
+                        ELSE excluded.put_at_us END;
 
 -- name: remove_override
 -- Cells follow when they are next asked for.
