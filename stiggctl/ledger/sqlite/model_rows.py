@@ -221,7 +221,8 @@ def grants(rows: Rows, customer: int | None, since_us: int | None) -> list[Grant
             voided_at_us=voided_at_us,
         )
         for id_, owner, grant_id, currency, amount_units, priority, kind, effective_at_us, expires_at_us,
-            cadence, timezone, anchor_us, voided_at_us in rows(SQL[name], {"customer": customer, "since_us": since_us})
+            cadence, timezone, anchor_us, voided_at_us
+        in rows(SQL[name], {"customer": customer, "since_us": since_us})
     ]  # fmt: skip
 
 
