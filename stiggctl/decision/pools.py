@@ -61,23 +61,29 @@ def split(grants: Sequence[Grant], numbers: Numbers, units: int) -> list[int] | 
     spare, used, allotted = numbers
     if units <= spare[0] if spare else units == 0:
         return [units, *[0] * (len(spare) - 1)] if spare else []
-    free = [grant.amount_units - u - a for grant, u, a in zip(grants, used, allotted, strict=True)]
     left, paid = units, []
-    for has, drawn in zip(spare, drawable(free), strict=True):
-        pays = min(left, max(0, has))
+    may: list[int] | None = None  # what may be drawn of each; seldom asked, for alone all is drawn
+    for at, has in enumerate(spare):
+        pays = max(0, min(left, has))
         left -= pays
         paid.append(pays)
-        if left and drawn:
-            return None
+        if left and grants[at].amount_units - used[at] - allotted[at] > 0:
+            may = drawable(_free(grants, numbers)) if may is None else may
+            if may[at]:
+                return None
     return None if left else paid
+
+
+def _free(grants: Sequence[Grant], numbers: Numbers) -> list[int]:
+    """What is free of each in the ledger, as of the last contact."""
+    _, used, allotted = numbers
+    return [grant.amount_units - u - a for grant, u, a in zip(grants, used, allotted, strict=True)]
 
 
 def most_of(grants: Sequence[Grant], numbers: Numbers) -> int:
     """The largest amount that `split` would split."""
-    spare, used, allotted = numbers
-    free = [grant.amount_units - u - a for grant, u, a in zip(grants, used, allotted, strict=True)]
     total = 0
-    for has, drawn in zip(spare, drawable(free), strict=True):
+    for has, drawn in zip(numbers.spare, drawable(_free(grants, numbers)), strict=True):
         total += max(0, has)
         if drawn:
             break

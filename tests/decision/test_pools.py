@@ -2,7 +2,7 @@
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from stiggctl.answers import Circumstances
 from stiggctl.decision.cells import CUSTOMER, NEVER
@@ -19,8 +19,8 @@ from stiggctl.shares import drawable
 from .land import Cell, Land
 
 SMALL = st.integers(0, 9)
-#: (amount, used, drawn by this process, held of that): whatever a grant may look like.
-LOOKS = st.tuples(SMALL, st.integers(0, 12), SMALL, SMALL)
+#: (amount, used, drawn by this process, held of that): whatever a grant may look like; mostly sound.
+LOOKS = st.tuples(SMALL, st.integers(0, 3) | st.integers(0, 12), st.integers(0, 4) | SMALL, st.integers(0, 2))
 
 
 def told(looks: list[tuple[int, int, int, int]]) -> tuple[list[Grant], Numbers]:
@@ -50,7 +50,11 @@ def unit_by_unit(looks: list[tuple[int, int, int, int]], units: int) -> list[int
     return paid
 
 
-@given(looks=st.lists(LOOKS, max_size=5), units=st.integers(0, 30))
+@example(looks=[(9, 0, 2, 0), (5, 0, 5, 0)], units=2)
+@example(looks=[(9, 0, 2, 0), (5, 0, 5, 0)], units=4)  # the first has room that was not drawn
+@example(looks=[(9, 7, 2, 0), (5, 0, 5, 0)], units=4)
+@example(looks=[(9, 0, 2, 0), (5, 12, 0, 0), (5, 0, 5, 0)], units=4)  # which pays for what was overdrawn
+@given(looks=st.lists(LOOKS, max_size=5), units=st.integers(0, 12))
 def test_a_grant_pays_only_for_what_those_before_it_cannot_pay(
     looks: list[tuple[int, int, int, int]], units: int
 ) -> None:
