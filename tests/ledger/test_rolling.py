@@ -429,9 +429,10 @@ def test_what_closes_a_rolling_cell_takes_its_buckets(world: World) -> None:
         *(from_(world.limit("t"), NOW_US, resource=world.rows[name]) for name in ("free", "b"))
     )
     book(world, NOW_US, 5, cell, other)
-    world.change(allocations=[allocation("free", 9, cadence="PT1H", rolling=True)])
+    where = '{"tier": ["gold"]}'  # which neither is
+    world.change(allocations=[template(50, where, allocation_id="t", cadence="PT1H", rolling=True)])
     with world.ledger.reader() as reader:
-        assert reader.rows("SELECT DISTINCT cell FROM buckets", {}) == [(other.id,)]
+        assert reader.rows("SELECT DISTINCT cell FROM buckets", {}) == []
 
 
 def test_another_limit_keeps_a_rolling_cell(world: World) -> None:

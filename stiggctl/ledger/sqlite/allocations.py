@@ -8,8 +8,9 @@ What always holds:
        ends an allocation or has it count something else deletes them with their shares and buckets, in
        the same transaction; they are opened anew, and summed from the events.
   AL2  No cell of a template stays open for a resource that it counts no more, because its properties
-       or the template's `where` are others, or an allocation of its own is in its place: bookings
-       would pass it by, and its number be wrong when it counts again. Those of all others stay.
+       or the template's `where` are others: bookings would pass it by, and its number be wrong when it
+       counts again. Those of all others stay, also where a limit of the resource's own is in its place:
+       it goes on counting.
 """
 
 import json
@@ -79,30 +80,23 @@ def _counts(row: _Row) -> tuple[object, ...]:
 
 
 def close_what_counts_no_more(
-    cursor: sqlite3.Cursor,
-    narrowed: Sequence[int],
-    resources: Iterable[ResourceWrite],
-    allocations: Iterable[AllocationWrite],
-    at_us: int,
+    cursor: sqlite3.Cursor, narrowed: Sequence[int], resources: Iterable[ResourceWrite]
 ) -> None:
     """Close cells of templates, after all that was written (AL2).
 
     `narrowed` are templates with another `where`; a resource may have got another type or other
-    properties, or an allocation of its own.
+    properties.
     """
     if cursor.execute(SQL["any_template"]).fetchone() is None:
         return
-    ids = {(one.customer_id, one.resource_id) for one in resources}
-    ids |= {(one.customer_id or "", one.resource_id) for one in allocations if one.resource_id is not None}
-    found = cursor.execute(
-        SQL["cells_of_templates_for"], {"resources": json.dumps(sorted(ids)), "at_us": at_us}
-    ).fetchall()
+    ids = json.dumps(sorted({(one.customer_id, one.resource_id) for one in resources}))
+    found = cursor.execute(SQL["cells_of_templates_for"], {"resources": ids}).fetchall()
     for template in narrowed:
-        found += cursor.execute(SQL["cells_of_template"], {"allocation": template, "at_us": at_us})
+        found += cursor.execute(SQL["cells_of_template"], {"allocation": template})
     ended = [
         {"allocation": template, "resource": resource}
-        for template, resource, same_type, where, properties, is_replaced in found
-        if is_replaced or not same_type or not filter_of(where).passes(properties)
+        for template, resource, same_type, where, properties in found
+        if not same_type or not filter_of(where).passes(properties)
     ]
     for name in ("close_shares_for", "close_buckets_for", "close_cells_for"):
         cursor.executemany(SQL[name], ended)

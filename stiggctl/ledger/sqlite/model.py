@@ -49,9 +49,7 @@ def change_model(
     cursor.executemany(SQL["put_resource"], _rows(change.resources))
     allocations.remove(cursor, change.allocations_removed)
     narrowed = allocations.put(cursor, change.allocations, change.at_us)
-    allocations.close_what_counts_no_more(
-        cursor, narrowed, change.resources, change.allocations, change.at_us
-    )
+    allocations.close_what_counts_no_more(cursor, narrowed, change.resources)
     _put_overrides(cursor, change)
     _put_rates(cursor, change)
     grants.put(cursor, change.grants, change.at_us)

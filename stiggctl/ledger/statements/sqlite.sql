@@ -849,13 +849,8 @@ SELECT 1 FROM allocations INDEXED BY allocations_templates WHERE resource = 0 LI
 
 -- name: cells_of_template
 -- For which resources cells of a template are open, and what says whether it counts them: whether they
--- are of its type (another of the same id will do), its `where`, their properties, and whether a limit
--- of their own of the same cadence and scope is in its place.
-SELECT c.allocation, c.resource, t.type_id = own.type_id, a.matching, r.properties,
-       EXISTS (SELECT 1 FROM allocations AS o
-                WHERE o.resource = r.id AND o.currency = a.currency AND o.scope = a.scope
-                  AND o.rolling = a.rolling AND o.cadence IS a.cadence
-                  AND ifnull(o.effective_at_us <= :at_us, true) AND ifnull(o.expires_at_us > :at_us, true))
+-- are of its type (another of the same id will do), its `where`, and their properties.
+SELECT c.allocation, c.resource, t.type_id = own.type_id, a.matching, r.properties
   FROM (SELECT DISTINCT allocation, resource FROM cells WHERE allocation = :allocation) AS c
   JOIN allocations AS a ON a.id = c.allocation
   JOIN resource_types AS t ON t.id = a.type
@@ -864,11 +859,7 @@ SELECT c.allocation, c.resource, t.type_id = own.type_id, a.matching, r.properti
 
 -- name: cells_of_templates_for
 -- The same of all templates, for those resources ([customer id, resource id]).
-SELECT a.id, r.id, t.type_id = own.type_id, a.matching, r.properties,
-       EXISTS (SELECT 1 FROM allocations AS o
-                WHERE o.resource = r.id AND o.currency = a.currency AND o.scope = a.scope
-                  AND o.rolling = a.rolling AND o.cadence IS a.cadence
-                  AND ifnull(o.effective_at_us <= :at_us, true) AND ifnull(o.expires_at_us > :at_us, true))
+SELECT a.id, r.id, t.type_id = own.type_id, a.matching, r.properties
   FROM json_each(:resources) AS asked
   JOIN customers AS u ON u.customer_id = json_extract(asked.value, '$[0]')
   JOIN resources AS r ON r.customer = u.id AND r.resource_id = json_extract(asked.value, '$[1]')
