@@ -180,18 +180,20 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequenc
     is given back at once. The caller has the lock.
     """
     numbers = stripe.numbers
-    # What is held and granted falls in one step, and only then are holds closed: torn in between, a
+    # Holds are closed, and what was set apart forgotten, once all numbers stand: torn in between, a
     # recount finds too little spare, never too much.
-    falls: dict[int, int] = dict(stripe.apart)
+    if stripe.apart:
+        for place, units in stripe.apart.items():
+            numbers[place] += units
     for hold in settled:
         for places, units, _, _, _ in hold.held:
             for place in places:
-                falls[place] = falls.get(place, 0) + units
+                numbers[place] += units
     for place, told in cells.items():
         used, granted, orphans = told.used, told.granted, told.orphans
         if told.buckets is not None:
             stripe.buckets[numbers[place + CELL]] = told.buckets
-        held = numbers[place + ALLOTTED] - numbers[place + SPARE] - falls.pop(place, 0)
+        held = numbers[place + ALLOTTED] - numbers[place + SPARE]
         withheld = 0
         if orphans or stripe.orphans:
             held -= sum(units for units, _ in stripe.orphans.get(place, ()))
@@ -203,8 +205,6 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequenc
         numbers[place : place + 3] = (granted - held, used, granted + withheld)  # SPARE, USED, ALLOTTED
         if granted > 0 and used + granted + withheld > numbers[place + LIMIT]:
             give_back_above(stripe, place)
-    for place, units in falls.items():
-        numbers[place] += units
     for hold in settled:
         close_hold(stripe, hold.number)
     if stripe.apart:
