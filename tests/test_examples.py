@@ -40,6 +40,7 @@ def test_there_are_examples() -> None:
         "credits",
         "guarded_call",
         "metered_function",
+        "observed_call",
         "override",
         "replay_trace",
         "seats",

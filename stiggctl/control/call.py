@@ -60,6 +60,39 @@ class Call:
         """
         self._tally.tell(amount)
 
+    def observe(self, response: object, *, provider: str | None = None, model: str | None = None) -> None:
+        """This is what the provider answered: what it used, and so what the call cost, in dollars.
+
+        A whole response, or each chunk of a stream as it comes; objects and mappings of OpenAI,
+        Anthropic, Gemini, Bedrock, LiteLLM, OpenRouter. The last word counts, of this and of
+        `used`. Prices are those of the instant at which the call began: `prices` of the model, the
+        customer's own before those for all; else the list's (`stiggctl[prices]`). The event says
+        what was used and by which price, as far as it has room beside its own dimensions, which
+        stand.
+
+        It never raises for what a response lacks. Where the usage is missing, cut off or
+        contradicts itself, or nothing has a price for it, at least the estimate is booked at the
+        end, however the block ends; the receipt is `estimated`, and LedgerTrouble says why.
+
+        Args:
+            response: the response, or a chunk.
+            provider, model: stand before what the response tells of them; Bedrock tells no model.
+
+        Raises InvalidRequest where the call has several currencies and none is "usd".
+
+        >>> control = getfixture("acme")
+        >>> _ = control.apply({
+        ...     "creditCurrencies": [{"id": "usd", "decimals": 9}],
+        ...     "prices": [{"model": "gpt-5*", "perMillion": {"input": "1.25", "output": 10}}],
+        ... })
+        >>> with control.guard(resource_ids=["user-01"], credit_currency="usd", estimate="0.02") as call:
+        ...     call.observe({"object": "chat.completion", "model": "gpt-5-2025-08-07",
+        ...                   "usage": {"prompt_tokens": 1_000, "completion_tokens": 100}})
+        >>> call.receipt.charged
+        Decimal('0.00225')
+        """
+        self._tally.observe(response, provider, model)
+
     @overload
     def stream(self, chunks: AsyncIterable[T], *, amount: Callable[[T], Used]) -> AsyncGenerator[T, None]: ...
     @overload

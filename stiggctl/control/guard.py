@@ -75,7 +75,7 @@ class Guard:
 
     def _begin(self, request: Request, answer: Answer) -> Tally:
         reservation = request.reservation(answer)
-        tally = Tally(self._holder, reservation, answer.sights, charges=self._charges)
+        tally = Tally(self._holder, reservation, answer.sights, request.begun(answer), charges=self._charges)
         self._tally = tally
         return tally
 

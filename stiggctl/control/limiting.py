@@ -1,4 +1,4 @@
-"""Limiting: single limits and prices: allocations, templates, overrides, rates.
+"""Limiting: single limits and prices: allocations, templates, overrides, rates, contract prices.
 
 Here: the verbs that change one of them, each with who and why. Not here: grants (granting.py), whole
 models, resources and their marks (describing.py), what a valid entry is (definitions/, validation/),
@@ -275,6 +275,56 @@ class Limiting:
                 effective_at=effective_at,
             ),
             "set_rate",
+            actor,
+            reason,
+        )
+
+    def set_price(
+        self,
+        *,
+        model: str,
+        per_million: Mapping[str, Amount] | None = None,
+        each: Mapping[str, Amount] | None = None,
+        provider: str | None = None,
+        effective_at: str | datetime | None = None,
+        expires_at: str | datetime | None = None,
+        customer_id: str | None = None,
+        actor: str | None = None,
+        reason: str | None = None,
+    ) -> Applied:
+        """What a model's tokens cost by contract, in dollars: `call.observe` prices responses with it.
+
+        A customer's own stand before those for all, and all before list prices; among several an
+        exact name before a pattern, a longer pattern before a shorter, then the one that began
+        last. The price of the same customer, provider, model and effective_at is replaced; what
+        is booked stays as it was booked.
+
+        Args:
+            model: as responses name it; or a pattern: "gpt-5*".
+            per_million: dollars for a million tokens of each class: {"input": "1.25", "output": 10}.
+            each: dollars for each: {"web_searches": "0.01"}.
+            provider: "openai", "anthropic", …; left out: whoever serves it.
+            effective_at, expires_at: prices calls that begin from then on, and before then.
+
+        Raises CustomerNotFound, InvalidModel.
+
+        >>> control = getfixture("acme")
+        >>> control.set_price(model="gpt-5*", per_million={"input": "1.00", "output": 8}).created
+        ('price of gpt-5*',)
+        """
+        return self._change(
+            lambda reader, stamp: models.set_price(
+                reader,
+                stamp,
+                model=model,
+                per_million=per_million,
+                each=each,
+                provider=provider,
+                effective_at=effective_at,
+                expires_at=expires_at,
+                customer_id=customer_id,
+            ),
+            "set_price",
             actor,
             reason,
         )

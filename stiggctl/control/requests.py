@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from stiggctl.amounts import AMOUNT_MAX, Amount, to_units
 from stiggctl.answers import AccessDeniedReason, Receipt
+from stiggctl.control.observing import Begun
 from stiggctl.control.reservation import Reservation, Told
 from stiggctl.decision.cells import Stripe
 from stiggctl.decision.decide import Wants, take
@@ -185,6 +186,15 @@ class Request:
     def _admitted_us(self, answer: Answer) -> int:
         """The clock reading that admitted it: in its windows it counts."""
         return self._began_us if answer.hold is None else answer.hold.began_us
+
+    def begun(self, answer: Answer) -> Begun:
+        """By what a call that began so is priced. What it needed of the model was just read."""
+        known, customer_id = self._holder.last_known, self.asked.customer_id
+        if answer.stripe is not None:
+            customer_id = answer.stripe.customer_id
+        elif customer_id is None and known.only_customer is not None:
+            customer_id = known.only_customer.customer_id
+        return Begun(known, customer_id, self._admitted_us(answer))
 
     def _id_of(self, answer: Answer) -> str:
         """What the reservation, its decision and its event are called."""

@@ -24,6 +24,7 @@ from stiggctl.errors import (
     ReservationNotFound,
 )
 from stiggctl.events import DimensionValue, Report, dimensions_json, fingerprint
+from stiggctl.holder.enriching import Groups
 from stiggctl.holder.orders import Charge, Order
 from stiggctl.holder.ways import Way, way_of
 from stiggctl.ledger.records import ESTIMATED, KEYS_OF_OURS, KEYS_OF_USERS
@@ -68,10 +69,12 @@ class Reservation:
         "_stripe",
         "_told",
         "_units",
+        "observed",
         "released",
     )
 
     released: bool  #: by `release`, before anything was settled
+    observed: Groups  #: what its event will say beside its dimensions, by what a guard observed
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class Reservation:
     ) -> None:
         self._decision = decision  #: None: a yes from memory, made when somebody asks for it
         self.released = False
+        self.observed = ()
         self._holder = holder
         self._number = number
         self._stripe = stripe  #: None where the ledger could not be asked (fail_open)
@@ -258,6 +262,7 @@ class Reservation:
         else:
             order.namespace, order.key = KEYS_OF_OURS, self.reservation_id
         order.reservation = self.reservation_id
+        order.observed = self.observed
         order.fingerprint = fingerprint(
             event_name=told.event_name,
             dimensions=told.dimensions,

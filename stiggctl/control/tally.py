@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from stiggctl.amounts import to_amount
 from stiggctl.answers import Receipt, Sight
+from stiggctl.control.observing import Begun, Observing
 from stiggctl.control.reservation import Reservation
 from stiggctl.control.used import Used, read_used
 from stiggctl.errors import ControlClosed, InvalidRequest, LedgerError, LedgerUnavailable, StiggctlError
@@ -35,18 +36,40 @@ class Ending(NamedTuple):
 
     amounts: dict[str, int | Decimal] | None
     estimated: bool
+    unclear: Exception | None = None  #: why what was observed does not say it
 
 
 class Tally:
     """What one call has told so far."""
 
-    __slots__ = ("_holder", "charges", "over", "receipt", "reservation", "result", "sights", "units")
+    __slots__ = (
+        "_begun",
+        "_holder",
+        "_observing",
+        "_unclear",
+        "charges",
+        "over",
+        "receipt",
+        "reservation",
+        "result",
+        "sights",
+        "units",
+    )
 
     def __init__(
-        self, holder: Holder, reservation: Reservation, sights: tuple[Sight, ...], *, charges: bool
+        self,
+        holder: Holder,
+        reservation: Reservation,
+        sights: tuple[Sight, ...],
+        begun: Begun,
+        *,
+        charges: bool,
     ) -> None:
         self.over = True  # until it is whole: an interrupt may end this half way
         self._holder = holder
+        self._begun = begun
+        self._observing: Observing | None = None
+        self._unclear: Exception | None = None  #: of the last word, where that was a response
         self.charges = charges  #: an error books the estimate, where nothing was told
         self.reservation = reservation
         self.sights = sights
@@ -66,6 +89,25 @@ class Tally:
         """This is what was used; it replaces what was told before. Raises InvalidAmount."""
         self.require_open("used", used)
         self.units = read_used(self.sights, used)
+        self._unclear = None
+        # What it used is what was observed; what it cost is what was told.
+        self.reservation.observed = tuple(
+            [group for group in self.reservation.observed if "price_source" not in group]
+        )
+
+    def observe(self, response: object, provider: str | None, model: str | None) -> None:
+        """This is what it answered, or the next chunk of that. Raises InvalidRequest."""
+        self.require_open("observe", response)
+        if self._observing is None:
+            self._observing = Observing(self.sights, self._begun)
+        priced = self._observing.hear(response, provider, model)
+        if priced is None:
+            return
+        self._unclear = priced.unclear
+        self.reservation.observed = priced.groups
+        if priced.units is not None:
+            untold = dict.fromkeys([sight[0].credit_currency for sight in self.sights], 0)
+            self.units = untold | (self.units or {}) | {self._observing.currency: priced.units}
 
     def add(self, units: Mapping[str, int]) -> None:
         """So much more was used."""
@@ -98,7 +140,11 @@ class Tally:
             self._owe(ending)
             return
         try:
-            self.receipt = self.reservation.release() if ending is None else _settle(self.reservation, ending)
+            if ending is None:
+                self.receipt = self.reservation.release()
+            else:
+                self.receipt = self.reservation.settle(amounts=ending.amounts, estimated=ending.estimated)
+                self._tell_unclear(ending)
         except StiggctlError as trouble:
             self._not_ended(trouble, ending, error)
         except BaseException:  # interrupted: it is booked all the same
@@ -119,6 +165,7 @@ class Tally:
                 self.receipt = await self.reservation.asettle(
                     amounts=ending.amounts, estimated=ending.estimated
                 )
+                self._tell_unclear(ending)
         except StiggctlError as trouble:
             self._not_ended(trouble, ending, error)
         except BaseException:
@@ -128,11 +175,23 @@ class Tally:
 
     def _ending(self, *, failed: bool) -> Ending | None:
         """What is to be booked; None: nothing, set it free."""
+        if self._unclear is not None and not self.reservation.released:
+            return Ending(self._estimate_at_least(), estimated=True, unclear=self._unclear)
         if self.units is not None:
             return Ending(self.told(), estimated=False)
         if (failed and not self.charges) or self.reservation.released:
             return None
         return Ending(None, estimated=True)
+
+    def _estimate_at_least(self) -> dict[str, int | Decimal] | None:
+        """What is booked where the cost is unclear: never less than what is set aside for it."""
+        if self.units is None or self._observing is None:
+            return None
+        told, currency = self.told(), self._observing.currency
+        return told | {currency: max(told[currency], self.reservation.amounts[currency])}
+
+    def _tell_unclear(self, ending: Ending) -> None:
+        _tell_unclear(self._holder, self.reservation, ending)
 
     def _not_ended(self, trouble: StiggctlError, ending: Ending | None, error: BaseException | None) -> None:
         """It could not be booked now: keep it for later, or say so."""
@@ -168,7 +227,7 @@ class Tally:
         self.over = True
 
     def _work(self, ending: Ending | None) -> Callable[[], object]:
-        return partial(_end, self.reservation, ending)
+        return partial(_end, self._holder, self.reservation, ending)
 
     def __del__(self) -> None:
         # Nobody has the call any more, and nothing has ended it (TL1). This may run anywhere (TL3).
@@ -176,22 +235,33 @@ class Tally:
             self._owe(self._ending(failed=True))
 
 
-def _settle(reservation: Reservation, ending: Ending) -> Receipt:
-    return reservation.settle(amounts=ending.amounts, estimated=ending.estimated)
+def _tell_unclear(holder: Holder, reservation: Reservation, ending: Ending) -> None:
+    """The estimate is booked in place of a cost: nobody may take that for a cost (OG2)."""
+    if ending.unclear is None:
+        return
+    trouble = LedgerError(
+        location=holder.location,
+        reason=f"what {reservation.reservation_id} cost cannot be told: {ending.unclear}",
+        remedy="its estimate is booked, and its receipt is `estimated`; "
+        "call.used, or a price in the model, tells it next time",
+    )
+    trouble.__cause__ = ending.unclear
+    holder.report_trouble(trouble)
 
 
-def _end(reservation: Reservation, ending: Ending | None) -> None:
+def _end(holder: Holder, reservation: Reservation, ending: Ending | None) -> None:
     """What was left to be done; where it can never be booked, nothing stays held for it."""
     if ending is None:
         reservation.release()
         return
     try:
-        _settle(reservation, ending)
+        reservation.settle(amounts=ending.amounts, estimated=ending.estimated)
     except (LedgerError, ControlClosed):
         raise
     except StiggctlError:
         reservation.release()
         raise
+    _tell_unclear(holder, reservation, ending)
 
 
 def _may_wait(block: FrameType | None) -> bool:

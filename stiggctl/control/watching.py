@@ -17,7 +17,10 @@ _log = logging.getLogger("stiggctl")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerTrouble:
-    """The ledger failed, or is no longer what it was; `error` says how, and what would help."""
+    """The ledger failed, or is not what it should be: `error` says how, and what would help.
+
+    Also where a call's cost could not be found from its response: its estimate is in the ledger.
+    """
 
     at: datetime
     error: LedgerError

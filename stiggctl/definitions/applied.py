@@ -28,7 +28,7 @@ class Applied:
     created: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()  #: replaced, moved, suspended or restored
     unchanged: tuple[str, ...] = ()
-    archived: tuple[str, ...] = ()  #: archived; removed or ended early (limits, rates); voided (grants)
+    archived: tuple[str, ...] = ()  #: archived; removed or ended early (limits, prices); voided (grants)
     not_named: tuple[str, ...] = ()  #: what apply(…, prune=True) would have archived or removed
     waiting_for: tuple[str, ...] = ()  #: processes that decide by the former model for a moment more
 

@@ -12,14 +12,13 @@ from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import ErrorDetails
 
 from stiggctl.definitions import places
-from stiggctl.definitions.parts import PARTS, Allocation, Part, UsageModel
+from stiggctl.definitions.parts import PARTS, Allocation, Part
 from stiggctl.definitions.places import Place, Steps
 from stiggctl.definitions.values import AN_ID
 from stiggctl.errors import nearest
 
 # What later versions know; to ignore it would be to allow what it forbids.
 LATER: Mapping[type[Part], frozenset[str]] = {
-    UsageModel: frozenset({"prices"}),
     Allocation: frozenset({"thresholds"}),
 }
 

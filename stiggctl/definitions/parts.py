@@ -223,6 +223,30 @@ class Grant(Part):
     anchor: Anchor | None = Field(None, description=AN_ANCHOR)
 
 
+class Price(Part):
+    """What tokens of a model cost by contract, in dollars: for all, or for the responses of one customer."""
+
+    provider: Id | None = Field(None, description=AN_ID)
+    model: Id = Field(description=AN_ID)  #: its name, or a pattern with * and ?
+    customer_id: Id | None = Field(None, description=AN_ID)
+    per_million: dict[Id, Number] = Field(
+        default={}, description="an object: a class of tokens, such as input, to dollars for a million"
+    )
+    each: dict[Id, Number] = Field(
+        default={}, description="an object: requests or web_searches to dollars for each"
+    )
+    effective_at: Instant | None = Field(None, description=AN_INSTANT)
+    expires_at: Instant | None = Field(None, description=AN_INSTANT)
+
+    @model_serializer(mode="wrap")
+    def _written(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = written(self)
+        for name in ("perMillion", "per_million", "each"):
+            if not fields.get(name, True):
+                del fields[name]  # an empty one says nothing
+        return fields
+
+
 class UsageModel(Part):
     """All that people define: who may spend how much of what, and what usage costs.
 
@@ -258,6 +282,9 @@ class UsageModel(Part):
     grants: Annotated[tuple[Grant, ...], AsList] = Field(
         (), description="a list of {id, customerId, creditCurrency, amount, priority, kind, expiresAt …}"
     )
+    prices: Annotated[tuple[Price, ...], AsList] = Field(
+        (), description="a list of {provider, model, customerId, perMillion, each, effectiveAt, expiresAt}"
+    )
 
     def as_dict(self) -> dict[str, Any]:
         """The model with camelCase keys; empty lists and what is None are left out."""
@@ -278,6 +305,7 @@ PARTS: Mapping[tuple[type[Part], str], type[Part]] = {
     (UsageModel, "overrides"): Override,
     (UsageModel, "rates"): Rate,
     (UsageModel, "grants"): Grant,
+    (UsageModel, "prices"): Price,
     (ResourceType, "properties"): Property,
     (Rate, "terms"): RateTerm,
 }

@@ -38,6 +38,8 @@ _STAND_INS: Mapping[str, object] = {
     "parent_resource_type_id": None,
     "credits": 0,
     "terms": (),
+    "per_million": {},
+    "each": {},
     "where": None,
     "cadence": None,
     "timezone": None,

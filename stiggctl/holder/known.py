@@ -1,6 +1,6 @@
 """Known: what a process keeps of the model beside the trees, as of one change of the ledger.
 
-Here: currencies, which dimensions name resources, rates, whether there is one customer only.
+Here: currencies, which dimensions name resources, rates, contract prices, whether there is one customer only.
 Not here: resources and limits (trees.py), which are read when first needed.
 
   K1  A Known is of one `change` and is replaced whole, never mended.
@@ -10,12 +10,24 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.errors import CurrencyNotFound, InvalidRequest
 from stiggctl.events import DimensionValue
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import CurrencyRow, CustomerRow, RateRow
+from stiggctl.ledger.records import CurrencyRow, CustomerRow, PriceRow, RateRow
 from stiggctl.rates import Rate, Term, applying
+from stiggctl.windows import to_datetime
+
+if TYPE_CHECKING:
+    from stiggctl.prices import ContractPrice
+
+
+class Contracts(NamedTuple):
+    """Contract prices of one customer, or for all."""
+
+    prices: "tuple[ContractPrice, ...]"
+    rows: Mapping[str, int]  #: the ledger's row of each, by its version
 
 
 class Known:
@@ -36,6 +48,11 @@ class Known:
         for rate in reader.rates():
             rates[rate.event_name].append(_rate(rate, self.currency_of_row))
         self._rates = dict(rates)
+        self._prices: dict[str | None, list[PriceRow]] = defaultdict(list)
+        for price in reader.prices():
+            self._prices[price.customer_id].append(price)
+        #: made when first asked for; two threads that make one make the same
+        self._contracts: dict[str | None, Contracts] = {}
 
     def currency(self, credit_currency: str) -> CurrencyRow:
         """The currency of that id; raises CurrencyNotFound."""
@@ -62,6 +79,13 @@ class Known:
         """What prices such an event at that instant: one rate a currency."""
         return applying(self._rates.get(event_name, ()), customer_id, dimensions, at_us)
 
+    def contracts(self, customer_id: str | None) -> Contracts:
+        """Contract prices of a customer; None: those for all."""
+        found = self._contracts.get(customer_id)
+        if found is None:
+            found = self._contracts[customer_id] = _contracts(self._prices.get(customer_id, ()))
+        return found
+
     def event_names(self) -> tuple[str, ...]:
         """The events that have a rate, for a hint."""
         return tuple(sorted(self._rates))
@@ -82,3 +106,22 @@ def _rate(row: RateRow, currency_of_row: Mapping[int, tuple[str, int]]) -> Rate:
         where=tuple((name, frozenset(texts)) for name, texts in json.loads(row.where).items()),
         effective_at_us=row.effective_at_us,
     )
+
+
+def _contracts(rows: Sequence[PriceRow]) -> Contracts:
+    if not rows:
+        return Contracts((), {})
+    from stiggctl.prices import ContractPrice  # noqa: PLC0415 - few processes price responses
+
+    prices = [
+        ContractPrice(
+            model=row.model,
+            provider=row.provider,
+            per_million=json.loads(row.per_million),
+            each=json.loads(row.each),
+            effective_at=None if row.effective_at_us is None else to_datetime(row.effective_at_us),
+            expires_at=None if row.expires_at_us is None else to_datetime(row.expires_at_us),
+        )
+        for row in rows
+    ]
+    return Contracts(tuple(prices), {price.version: row.id for price, row in zip(prices, rows, strict=True)})

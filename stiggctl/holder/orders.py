@@ -20,6 +20,7 @@ from stiggctl.decision.reservations import Hold, begin_settle, end_settle, relea
 from stiggctl.decision.tails import Tail
 from stiggctl.errors import IdempotencyConflict, InvalidAmount
 from stiggctl.events import differences
+from stiggctl.holder.enriching import Groups, enriched
 from stiggctl.holder.paying import draining_of, is_unbacked, paid_by
 from stiggctl.holder.receipts import (
     largest,
@@ -87,6 +88,7 @@ class Order:
         "key",
         "legs",
         "namespace",
+        "observed",
         "occurred_at_us",
         "receipt",
         "reservation",
@@ -124,6 +126,7 @@ class Order:
         self.occurred_at_us = occurred_at_us
         self.event_name = event_name
         self.dimensions = dimensions
+        self.observed: Groups = ()  #: what the event says beside these
         self.unattributed = unattributed
         self.reservation = reservation
         self.hold = hold  #: the number of what is held for it
@@ -225,7 +228,7 @@ class Order:
             members,
             tuple(parts),
             self.event_name,
-            self.dimensions,
+            self._said(),
             self.occurred_at_us,
             self.reservation,
             self.reverses,
@@ -233,6 +236,12 @@ class Order:
             self.unattributed,
             self.fingerprint,
         )
+
+    def _said(self) -> str:
+        """All that the event says; under the version of the model by which it is counted (EN2)."""
+        if not self.observed:
+            return self.dimensions
+        return enriched(self.way.dimensions, self.observed, self.stripe.scoped)
 
     # ---------------------------------------------------------------- its outcome
 

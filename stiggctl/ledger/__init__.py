@@ -37,6 +37,7 @@ from stiggctl.ledger.records import (
     Orphan,
     OverrideRow,
     Payment,
+    PriceRow,
     RateRow,
     Reply,
     ResourceRow,
@@ -144,6 +145,10 @@ class Reader(Protocol):
 
     def rates(self, event_name: str | None = None) -> list[RateRow]:
         """The live ones."""
+        ...
+
+    def prices(self) -> list[PriceRow]:
+        """The live contract prices."""
         ...
 
     def audit(

@@ -21,10 +21,9 @@ from typing import Final
 from stiggctl.amounts import NUMBER
 from stiggctl.errors import InvalidAmount, InvalidRequest, nearest
 from stiggctl.prices.tariff import Price, Tariff, exactly
-from stiggctl.prices.usage import TOKEN_CLASSES
+from stiggctl.tokens import EACH, TOKEN_CLASSES
 from stiggctl.windows import to_text, to_us, validity
 
-_EACH: Final = ("requests", "web_searches")
 _CHAINS: Final = {
     "cache_read": ("cache_read", "input"),
     "cache_read_audio": ("cache_read_audio", "input_audio"),
@@ -107,7 +106,7 @@ def _prices(contract: ContractPrice) -> dict[str, Price]:
     found: dict[str, Price] = {}
     for where, given, names, per in (
         ("per_million", contract.per_million, TOKEN_CLASSES, 10**6),
-        ("each", contract.each, _EACH, 1),
+        ("each", contract.each, EACH, 1),
     ):
         for name, amount in given.items():
             if name not in names:

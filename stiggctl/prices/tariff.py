@@ -17,7 +17,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from stiggctl.prices.errors import PriceNotFound
-from stiggctl.prices.usage import TOKEN_CLASSES, Usage
+from stiggctl.prices.usage import Usage
+from stiggctl.tokens import TOKEN_CLASSES
 
 
 class Price(NamedTuple):

@@ -15,31 +15,11 @@ from decimal import Decimal
 from typing import Final, Self
 
 from stiggctl.prices.errors import UsageUnclear
+from stiggctl.tokens import ALWAYS_SAID, SELDOM_SAID, TOKEN_CLASSES
 
 #: A count larger than a million times any context window is a mistake, or a timestamp.
 COUNT_MAX: Final = 10**12
 
-#: The classes that each event names, also where none were used: rates may count them.
-ALWAYS_SAID: Final = (
-    "input",
-    "cache_read",
-    "cache_write_5m",
-    "cache_write_1h",
-    "output",
-    "reasoning",
-    "input_audio",
-    "output_audio",
-)
-#: The classes that few models have; an event names those that were used.
-SELDOM_SAID: Final = (
-    "cache_read_audio",
-    "input_image",
-    "cache_read_image",
-    "output_image",
-    "input_video",
-    "output_video",
-)
-TOKEN_CLASSES: Final = ALWAYS_SAID + SELDOM_SAID
 INPUT_CLASSES: Final = tuple(
     name for name in TOKEN_CLASSES if name.startswith(("input", "cache_read", "cache_write"))
 )

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 
 from stiggctl.definitions import SILENT, Found, Telling
 from stiggctl.errors import Problem
-from stiggctl.validation import grants, limits, overrides, prices, schemas, templates, times, trees
+from stiggctl.validation import contracts, grants, limits, overrides, prices, schemas, templates, times, trees
+from stiggctl.validation.contracts import PriceKey, key_of_price
 from stiggctl.validation.owners import Owners, grants_lack_owner, owners_of, without_owner
 from stiggctl.validation.whole import (
     AllocationKey,
@@ -69,6 +70,8 @@ CHECKS: tuple[Check, ...] = (
     prices.rates_are_once,
     prices.rate_currencies_are_known,
     prices.prices_are_numbers,
+    contracts.contracts_are_once,
+    contracts.contracts_price_what_there_is,
     grants.grants_are_once,
     grants.grants_have_an_owner,
     grants.amounts_can_be_granted,
@@ -98,6 +101,7 @@ __all__ = [
     "Node",
     "OverrideKey",
     "Owners",
+    "PriceKey",
     "ResourceKey",
     "Standing",
     "TypeKey",
@@ -105,6 +109,7 @@ __all__ = [
     "grants_lack_owner",
     "key_of_allocation",
     "key_of_override",
+    "key_of_price",
     "owners_of",
     "problems_of",
     "without_owner",

@@ -100,6 +100,7 @@ def _customers_named(model: UsageModel) -> tuple[str, ...]:
         model.resource_types,
         model.rates,
         model.grants,
+        model.prices,
     )
     for entries in lists:
         named.update((entry.customer_id, None) for entry in entries if entry.customer_id is not None)

@@ -16,7 +16,7 @@ from stiggctl.validation.whole import Whole
 
 # A price may be finer than its currency: an event is rounded once, after its parts are added. But
 # one of which a single event would cost more than an event can is a mistake.
-_PRICE_MAX = AMOUNT_MAX * 10**DECIMALS_MAX
+PRICE_MAX = AMOUNT_MAX * 10**DECIMALS_MAX
 
 
 def prices_are_numbers(whole: Whole) -> Iterator[Found]:
@@ -28,7 +28,7 @@ def prices_are_numbers(whole: Whole) -> Iterator[Found]:
             numbers.append((("terms", number, "per"), term.per))
         for steps, value in numbers:
             try:
-                units = to_units(value, DECIMALS_MAX, "credits", maximum=_PRICE_MAX)
+                units = to_units(value, DECIMALS_MAX, "credits", maximum=PRICE_MAX)
             except InvalidAmount as error:
                 yield Found("rates", place, steps, value, error.expected)
                 continue

@@ -8,7 +8,7 @@ Not here: what a cadence, a zone or an instant may be (definitions/values.py), h
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from stiggctl.definitions import Allocation, Found, Grant, Override, us_of, us_of_anchor
+from stiggctl.definitions import Allocation, Found, Grant, Override, Price, us_of, us_of_anchor
 from stiggctl.errors import InvalidRequest
 from stiggctl.validation.whole import Whole
 from stiggctl.windows import END_US, FIRST_US, UTC_ZONE, read_cadence, windows_of
@@ -64,10 +64,11 @@ def _contradiction(cadence: str | None, *, anchored: bool) -> tuple[str | None, 
 
 def ends_come_after_beginnings(whole: Whole) -> Iterator[Found]:
     """What has a beginning and an end ends after it began."""
-    lists: tuple[tuple[str, Sequence[Allocation | Override | Grant]], ...] = (
+    lists: tuple[tuple[str, Sequence[Allocation | Override | Grant | Price]], ...] = (
         ("allocations", whole.model.allocations),
         ("overrides", whole.model.overrides),
         ("grants", whole.model.grants),
+        ("prices", whole.model.prices),
     )
     for entries, listed in lists:
         for place, entry in enumerate(listed):

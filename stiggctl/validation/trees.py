@@ -11,7 +11,7 @@ article's own lists leave parents out. A type without a parent type stands anywh
 
 from collections.abc import Iterator, Sequence
 
-from stiggctl.definitions import Allocation, Found, Override, Rate, ResourceType
+from stiggctl.definitions import Allocation, Found, Override, Price, Rate, ResourceType
 from stiggctl.errors import shown
 from stiggctl.validation.schemas import cycles
 from stiggctl.validation.whole import Node, ResourceKey, Whole
@@ -27,13 +27,14 @@ def customers_are_once(whole: Whole) -> Iterator[Found]:
 
 
 def customers_are_known(whole: Whole) -> Iterator[Found]:
-    """Types, limits and rates are of a customer that exists; a resource or a grant makes its customer."""
+    """Types, limits and prices are of a customer that exists; a resource or a grant makes its own."""
     model = whole.model
-    lists: tuple[tuple[str, Sequence[ResourceType | Allocation | Override | Rate]], ...] = (
+    lists: tuple[tuple[str, Sequence[ResourceType | Allocation | Override | Rate | Price]], ...] = (
         ("resource_types", model.resource_types),
         ("allocations", model.allocations),
         ("overrides", model.overrides),
         ("rates", model.rates),
+        ("prices", model.prices),
     )
     for entries, listed in lists:
         for place, entry in enumerate(listed):

@@ -64,9 +64,9 @@ def test_where_files_may_not_grow_nothing_is_lost_and_nothing_half_booked(tmp_pa
 
 @pytest.mark.platform
 def test_a_ledger_cannot_be_made_on_a_full_disk_and_can_once_there_is_room(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", 300) as disk:
+    with small_disk(tmp_path / "disk", 340) as disk:
         ballast = disk / "ballast"
-        ballast.write_bytes(bytes(290 * 1024))
+        ballast.write_bytes(bytes(330 * 1024))
         with pytest.raises(Exception, match=r"room|disk"), UsageControl(disk / "usage.db") as control:
             control.apply(model())
         ballast.unlink()

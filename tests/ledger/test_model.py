@@ -17,6 +17,8 @@ from stiggctl.ledger.records import (
     HolderRow,
     LedgerState,
     ModelChange,
+    PriceRow,
+    PriceWrite,
     RateRow,
     RateWrite,
     ResourceRow,
@@ -409,6 +411,63 @@ def test_an_allocation_may_turn_soft_and_hard_again(world: World) -> None:
     cell = world.cell("a")
     assert (cell.id, cell.used) == (world.ids["a"], 120)
     assert world.exchange(asks=[world.ask(1, ["a"])]).asks == [False]
+
+
+# ------------------------------------------------------------------ prices
+
+
+def price(model: str, per_million: str, **differs: Any) -> PriceWrite:
+    facts: dict[str, Any] = {
+        "customer_id": None,
+        "provider": None,
+        "model": model,
+        "per_million": per_million,
+        "each": "{}",
+        "effective_at_us": None,
+        "expires_at_us": None,
+    }
+    return PriceWrite(**{**facts, **differs})
+
+
+def test_a_price_that_changes_is_a_new_row_and_the_old_one_is_retired(world: World) -> None:
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"provider": "openai"},
+        {"customer_id": "acme"},
+        {"effective_at_us": 0},
+        {"effective_at_us": NOW_US, "expires_at_us": NOW_US + 1, "each": '{"requests":"1"}'},
+    ]
+    world.change(prices=[price("m", str(at), **kind) for at, kind in enumerate(kinds)])
+    with world.ledger.reader() as reader:
+        first = reader.prices()
+    assert first == [
+        PriceRow(
+            id=first[at].id,
+            customer_id=kind.get("customer_id"),
+            provider=kind.get("provider"),
+            model="m",
+            per_million=str(at),
+            each=kind.get("each", "{}"),
+            effective_at_us=kind.get("effective_at_us"),
+            expires_at_us=kind.get("expires_at_us"),
+        )
+        for at, kind in enumerate(kinds)
+    ]
+    for at, kind in enumerate(kinds):  # each retires the former of its key, and no other
+        world.change(prices=[price("m", f"new {at}", **kind)])
+        with world.ledger.reader() as reader:
+            assert [row.per_million for row in reader.prices()] == [
+                *map(str, range(at + 1, len(kinds))),
+                *(f"new {done}" for done in range(at + 1)),
+            ]
+    world.change(prices_retired=[row.id for row in first])  # they are retired already
+    with world.ledger.reader() as reader:
+        live = reader.prices()
+        assert len(live) == len(kinds)
+        assert min(row.id for row in live) > max(row.id for row in first)
+    world.change(prices_retired=[row.id for row in live[1:]])
+    with world.ledger.reader() as reader:
+        assert [row.per_million for row in reader.prices()] == ["new 0"]
 
 
 # ------------------------------------------------------------------ rates

@@ -20,6 +20,7 @@ from stiggctl.ledger.records import (
     LedgerState,
     ModelChange,
     OverrideRow,
+    PriceRow,
     RateRow,
     ResourceRow,
     TypeRow,
@@ -43,6 +44,7 @@ class FakeLedger:
         self._keys: dict[tuple[Any, ...], int] = {}  # of allocations
         self._overrides: dict[int, OverrideRow] = {}
         self._rates: dict[int, RateRow] = {}
+        self._prices: dict[int, PriceRow] = {}
         self._grants: dict[tuple[int, str], GrantRow] = {}
         self.lines: list[AuditLine] = []
 
@@ -142,6 +144,9 @@ class FakeLedger:
 
     def rates(self, event_name: str | None = None) -> list[RateRow]:
         return [copy(row) for row in self._rates.values() if event_name in {None, row.event_name}]
+
+    def prices(self) -> list[PriceRow]:
+        return [copy(row) for row in self._prices.values()]
 
     def audit(
         self, customer_id: str | None = None, since_us: int | None = None, until_us: int | None = None
@@ -247,6 +252,7 @@ class FakeLedger:
             )
         self._write_overrides(change)
         self._write_rates(change)
+        self._write_prices(change)
         self._write_grants(change)
 
     def _write_overrides(self, change: ModelChange) -> None:
@@ -288,6 +294,17 @@ class FakeLedger:
                 del self._rates[each.id]
             row = next(self._ids)
             self._rates[row] = RateRow(id=row, currency=currency, **_alike(write, RateRow))
+
+    def _write_prices(self, change: ModelChange) -> None:
+        for retired in change.prices_retired:
+            del self._prices[retired]
+        for write in change.prices:
+            key = (write.customer_id, write.provider, write.model, write.effective_at_us)
+            for each in list(self._prices.values()):
+                if (each.customer_id, each.provider, each.model, each.effective_at_us) == key:
+                    del self._prices[each.id]
+            row = next(self._ids)
+            self._prices[row] = PriceRow(id=row, **_alike(write, PriceRow))
 
     def _write_grants(self, change: ModelChange) -> None:
         for write in change.grants:

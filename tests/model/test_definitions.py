@@ -222,11 +222,6 @@ def test_keys_of_later_versions_are_refused_by_name(value: Any) -> None:  # DF3
     }
 
 
-@pytest.mark.parametrize("key", ["prices"])
-def test_lists_of_later_versions_are_refused_by_name(key: str) -> None:
-    assert problems({key: []}) == {key: f"no {key}: it is not in this version"}
-
-
 def test_rolling_is_true_or_false_and_written_where_it_is_true() -> None:
     entry = {"resourceId": "a", "creditCurrency": "c", "limit": 1, "cadence": "P7D"}
     found = problems({"allocations": [{**entry, "rolling": each} for each in (1, None, "true", True)]})
@@ -394,6 +389,7 @@ LISTS = [
     "overrides",
     "rates",
     "grants",
+    "prices",
 ]
 
 

@@ -201,7 +201,6 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(
     ("path", "value"),
     [
         ("allocations/0/thresholds", [50]),
-        ("prices", []),
     ],
 )
 def test_a_key_of_a_later_version_is_refused_by_name(control: UsageControl, path: str, value: Any) -> None:

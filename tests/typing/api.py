@@ -86,6 +86,14 @@ def describing(control: UsageControl, model: UsageModel) -> None:
         limit=0.5,  # type: ignore[arg-type]  # a float is no amount
         until="2027-01-01T00:00:00Z",
     )
+    control.set_price(
+        model="gpt-5*",
+        per_million={"input": "1.25", "output": 10},
+        each={"web_searches": Decimal("0.01")},
+        provider="openai",
+        effective_at=datetime.now(UTC),
+        customer_id="cust-acme-inc",
+    )
     control.set_rate(
         event_name="chat",
         credit_currency="usd",
@@ -198,6 +206,8 @@ def around_a_call(control: UsageControl) -> None:
         assert_type(call.decision, Decision)
         call.used("0.013")
         call.used({"usd": Decimal("0.013"), "ai-tokens": 5})
+        call.observe(object())
+        call.observe({"usage": None}, provider="aws", model="amazon.nova-pro-v1:0")
         for chunk in call.stream(["a", "b"], amount=len):
             assert_type(chunk, str)
         chunks = call.stream(iter([b"a"]), amount=lambda chunk: {"usd": len(chunk)})

@@ -31,6 +31,7 @@ from stiggctl.holder.models.single import (
     put_customer,
     put_resource,
     set_allocation,
+    set_price,
     set_rate,
 )
 from stiggctl.holder.models.writing import Stamp, rows_of
@@ -84,6 +85,7 @@ __all__ = [
     "resume",
     "rows_of",
     "set_allocation",
+    "set_price",
     "set_rate",
     "suspend",
     "void_grant",

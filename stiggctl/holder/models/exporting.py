@@ -14,6 +14,7 @@ several cadences since. It says which cadences there are.
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from stiggctl.definitions import (
@@ -28,11 +29,12 @@ from stiggctl.definitions import (
 )
 from stiggctl.holder.models import entries
 from stiggctl.holder.models.allocations import fields_of
+from stiggctl.holder.models.contracts import price_part_of
 from stiggctl.holder.models.grants import grant_fields_of
 from stiggctl.holder.models.overrides import override_fields_of
 from stiggctl.holder.models.present import FOR_ALL
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import AllocationRow, CurrencyRow, CustomerRow, GrantRow, OverrideRow
+from stiggctl.ledger.records import AllocationRow, CurrencyRow, CustomerRow, GrantRow, OverrideRow, PriceRow
 from stiggctl.windows import FIRST_US
 
 
@@ -91,6 +93,7 @@ def export(reader: Reader, *, at_us: int) -> UsageModel:
             for row in rates
         ),
         grants=tuple(grants),
+        prices=tuple(map(price_part_of, _prices(reader, live))),
     )
 
 
@@ -165,6 +168,18 @@ def _grants(customer_id: str, rows: Iterable[GrantRow], currencies: Mapping[int,
             fields = grant_fields_of(customer_id, row, currency.currency_id, currency.decimals)
             found.append(Grant.model_construct(**fields))
     return found
+
+
+def _prices(reader: Reader, live: AbstractSet[str | None]) -> list[PriceRow]:
+    return sorted(
+        (row for row in reader.prices() if row.customer_id in live),
+        key=lambda row: (
+            row.customer_id or "",
+            row.provider or "",
+            row.model,
+            _or_ever(row.effective_at_us),
+        ),
+    )
 
 
 def _or_ever(at_us: int | None) -> int:

@@ -1,8 +1,8 @@
 """Limits, prices and grants of a model against what the ledger has: the second half of a plan.
 
-Here: which allocations, overrides, rates and grants are new, changed or as they were. Not here: the
+Here: which allocations, overrides, rates, prices and grants are new, changed or as they were. Not here: the
 first half (planning.py), what an entry is as a row (allocations.py, overrides.py, grants.py,
-entries.py).
+contracts.py, entries.py).
 
 Overrides that ended are applied as any other: a model that says so still fits. They are no part
 of what is exported or pruned. So are grants that were voided, as long as they are as they were.
@@ -11,10 +11,10 @@ of what is exported or pruned. So are grants that were voided, as long as they a
 from typing import TYPE_CHECKING
 
 from stiggctl.definitions import filter_text, us_of
-from stiggctl.holder.models import allocations, entries, grants, overrides
+from stiggctl.holder.models import allocations, contracts, entries, grants, overrides
 from stiggctl.holder.models.present import key_of_rate
 from stiggctl.ledger.records import RateWrite
-from stiggctl.validation import key_of_allocation, key_of_override
+from stiggctl.validation import key_of_allocation, key_of_override, key_of_price
 
 if TYPE_CHECKING:
     from stiggctl.holder.models.planning import Plan
@@ -136,3 +136,18 @@ def write_rates(plan: "Plan") -> None:
         after = entries.rate_entry(write, entry.credit_currency)
         writing.tell(subject, entry.customer_id, before, after)
         writing.touch(entry.customer_id)
+
+
+def write_prices(plan: "Plan") -> None:
+    """Each contract price that is new, or says something else than before; no path has one in it."""
+    writing = plan.writing
+    for entry in plan.draft.model.prices:
+        write = contracts.price_of(entry)
+        row = plan.present.prices.get(key_of_price(entry))
+        subject = contracts.price_name(write)
+        if row is not None and contracts.is_as_written(row, write):
+            writing.keep(subject, entry.customer_id)
+            continue
+        writing.change.prices.append(write)
+        before = None if row is None else contracts.price_entry(row)
+        writing.tell(subject, entry.customer_id, before, contracts.price_entry(write))

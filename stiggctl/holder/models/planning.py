@@ -107,6 +107,7 @@ class Plan:
         limits.write_grants(self)
         limits.write_rescaled(self)
         limits.write_rates(self)
+        limits.write_prices(self)
         self.telling.end(entries)
         return self.writing
 

@@ -3,7 +3,7 @@
 Here: the rows that a model's entries may replace. Not here: what the checks are to know of them
 (standing.py), what becomes of them (planning.py).
 
-Read are: currencies, types and rates (there are few); the customers, resources (with their
+Read are: currencies, types, rates and prices (there are few); the customers, resources (with their
 ancestors), allocations and overrides that the model refers to; of customers that it grants something,
 their grants.
 """
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from stiggctl.definitions import Draft
 from stiggctl.holder.models.allocations import key_of_row
+from stiggctl.holder.models.contracts import key_of_price_row
 from stiggctl.holder.models.grants import key_of_grant
 from stiggctl.holder.models.overrides import key_of_override_row
 from stiggctl.ledger import Reader
@@ -24,12 +25,13 @@ from stiggctl.ledger.records import (
     GrantRow,
     LedgerState,
     OverrideRow,
+    PriceRow,
     RateRow,
     RateWrite,
     ResourceRow,
     TypeRow,
 )
-from stiggctl.validation import AllocationKey, GrantKey, OverrideKey, Owners, ResourceKey, TypeKey
+from stiggctl.validation import AllocationKey, GrantKey, OverrideKey, Owners, PriceKey, ResourceKey, TypeKey
 
 #: (customer or None: for all, event name, currency, where, from when on)
 RateKey = tuple[str | None, str, str, str, int | None]
@@ -57,6 +59,7 @@ class Present:
     types: dict[TypeKey, TypeRow]
     type_keys: dict[int, TypeKey]  #: by row
     rates: dict[RateKey, RateRow]
+    prices: dict[PriceKey, PriceRow]
     customers: dict[str, CustomerRow]
     resources: dict[ResourceKey, ResourceRow] = field(default_factory=dict)
     allocations: dict[AllocationKey, AllocationRow] = field(default_factory=dict)
@@ -83,6 +86,7 @@ def present_for(draft: Draft, owners: Owners, reader: Reader) -> Present:
         types=types,
         type_keys={row.id: key for key, row in types.items()},
         rates={key_of_rate(row, currency_ids[row.currency]): row for row in reader.rates()},
+        prices={key_of_price_row(row): row for row in reader.prices()},
         customers={row.customer_id: row for row in reader.customers(sorted(filter(None, asked)))},
     )
     wanted: dict[str, list[str]] = {}

@@ -1,12 +1,12 @@
 """Pruning: what the ledger has and a model does not name.
 
-Here: which resources, allocations, overrides, rates and grants those are, within the customers that
+Here: which resources, allocations, overrides, rates, prices and grants those are, within the customers that
 the model names; archiving, removing, ending or voiding them. Not here: what the model names
 (planning.py).
 
 A list that the model leaves out says nothing of what is in the ledger; an empty one says that
 there is none. So pruning by a model without `resources` archives no resource, and without
-`rates` it retires no rate; with `rates`, or `allocations`, those for all are looked at too. A
+`rates` it retires no rate; with `rates`, `prices` or `allocations`, those for all are looked at too. A
 resource is named by an entry, as a parent, or by a limit on it. What is archived already, or
 stands below something archived, is left as it is: restoring that brings it back as it was. An
 override that ended, and a grant that was voided, is no part of the model; a grant that expired is
@@ -21,6 +21,7 @@ from typing import NamedTuple
 from stiggctl.definitions import filter_text, us_of
 from stiggctl.holder.models import entries
 from stiggctl.holder.models.allocations import allocation_entry, allocation_name, key_of_row, key_of_write
+from stiggctl.holder.models.contracts import price_entry, price_name
 from stiggctl.holder.models.grants import end_grant, goes_on, grant_name, key_of_grant
 from stiggctl.holder.models.limits import decimals_of
 from stiggctl.holder.models.overrides import (
@@ -35,6 +36,7 @@ from stiggctl.ledger.records import (
     CustomerRow,
     GrantRow,
     OverrideRow,
+    PriceRow,
     RateRow,
     ResourceRow,
 )
@@ -44,6 +46,7 @@ from stiggctl.validation import (
     ResourceKey,
     key_of_allocation,
     key_of_override,
+    key_of_price,
 )
 
 # A customer that has far more than the model names is not what the model is about: who puts one
@@ -59,6 +62,7 @@ class Rest:
     allocations: list[tuple[str | None, AllocationRow]] = field(default_factory=list)
     overrides: list[tuple[str, OverrideRow]] = field(default_factory=list)
     rates: list[RateRow] = field(default_factory=list)
+    prices: list[PriceRow] = field(default_factory=list)
     grants: list[tuple[str, GrantRow]] = field(default_factory=list)
     beyond: list[str] = field(default_factory=list)  #: customers that have too many to look at
 
@@ -103,6 +107,13 @@ def rest_of(plan: Plan, *, everything: bool) -> Rest:
             row
             for key, row in plan.present.rates.items()
             if key not in priced and (key[0] is None or key[0] in plan.present.customers)
+        ]
+    if "prices" in lists:
+        agreed = {key_of_price(entry) for entry in model.prices}
+        rest.prices = [
+            row
+            for key, row in plan.present.prices.items()
+            if key not in agreed and (key[0] is None or key[0] in plan.present.customers)
         ]
     if "grants" in lists:
         _add_grants(plan, rest)
@@ -212,6 +223,7 @@ def names_of(plan: Plan, rest: Rest) -> tuple[str, ...]:
     for rate in rest.rates:
         name = entries.rate_name(rate, currency_ids[rate.currency])
         names.append(entries.of_customer(name, rate.customer_id))
+    names += (entries.of_customer(price_name(row), row.customer_id) for row in rest.prices)
     for customer_id, grant in rest.grants:
         name = grant_name(grant, currency_ids[grant.currency])
         names.append(entries.of_customer(name, customer_id))
@@ -220,7 +232,7 @@ def names_of(plan: Plan, rest: Rest) -> tuple[str, ...]:
 
 
 def prune_rest(plan: Plan, rest: Rest, at_us: int) -> None:
-    """Of the rest archive resources, remove allocations, end overrides, retire rates, void grants."""
+    """Of the rest: archive resources, remove allocations, end overrides, retire prices, void grants."""
     writing, change = plan.writing, plan.writing.change
     currency_ids = {row.id: row.currency_id for row in plan.present.currencies.values()}
     for customer_id, row in rest.resources:
@@ -239,6 +251,9 @@ def prune_rest(plan: Plan, rest: Rest, at_us: int) -> None:
         name, before = entries.rate_name(rate, currency_id), entries.rate_entry(rate, currency_id)
         writing.tell(name, rate.customer_id, before, None, outcome="archived")
         writing.touch(rate.customer_id)
+    for price in rest.prices:
+        change.prices_retired.append(price.id)
+        writing.tell(price_name(price), price.customer_id, price_entry(price), None, outcome="archived")
     currencies = {row.id: row for row in plan.present.currencies.values()}
     for customer_id, grant in rest.grants:
         end_grant(writing, customer_id, grant, currencies[grant.currency], at_us)

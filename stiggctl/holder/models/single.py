@@ -210,6 +210,19 @@ def set_rate(
     return _one(reader, stamp, "rates", entry)
 
 
+def set_price(
+    reader: Reader, stamp: Stamp, *, model: str, customer_id: str | None = None, **fields: object
+) -> Planned:
+    """What tokens of a model cost by contract; `fields` are a price's own.
+
+    Raises CustomerNotFound, InvalidModel.
+    """
+    if customer_id is not None:
+        customer_meant(reader, customer_id)
+    given = {name: value for name, value in fields.items() if value is not None}
+    return _one(reader, stamp, "prices", {"model": model, "customer_id": customer_id, **given})
+
+
 def grant_credits(
     reader: Reader,
     stamp: Stamp,

@@ -1,4 +1,4 @@
-"""Version 3: grants, and what they paid; rolling windows in buckets.
+"""Version 3: grants, and what they paid; contract prices; rolling windows in buckets.
 
 Never edited once released: a change is another version.
 
@@ -37,6 +37,25 @@ STATEMENTS: tuple[str, ...] = (
       amount   INTEGER NOT NULL,
       PRIMARY KEY (grant_id, event)
     ) STRICT, WITHOUT ROWID
+    """,
+    # ---------------------------------------------------------------- prices
+    """
+    CREATE TABLE prices (
+      id              INTEGER PRIMARY KEY AUTOINCREMENT,
+      customer        INTEGER NOT NULL DEFAULT 0,    -- 0: for all
+      provider        TEXT,                          -- null: whoever serves it
+      model           TEXT    NOT NULL,              -- a name, or a pattern
+      per_million     TEXT    NOT NULL,              -- JSON
+      each            TEXT    NOT NULL,              -- JSON
+      effective_at_us INTEGER,
+      expires_at_us   INTEGER,
+      retired_at_us   INTEGER
+    ) STRICT
+    """,
+    """
+    CREATE UNIQUE INDEX prices_live ON prices
+           (customer, model, ifnull(provider, ''), ifnull(effective_at_us, -9223372036854775808))
+     WHERE retired_at_us IS NULL
     """,
     # ---------------------------------------------------------------- overrides
     # One without a beginning begins then: it says nothing of windows that were over. Null: long ago.

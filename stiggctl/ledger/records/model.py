@@ -129,6 +129,20 @@ class RateRow:
 
 
 @dataclass(slots=True, kw_only=True)
+class PriceRow:
+    """What tokens of a model cost by contract. A changed price is a new row; the old one is retired."""
+
+    id: int
+    customer_id: str | None  #: None: for all
+    provider: str | None  #: None: whoever serves it
+    model: str
+    per_million: str  #: JSON: {class of tokens: a decimal number as text}, sorted
+    each: str  #: JSON: the same, of requests and searches
+    effective_at_us: int | None
+    expires_at_us: int | None
+
+
+@dataclass(slots=True, kw_only=True)
 class GrantRow:
     """Prepaid credits of a customer. Once granted it stays a row: one that was voided, too."""
 

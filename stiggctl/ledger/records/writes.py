@@ -113,6 +113,22 @@ class RateWrite:
 
 
 @dataclass(slots=True, kw_only=True)
+class PriceWrite:
+    """A contract price as it is to stand; a live one of the same key is retired.
+
+    Its key: (customer, provider, model, effective_at_us).
+    """
+
+    customer_id: str | None
+    provider: str | None
+    model: str
+    per_million: str
+    each: str
+    effective_at_us: int | None
+    expires_at_us: int | None
+
+
+@dataclass(slots=True, kw_only=True)
 class GrantWrite:
     """A grant as it is to stand. Its key: (customer, grant_id). What it has paid stays paid."""
 
@@ -154,6 +170,8 @@ class ModelChange:
     overrides_removed: list[int] = field(default_factory=list)
     rates: list[RateWrite] = field(default_factory=list)
     rates_retired: list[int] = field(default_factory=list)
+    prices: list[PriceWrite] = field(default_factory=list)
+    prices_retired: list[int] = field(default_factory=list)
     grants: list[GrantWrite] = field(default_factory=list)
     grants_voided: list[int] = field(default_factory=list)  #: rows; void from `at_us` on
     audit: list[AuditLine] = field(default_factory=list)

@@ -24,6 +24,7 @@ from stiggctl.ledger.records import (
     LedgerState,
     ModelChange,
     OverrideWrite,
+    PriceWrite,
     RateWrite,
     ResourceWrite,
     TypeWrite,
@@ -31,7 +32,16 @@ from stiggctl.ledger.records import (
 from stiggctl.ledger.sqlite import allocations, grants, holders
 from stiggctl.ledger.sqlite.statements import SQL
 
-_Write = AuditLine | CurrencyWrite | CustomerWrite | OverrideWrite | RateWrite | ResourceWrite | TypeWrite
+_Write = (
+    AuditLine
+    | CurrencyWrite
+    | CustomerWrite
+    | OverrideWrite
+    | PriceWrite
+    | RateWrite
+    | ResourceWrite
+    | TypeWrite
+)
 
 
 def change_model(
@@ -52,6 +62,7 @@ def change_model(
     allocations.close_what_counts_no_more(cursor, narrowed, change.resources)
     _put_overrides(cursor, change)
     _put_rates(cursor, change)
+    _put_prices(cursor, change)
     grants.put(cursor, change.grants, change.at_us)
     grants.void(cursor, change.grants_voided, change.at_us)
     cursor.executemany(SQL["remove_type"], ({"type": type_} for type_ in change.types_removed))
@@ -82,6 +93,8 @@ def _is_empty(change: ModelChange) -> bool:
         or change.overrides_removed
         or change.rates
         or change.rates_retired
+        or change.prices
+        or change.prices_retired
         or change.grants
         or change.grants_voided
         or change.audit
@@ -123,3 +136,10 @@ def _put_rates(cursor: sqlite3.Cursor, change: ModelChange) -> None:
     cursor.executemany(SQL["retire_rate"], ({"rate": rate, "at_us": at_us} for rate in change.rates_retired))
     cursor.executemany(SQL["retire_rate_like"], ({**row, "at_us": at_us} for row in _rows(change.rates)))
     cursor.executemany(SQL["put_rate"], _rows(change.rates))
+
+
+def _put_prices(cursor: sqlite3.Cursor, change: ModelChange) -> None:
+    at_us, retired = change.at_us, change.prices_retired
+    cursor.executemany(SQL["retire_price"], ({"price": price, "at_us": at_us} for price in retired))
+    cursor.executemany(SQL["retire_price_like"], ({**row, "at_us": at_us} for row in _rows(change.prices)))
+    cursor.executemany(SQL["put_price"], _rows(change.prices))

@@ -1,7 +1,7 @@
 """Model rows: the model as it stands, from rows to records.
 
-Here: reading definitions, resources, allocations, overrides, grants, rates and the audit. Not here: in
-which snapshot (reading.py), what the rows mean together (holder/models.py, definitions).
+Here: reading definitions, resources, allocations, overrides, grants, rates, prices and the audit.
+Not here: in which snapshot (reading.py), what the rows mean together (holder/models.py, definitions).
 """
 
 import json
@@ -16,6 +16,7 @@ from stiggctl.ledger.records import (
     GrantRow,
     LedgerState,
     OverrideRow,
+    PriceRow,
     RateRow,
     ResourceRow,
     TypeRow,
@@ -241,6 +242,25 @@ def rates(rows: Rows, event_name: str | None) -> list[RateRow]:
         )
         for id_, customer_id, name, currency, where, credits_, terms, effective_at_us in rows(
             SQL["rates"], {"event_name": event_name}
+        )
+    ]
+
+
+def prices(rows: Rows) -> list[PriceRow]:
+    """The live ones."""
+    return [
+        PriceRow(
+            id=id_,
+            customer_id=customer_id,
+            provider=provider,
+            model=model,
+            per_million=per_million,
+            each=each,
+            effective_at_us=effective_at_us,
+            expires_at_us=expires_at_us,
+        )
+        for id_, customer_id, provider, model, per_million, each, effective_at_us, expires_at_us in rows(
+            SQL["prices"], {}
         )
     ]
 

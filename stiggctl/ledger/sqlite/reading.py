@@ -29,6 +29,7 @@ from stiggctl.ledger.records import (
     LedgerState,
     OverrideRow,
     Payment,
+    PriceRow,
     RateRow,
     ResourceRow,
     TypeRow,
@@ -186,6 +187,10 @@ class SqliteReader:
     def rates(self, event_name: str | None = None) -> list[RateRow]:
         """The live ones."""
         return model_rows.rates(self.rows, event_name)
+
+    def prices(self) -> list[PriceRow]:
+        """The live contract prices."""
+        return model_rows.prices(self.rows)
 
     def audit(
         self, customer_id: str | None = None, since_us: int | None = None, until_us: int | None = None

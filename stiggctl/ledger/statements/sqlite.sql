@@ -715,6 +715,14 @@ SELECT id, customer, grant_id, currency, amount_units, priority, kind, effective
                                    GROUP BY currency)))
  ORDER BY id;
 
+-- name: prices
+-- The live ones; `customer_id` null: for all.
+SELECT prices.id, customers.customer_id, prices.provider, prices.model, prices.per_million, prices.each,
+       prices.effective_at_us, prices.expires_at_us
+  FROM prices LEFT JOIN customers ON customers.id = prices.customer
+ WHERE prices.retired_at_us IS NULL
+ ORDER BY prices.id;
+
 -- name: rates
 -- The live ones; `customer_id` null: for all.
 SELECT rates.id, customers.customer_id, rates.event_name, rates.currency, rates.matching, rates.credits,
@@ -948,6 +956,24 @@ SELECT (SELECT id FROM customers WHERE customer_id = :customer_id), :grant_id,
 -- name: void_grant
 -- By its row. No row changed: it was void already.
 UPDATE grants SET voided_at_us = :at_us WHERE id = :grant AND voided_at_us IS NULL;
+
+-- name: retire_price
+-- By its row. Prices are never deleted: events name them.
+UPDATE prices SET retired_at_us = :at_us WHERE id = :price AND retired_at_us IS NULL;
+
+-- name: retire_price_like
+-- The live one of the same key, before another takes its place. No row changed: there was none.
+UPDATE prices SET retired_at_us = :at_us
+ WHERE retired_at_us IS NULL AND model = :model AND provider IS :provider
+   AND customer = CASE WHEN :customer_id IS NULL THEN 0
+                       ELSE (SELECT id FROM customers WHERE customer_id = :customer_id) END
+   AND effective_at_us IS :effective_at_us;
+
+-- name: put_price
+-- The unique index refuses a second live one of a key.
+INSERT INTO prices (customer, provider, model, per_million, each, effective_at_us, expires_at_us)
+VALUES (CASE WHEN :customer_id IS NULL THEN 0 ELSE (SELECT id FROM customers WHERE customer_id = :customer_id)
+        END, :provider, :model, :per_million, :each, :effective_at_us, :expires_at_us);
 
 -- name: retire_rate
 -- By its row. Rates are never deleted: events name them.

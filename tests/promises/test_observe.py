@@ -1,0 +1,582 @@
+"""observe: a response is booked at what it cost; what cannot be told is loud, and never nothing."""
+
+import asyncio
+import decimal
+import gc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from stiggctl import Call, InvalidModel, InvalidRequest, LedgerTrouble, UsageControl
+from stiggctl.prices import PriceNotFound, Usage, UsageUnclear, cost_of
+from stiggctl.testing import ManualClock
+from tests.prices import payloads
+from tests.prices.test_streams import STREAMS, USAGE, Known
+
+from .saying import TOKENS, Face, flat, numbers
+
+USD: dict[str, Any] = {"resource_ids": ["a"], "credit_currency": "usd", "customer_id": "c"}
+ESTIMATE = Decimal("0.02")
+PER_MILLION = {"input": "1.25", "cache_read": "0.125", "output": 10, "reasoning": "10.00"}
+AGREED = {"model": "a-model", "perMillion": PER_MILLION}
+COST = Decimal("0.00059375")  # 25 input, 100 cached, 15 output, 40 reasoning
+RESPONSE = payloads.chat(USAGE)
+
+Block = Callable[[Call], object]
+Inside = Callable[..., Call]
+
+
+@pytest.fixture
+def priced(control: UsageControl) -> UsageControl:
+    """Resource a of c with 1,000 ai-tokens and 10 usd, and a price for a-model."""
+    control.apply(
+        flat({"a": 1000}) | {"creditCurrencies": [{"id": "usd", "decimals": 9}], "prices": [AGREED]}
+    )
+    control.set_allocation(resource_id="a", credit_currency="usd", limit=10, customer_id="c")
+    return control
+
+
+@pytest.fixture
+def told(priced: UsageControl) -> list[LedgerTrouble]:
+    records: list[LedgerTrouble] = []
+    priced.subscribe(records.append)
+    return records
+
+
+@pytest.fixture
+def inside(priced: UsageControl, face: Face) -> Iterator[Inside]:
+    """Runs a block in a guard, in either face; the call that it had. Nothing stays held."""
+
+    def run(block: Block, **asked: Any) -> Call:
+        asked = USD | {"estimate": ESTIMATE} | asked
+        calls: list[Call] = []
+
+        def within(call: Call) -> None:
+            calls.append(call)
+            block(call)
+
+        async def awaited() -> None:
+            async with priced.guard(**asked) as call:
+                await asyncio.sleep(0)
+                within(call)
+
+        if face == "sync":
+            with priced.guard(**asked) as call:
+                within(call)
+        else:
+            asyncio.run(awaited())
+        return calls[0]
+
+    yield run
+    assert list(priced.reservations()) == []
+    assert list(priced.verify()) == []
+
+
+def observing(*responses: Any, **more: Any) -> Block:
+    def block(call: Call) -> None:
+        for response in responses:
+            call.observe(response, **more)
+
+    return block
+
+
+def said(control: UsageControl) -> dict[str, Any]:
+    """The dimensions of the one event there is."""
+    (event,) = control.events(customer_id="c")
+    return dict(event.dimensions)
+
+
+# ------------------------------------------------------------------ what is told
+
+
+@pytest.mark.parametrize("as_seen", [lambda whole: whole, payloads.as_objects], ids=["mapping", "object"])
+def test_a_response_is_booked_at_what_it_cost(
+    priced: UsageControl, inside: Inside, told: list[LedgerTrouble], as_seen: Callable[[Any], Any]
+) -> None:
+    call = inside(observing(as_seen(RESPONSE)))
+    assert call.receipt is not None
+    assert (call.receipt.charged, call.receipt.estimated) == (COST, False)
+    assert told == []
+    dimensions = said(priced)
+    assert Usage.of_dimensions(dimensions) == replace(USAGE, provider=None)
+    assert dimensions["price_source"] == "contract"
+    assert dimensions["price_version"] == "contract any/a-model from always (price 1)"
+
+
+def test_the_hosts_decimal_context_changes_nothing(priced: UsageControl, inside: Inside) -> None:
+    def block(call: Call) -> None:
+        with decimal.localcontext() as host:
+            host.prec = 5
+            host.traps[decimal.Inexact] = host.traps[decimal.Rounded] = True
+            call.observe(payloads.chat(Usage(input=123_456_789, output=987_654, model="a-model")))
+
+    call = inside(block, estimate=1)
+    exact = Fraction(123_456_789) * Fraction("1.25") / 10**6 + Fraction(987_654) * 10 / 10**6
+    assert call.receipt is not None
+    assert Fraction(call.receipt.charged) == Fraction(-(-exact.numerator * 10**9 // exact.denominator), 10**9)
+
+
+def test_a_cost_is_rounded_once_up_to_the_currencys_unit(priced: UsageControl, inside: Inside) -> None:
+    priced.apply({"creditCurrencies": [{"id": "cents", "decimals": 2}]})
+    call = inside(observing(RESPONSE), credit_currency="cents", estimate=1)
+    assert call.receipt is not None
+    assert call.receipt.charged == Decimal("0.01")
+
+
+def test_the_last_word_counts(priced: UsageControl, inside: Inside) -> None:
+    other = payloads.chat(Usage(input=1_000_000, model="a-model"))
+
+    def charged(block: Block, **asked: Any) -> Any:
+        receipt = inside(block, **asked).receipt
+        assert receipt is not None
+        return receipt.charged, receipt.estimated
+
+    assert charged(observing(other, RESPONSE)) == (COST, False)
+    assert charged(observing(RESPONSE, other)) == (Decimal("1.25"), False)
+    assert charged(observing({"object": "chat.completion"}, RESPONSE)) == (COST, False)
+    assert charged(lambda call: (call.used("0.5"), call.observe(RESPONSE))) == (COST, False)
+    assert charged(lambda call: (call.observe(RESPONSE), call.used(0))) == (0, False)
+    assert charged(
+        lambda call: (call.used(0), call.observe(RESPONSE), call.used(0), call.observe(RESPONSE))
+    ) == (
+        COST,
+        False,
+    )
+    assert charged(lambda call: (call.observe({}), call.used("0.5"))) == (Decimal("0.5"), False)
+
+
+def test_what_used_tells_has_no_price_of_ours(priced: UsageControl, inside: Inside) -> None:
+    inside(lambda call: (call.observe(RESPONSE), call.used("0.5")))
+    dimensions = said(priced)
+    assert (dimensions["output_tokens"], dimensions["model"]) == (15, "a-model")
+    assert "price_source" not in dimensions
+
+
+def test_the_caller_names_what_a_response_does_not(priced: UsageControl, inside: Inside) -> None:
+    whole = payloads.converse(Usage(input=1000))
+    call = inside(observing(whole, model="a-model", provider="mine"))
+    assert call.receipt is not None
+    assert (call.receipt.charged, call.receipt.estimated) == (Decimal("0.00125"), False)
+    assert (said(priced)["model"], said(priced)["provider"]) == ("a-model", "mine")
+
+
+def test_nothing_is_observed_after_the_block(priced: UsageControl) -> None:
+    with priced.guard(**USD, estimate=ESTIMATE) as call:
+        call.observe(RESPONSE)
+    with pytest.raises(InvalidRequest, match="guarded block"):
+        call.observe(RESPONSE)
+
+
+# ------------------------------------------------------------------ currencies
+
+
+@pytest.mark.parametrize("names", [("usd", TOKENS), (TOKENS, "usd")], ids=" ".join)
+def test_of_several_currencies_the_money_is_told(
+    priced: UsageControl, inside: Inside, names: tuple[str, str]
+) -> None:
+    estimate = {name: {"usd": ESTIMATE, TOKENS: 75}[name] for name in names}
+    asked = {"estimate": estimate, "credit_currency": None}
+
+    def block(call: Call) -> None:
+        call.used({TOKENS: 61})
+        call.observe(RESPONSE)
+
+    for block_, tokens in ((block, 61), (observing(RESPONSE), 0)):
+        receipt = inside(block_, **asked).receipt
+        assert receipt is not None
+        assert receipt.amounts == {"usd": COST, TOKENS: tokens}
+
+
+def test_without_money_among_several_currencies_the_caller_has_to_tell(
+    priced: UsageControl, inside: Inside
+) -> None:
+    priced.apply({"creditCurrencies": [{"id": "points"}]})
+
+    def block(call: Call) -> None:
+        with pytest.raises(InvalidRequest, match=r"call\.used"):
+            call.observe(RESPONSE)
+        call.used({TOKENS: 5})
+
+    receipt = inside(block, estimate={"points": 5, TOKENS: 75}, credit_currency=None).receipt
+    assert receipt is not None
+    assert (receipt.amounts, receipt.estimated) == ({"points": 0, TOKENS: 5}, False)
+
+
+# ------------------------------------------------------------------ loud
+
+
+class Hostile:
+    """Raises whatever is asked of it."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(f"no {name}")
+
+
+UNCLEAR: dict[str, tuple[Any, type[Exception]]] = {
+    "no response": (None, UsageUnclear),
+    "a float": ({"object": "chat.completion", "usage": {"prompt_tokens": 5.0}}, UsageUnclear),
+    "no usage": ({**RESPONSE, "usage": None}, UsageUnclear),
+    "contradictory": (
+        {**RESPONSE, "usage": {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 9}},
+        UsageUnclear,
+    ),
+    "negative": ({**RESPONSE, "usage": {"prompt_tokens": -5, "completion_tokens": 5}}, UsageUnclear),
+    "unknown model": (payloads.chat(replace(USAGE, model="no-such-model")), PriceNotFound),
+    "no model": (payloads.chat(replace(USAGE, model=None)), PriceNotFound),
+    "no price for a class": (
+        payloads.chat(Usage(input=1, output_audio=5, model="a-model")),
+        PriceNotFound,
+    ),
+    "hostile": (Hostile(), RuntimeError),
+}
+each_unclear = pytest.mark.parametrize("case", UNCLEAR)
+
+
+@each_unclear
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt, asyncio.CancelledError])
+def test_what_cannot_be_told_is_the_estimate_and_loud(
+    priced: UsageControl,
+    inside: Inside,
+    told: list[LedgerTrouble],
+    case: str,
+    error: type[BaseException] | None,
+) -> None:
+    """OG2."""
+    response, why = UNCLEAR[case]
+    calls: list[Call] = []
+
+    def block(call: Call) -> None:
+        calls.append(call)
+        call.observe(response)
+        if error is not None:
+            raise error
+
+    if error is None:
+        inside(block)
+    else:
+        with pytest.raises(error):
+            inside(block)
+    receipt = calls[0].receipt
+    assert receipt is not None
+    assert (receipt.charged, receipt.estimated) == (ESTIMATE, True)
+    (record,) = told
+    assert isinstance(record.error.__cause__, why)
+    assert str(record.error.__cause__) in str(record.error)
+    assert calls[0].reservation.reservation_id in str(record.error)
+    assert "price_source" not in said(priced)
+
+
+def test_what_was_told_before_is_no_less(
+    priced: UsageControl, inside: Inside, told: list[LedgerTrouble]
+) -> None:
+    """OG2."""
+    for before, booked in (("0.5", Decimal("0.5")), ("0.001", ESTIMATE)):
+        receipt = inside(lambda call, before=before: (call.used(before), call.observe(None))).receipt
+        assert receipt is not None
+        assert (receipt.charged, receipt.estimated) == (booked, True)
+    assert len(told) == 2
+
+
+def test_an_event_says_nothing_of_a_response_that_was_not_the_last(
+    priced: UsageControl, inside: Inside
+) -> None:
+    call = inside(observing(RESPONSE, {"object": "chat.completion"}))
+    assert call.receipt is not None
+    assert (call.receipt.charged, call.receipt.estimated) == (ESTIMATE, True)
+    assert said(priced) == {}
+
+
+def test_who_sets_it_free_is_believed(priced: UsageControl, inside: Inside) -> None:
+    call = inside(lambda call: (call.observe(None), call.reservation.release()))
+    assert call.receipt is None
+
+
+def test_a_call_that_nobody_has_any_more_is_booked_too(
+    priced: UsageControl, told: list[LedgerTrouble]
+) -> None:
+    """OG2."""
+
+    def lose() -> None:
+        priced.guard(**USD, estimate=ESTIMATE).__enter__().observe(None)
+
+    lose()
+    gc.collect()
+    priced._holder.keeper.beat(priced._holder.clock.now_us())
+    (event,) = priced.events(customer_id="c")
+    assert event.amounts == {"usd": ESTIMATE}
+    assert len(told) == 1
+
+
+# ------------------------------------------------------------------ streams
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.__name__)
+@pytest.mark.parametrize("broken", [False, True], ids=["left", "broken"])
+def test_a_stream_cut_at_any_chunk_is_booked_at_its_cost_or_the_estimate_at_least(
+    priced: UsageControl,
+    inside: Inside,
+    told: list[LedgerTrouble],
+    stream: Callable[[], list[tuple[Any, Known, bool]]],
+    broken: bool,
+) -> None:
+    """OG2."""
+    chunks = stream()
+    for cut in range(1, len(chunks) + 1):
+        _, known, final = chunks[cut - 1]
+        calls: list[Call] = []
+
+        def block(call: Call, cut: int = cut, calls: list[Call] = calls) -> None:
+            calls.append(call)
+            for chunk, _, _ in chunks[:cut]:
+                call.observe(chunk, model="a-model")
+            if broken:
+                raise ConnectionError
+
+        for estimate in ("0.00000001", "0.02"):
+            calls.clear()
+            told.clear()
+            if broken:
+                with pytest.raises(ConnectionError):
+                    inside(block, estimate=estimate)
+            else:
+                inside(block, estimate=estimate)
+            cost = Decimal(0)
+            if known is not None:
+                usage = Usage(input=known[0], cache_read=known[1], output=known[2] + known[3])
+                cost = sum(
+                    (
+                        getattr(usage, name) * Decimal(PER_MILLION[name]) / 10**6
+                        for name in ("input", "cache_read", "output")
+                    ),
+                    Decimal(0),
+                )
+            receipt = calls[0].receipt
+            assert receipt is not None
+            assert receipt.charged == (cost if final else max(cost, Decimal(estimate)))
+            assert receipt.estimated is not final
+            assert len(told) == (not final)
+
+
+def test_a_word_from_the_caller_outlasts_chunks_that_tell_nothing(
+    priced: UsageControl, inside: Inside
+) -> None:
+    chunk = {"type": "content_block_delta", "index": 0, "delta": {"text": "a"}}
+    call = inside(lambda call: (call.observe(chunk), call.used("0.5"), call.observe(chunk)))
+    assert call.receipt is not None
+    assert (call.receipt.charged, call.receipt.estimated) == (Decimal("0.5"), False)
+
+
+def test_a_metered_stream_ends_at_what_its_usage_says(priced: UsageControl) -> None:
+    chunks = [chunk for chunk, _, _ in STREAMS[0]()]
+    with priced.guard(**USD, estimate="0.001") as call:
+        for chunk in call.stream(chunks, amount=lambda _: "0.0008"):
+            call.observe(chunk)
+    assert call.receipt is not None
+    assert (call.receipt.charged, call.receipt.estimated) == (COST, False)
+
+
+# ------------------------------------------------------------------ whose price
+
+
+def test_a_contract_comes_before_the_list_and_a_customers_own_before_all(
+    priced: UsageControl, inside: Inside, clock: ManualClock
+) -> None:
+    usage = Usage(input=1000, output=10, model="gpt-5")
+
+    def charged() -> Any:
+        receipt = inside(observing(payloads.chat(usage)), estimate=1).receipt
+        assert receipt is not None
+        assert not receipt.estimated
+        return receipt.charged
+
+    listed = cost_of(usage, at="2026-01-15T12:00:00Z")
+    assert charged() == listed.amount
+    assert dict(list(priced.events(customer_id="c"))[-1].dimensions)["price_version"] == listed.version
+    priced.set_price(model="gpt-*", per_million={"input": 100, "output": 100})
+    assert charged() == Decimal("0.101")
+    priced.set_price(
+        model="*",
+        per_million={"input": 200, "output": 200},
+        customer_id="c",
+        effective_at="2026-01-15T13:00:00Z",
+        expires_at="2026-01-15T14:00:00Z",
+    )
+    priced.put_customer("d")
+    priced.set_price(model="gpt-5", per_million={"input": 7, "output": 7}, customer_id="d")
+    assert charged() == Decimal("0.101")
+    clock.advance(seconds=3600)
+    assert charged() == Decimal("0.202")  # a pattern, but the customer's own
+    clock.advance(seconds=3600)
+    assert charged() == Decimal("0.101")
+
+
+def test_whose_call_it_is_follows_from_its_resources(priced: UsageControl, inside: Inside) -> None:
+    priced.put_customer("d")
+    own = {"per_million": {"input": 2, "output": 0}, "each": {"requests": "0.25", "web_searches": "0.5"}}
+    priced.set_price(model="*", customer_id="c", **own)
+    whole = payloads.messages(Usage(input=1_000_000, model="claude-x"))
+    whole["usage"]["server_tool_use"] = {"web_search_requests": 3}
+    call = inside(observing(whole), customer_id=None)
+    assert call.receipt is not None
+    assert (call.receipt.charged, call.receipt.estimated) == (Decimal("3.75"), False)
+    assert said(priced)["web_searches"] == 3
+
+
+def test_prices_are_those_of_the_calls_beginning(
+    priced: UsageControl, inside: Inside, clock: ManualClock
+) -> None:
+    """OG1."""
+    priced.set_price(
+        model="a-model", per_million={"input": 0, "output": 0}, effective_at="2026-01-15T12:00:01Z"
+    )
+
+    def block(call: Call) -> None:
+        clock.advance(seconds=5)
+        priced.set_price(model="a-model", per_million={"input": 500, "output": 500})
+        call.observe(RESPONSE)
+
+    call = inside(block)
+    assert call.receipt is not None
+    assert call.receipt.charged == COST
+    assert said(priced)["price_version"].endswith("(price 1)")
+    call = inside(observing(RESPONSE))
+    assert call.receipt is not None
+    assert (call.receipt.charged, call.receipt.estimated) == (0, False)
+
+
+def test_a_price_change_never_rewrites_what_is_booked(priced: UsageControl, inside: Inside) -> None:
+    inside(observing(RESPONSE))
+    before = [(event.amounts, dict(event.dimensions)) for event in priced.events(customer_id="c")]
+    priced.set_price(model="a-model", per_million={"input": 1, "output": 1})
+    priced.apply({"prices": []}, prune=True)
+    assert [(event.amounts, dict(event.dimensions)) for event in priced.events(customer_id="c")] == before
+    assert numbers(priced, "a", credit_currency="usd")["a"][0] == COST
+
+
+# ------------------------------------------------------------------ what the event says
+
+
+def test_observing_is_no_part_of_the_fingerprint(priced: UsageControl, inside: Inside) -> None:
+    """OG3."""
+    asked = {"idempotency_key": "k", "dimensions": {"feature": "chat"}, "event_name": "chat"}
+    first = inside(observing(RESPONSE), **asked).receipt
+    other = payloads.chat(Usage(input=1_000_000, output=5, model="a-model"))
+    for block in (observing(other), observing(None), lambda call: call.used("0.7")):
+        again = inside(block, **asked).receipt
+        assert again is not None
+        assert first is not None
+        assert (again.event_id, again.charged, again.duplicate) == (first.event_id, COST, True)
+    assert said(priced)["output_tokens"] == 15
+
+
+def test_what_the_caller_gave_wins(priced: UsageControl, inside: Inside) -> None:
+    """EN1."""
+    inside(observing(RESPONSE), dimensions={"model": "mine", "input_tokens": 7, "price_source": "me"})
+    dimensions = said(priced)
+    assert (dimensions["model"], dimensions["input_tokens"]) == ("mine", 7)
+    assert (dimensions["price_source"], dimensions["output_tokens"]) == ("me", 15)
+
+
+@pytest.mark.parametrize("given", range(33))
+def test_an_event_says_what_it_has_room_for(priced: UsageControl, given: int) -> None:
+    """EN1."""
+    mine = {f"d{at}": "x" for at in range(given)}
+    with priced.guard(**USD, estimate=ESTIMATE, dimensions=mine) as call:
+        call.observe(RESPONSE)
+    assert call.receipt is not None
+    assert call.receipt.charged == COST
+    dimensions = said(priced)
+    assert dimensions.items() >= mine.items()
+    assert len(dimensions) <= 32
+    counts = {name for name in dimensions if name.endswith("_tokens")}
+    assert len(counts) in {0, *range(4, 9)}  # all that were used, or none
+    if given <= 28:
+        assert Usage.of_dimensions(dimensions).total == USAGE.total
+    if given <= 25:
+        assert dimensions["price_source"] == "contract"
+
+
+def test_an_event_says_no_more_bytes_than_it_may(priced: UsageControl) -> None:
+    """EN1."""
+    for length in (3_900, 4_000, 4_050, 4_095):
+        with priced.guard(**USD, estimate=ESTIMATE, dimensions={"d": "é" * (length // 2)}) as call:
+            call.observe(RESPONSE)
+        assert call.receipt is not None
+        said_ = dict(list(priced.events(customer_id="c"))[-1].dimensions)
+        assert sum(len(f"{name}{value}".encode()) for name, value in said_.items()) <= 4_096
+    assert said_.keys() == {"d"}
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_a_name_that_no_dimension_may_be_is_left_out(priced: UsageControl, inside: Inside, name: str) -> None:
+    priced.set_price(model="*", per_million={"input": 1, "output": 1})
+    call = inside(observing(payloads.chat(replace(USAGE, model=name))))
+    assert call.receipt is not None
+    assert "model" not in said(priced)
+    assert said(priced)["price_source"] == "contract"
+
+
+def test_a_dimension_that_limits_ask_for_is_what_the_caller_told(
+    priced: UsageControl, inside: Inside
+) -> None:
+    """EN2. `inside` verifies that every counter is what its events say."""
+    scoped = {"resource_id": "a", "credit_currency": "usd", "customer_id": "c", "limit": 5}
+
+    def used() -> dict[str, Any]:
+        found = priced.check(
+            **USD, requested_usage=0, dimensions={"model": "a-model", "output_tokens": 15}
+        ).limits
+        return {str(limit.scope): limit.used for limit in found if limit.scope}
+
+    inside(observing(RESPONSE))  # before there is a scope: it says its model
+    priced.set_allocation(**scoped, scope={"model": "a-model"})
+    inside(observing(RESPONSE))
+    inside(observing(RESPONSE), dimensions={"model": "a-model"})
+    assert set(used().values()) == {2 * COST}
+
+    def block(call: Call) -> None:
+        priced.set_allocation(**scoped, scope={"output_tokens": 15})  # while the call is under way
+        call.observe(RESPONSE)
+
+    inside(block)
+    counts = [
+        {"model", "output_tokens"} & event.dimensions.keys() for event in priced.events(customer_id="c")
+    ]
+    assert counts == [{"model", "output_tokens"}, {"output_tokens"}, {"model", "output_tokens"}, set()]
+    assert sorted(used().values()) == [2 * COST, 3 * COST]
+
+
+def test_a_reversal_says_the_same(priced: UsageControl, inside: Inside) -> None:
+    receipt = inside(observing(RESPONSE)).receipt
+    assert receipt is not None
+    assert receipt.event_id is not None
+    priced.reverse(receipt.event_id, reason="not mine", actor="ops")
+    first, second = priced.events(customer_id="c")
+    assert first.dimensions.items() <= second.dimensions.items()
+    assert numbers(priced, "a", credit_currency="usd")["a"][0] == 0
+
+
+# ------------------------------------------------------------------ the model
+
+
+def test_a_price_is_set_told_and_refused(priced: UsageControl) -> None:
+    changed = priced.set_price(
+        model="a-model", per_million={"input": Decimal("2.50"), "output": "1e1"}, actor="ops", reason="deal"
+    )
+    assert changed.changed == ("price of a-model",)
+    assert not priced.set_price(model="a-model", per_million={"output": 10, "input": "2.5"})
+    (line,) = [line for line in priced.audit() if line.verb == "set_price"]
+    assert (line.actor, line.reason, line.subject) == ("ops", "deal", "price of a-model")
+    assert priced.export_model().as_dict()["prices"] == (
+        {"model": "a-model", "perMillion": {"input": Decimal("2.5"), "output": 10}},
+    )
+    with pytest.raises(InvalidModel, match="did you mean 'output'"):
+        priced.set_price(model="b", per_million={"outputs": 1})
+    with pytest.raises(InvalidModel, match="a float is not exact"):
+        priced.set_price(model="b", per_million={"input": 0.5})  # type: ignore[dict-item]  # a float
+    with pytest.raises(InvalidModel, match="at least one price"):
+        priced.set_price(model="b")
