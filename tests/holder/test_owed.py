@@ -17,6 +17,7 @@ from stiggctl import (
 )
 from stiggctl.decision import decide
 from stiggctl.holder import owed
+from stiggctl.prices import UsageUnclear
 from stiggctl.testing import ManualClock
 
 from .faulty import ANN, BOB, Calls, Faulty, charges, gone, make_faulty, memory, numbers, soon
@@ -422,6 +423,57 @@ def test_a_call_that_was_admitted_without_the_ledger_is_booked_when_it_is_back(
     beat(control)
     assert charges(control) == [90]
     assert len(control._holder.owed) == 0
+
+
+RESPONSE = {"model": "m", "object": "chat.completion", "usage": {"prompt_tokens": 3, "completion_tokens": 4}}
+CUT = {"model": "m", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "a"}}]}
+
+
+@FAIL_OPEN
+@places
+@pytest.mark.parametrize(("response", "booked"), [(RESPONSE, 7), (CUT, 40)], ids=["whole", "cut"])
+def test_what_was_observed_is_kept_too(
+    control: UsageControl,
+    faulty: Faulty,
+    told: list[LedgerTrouble],
+    where: str,
+    response: dict[str, Any],
+    booked: int,
+) -> None:
+    """OW1: what it cost, what the event says of it, and that it could not be told."""
+    control.set_price(model="m", per_million={"input": 10**6, "output": 10**6})
+    control.reserve(**ANN, amount=1).release()
+    fail(faulty, where)
+    with control.guard(**GUARD) as call:
+        call.observe(response)
+    assert call.receipt is None
+    beat(control)
+    beat(control)
+    (event,) = control.events()
+    assert (event.amounts["t"], event.estimated) == (booked, response is CUT)
+    assert ("output_tokens" in event.dimensions) == (response is RESPONSE)
+    unclear = [one for one in told if isinstance(one.error.__cause__, UsageUnclear)]
+    assert len(unclear) == (response is CUT)
+    assert call.reservation.settle(9).charged == booked
+    assert control.verify() == []
+
+
+@FAIL_OPEN
+def test_what_was_observed_without_the_ledger_is_booked_when_it_is_back(
+    control: UsageControl, faulty: Faulty
+) -> None:
+    control.set_price(model="m", per_million={"input": 10**6, "output": 10**6})
+    control.reserve(**ANN, amount=1).release()
+    faulty.reading = gone()
+    with control.guard(**BOB, estimate=40) as call:
+        assert call.decision.policy == "fail_open"
+        call.observe(RESPONSE)
+    assert call.receipt is None
+    faulty.reading = None
+    beat(control)
+    (event,) = control.events()
+    assert (event.amounts["t"], event.dimensions["output_tokens"]) == (7, 4)
+    assert control.verify() == []
 
 
 # ------------------------------------------------------------------ closing, and what can never be done
