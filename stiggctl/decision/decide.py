@@ -1,14 +1,15 @@
 """Deciding: the one comparison, and what follows from it in memory.
 
-Here: look, take, grow, and how a booking or the ledger's reply moves the numbers.
-Not here: how cells lie (cells.py), how paths are compiled (paths.py), waiting (holder/).
+Here: look and take, and what was met. Not here: how a hold grows, how a booking or the ledger's reply
+moves the numbers (moving.py), how cells lie (cells.py), how paths are compiled (paths.py), how a pool
+splits an amount (pools.py), waiting (holder/).
 
   D1  All cells of a path are looked at, then all are held or none. Charging cell by cell and
       undoing on refusal, as Linux's page_counter_try_charge does, needs no lock; but while a
       large charge is on its way back a small one that fits is refused, and we promise that
       nothing that fits is.
-  D2  `fits` is the only place where an amount is compared with the limits of a path; `_is_short`
-      asks the same of one cell, for what is extended in the cells that it already has.
+  D2  `fits` is the only place where an amount is compared with the limits of a path; moving.py asks the
+      same of one cell, for what is extended in the cells that it already has.
   D3  A decision finds its path under the same lock under which it reads and changes the
       numbers: a record may move only under that lock, and a version is raised under it
       (Stripe.restamp), so no path of an older model and no old place is ever used.

@@ -63,36 +63,37 @@ def grow_locked(
     if hold is None:
         return None
     numbers = stripe.numbers
-    paying: dict[Strand, list[tuple[int, int]]] = {}  # (place, units) of each grant, once it has grown
-    for places, _, hard, strand, pays in hold.held:
+    held: list[Held] = []
+    taken: list[tuple[int, int]] = []  # (place, units): nothing is taken before all of it fits
+    for part in hold.held:
+        places, before, hard, strand, pays = part
         more = units.get(strand.credit_currency)
-        if more is None or pays:
+        if more is None:
+            held.append(part)
             continue
+        if pays:
+            continue  # told anew, with the limits of its currency
         judging = places[:hard] if path is None else [place for place in places if place in path.hard]
         if any(_is_short(numbers, place, more) for place in judging):
             return False
+        held.append((places, before + more, hard, strand, False))
+        taken += [(place, more) for place in places]
         if hold.has_pool(strand):
             stakes = dict(hold.of_pool(strand))
             open_now = list(stakes) if path is None else path.grants.get(strand, ())
             paid = _grown_pool(numbers, [(place, stakes.get(place, 0)) for place in open_now], more)
             if paid is None:
                 return False
+            taken += zip(open_now, paid, strict=True)
             left = [(place, has) for place, has in stakes.items() if place not in open_now]  # void by now
-            grown = [(at, stakes.get(at, 0) + part) for at, part in zip(open_now, paid, strict=True)]
-            paying[strand] = left + grown
-            for place, part in zip(open_now, paid, strict=True):
-                numbers[place] -= part
-    held: list[Held] = []
-    for places, before, hard, strand, pays in hold.held:
-        if pays and strand in paying:
-            continue
-        more = 0 if pays else units.get(strand.credit_currency, 0)
-        for place in places:
-            numbers[place] -= more
-        held.append((places, before + more, hard, strand, pays))
-        if not pays and strand in paying:
-            held += [((place,), part, 1, strand, True) for place, part in paying[strand]]
-            held += [((), 0, 0, strand, True)] * (not paying[strand])
+            grown = [
+                (at, stakes.get(at, 0) + units_paid) for at, units_paid in zip(open_now, paid, strict=True)
+            ]
+            held += [((place,), has, 1, strand, True) for place, has in left + grown] or [
+                ((), 0, 0, strand, True)
+            ]
+    for place, more in taken:
+        numbers[place] -= more
     stripe.holds[number] = Hold(number, hold.began_us, hold.ends_us, tuple(held))
     return True
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stiggctl import UsageControl
+from stiggctl import AccessDenied, UsageControl
 from stiggctl.testing import ManualClock
 
 from .saying import TOKENS, flat
@@ -233,3 +233,20 @@ def test_a_cell_has_one_limit_whoever_asks_for_it(control: UsageControl, noon: M
     late = control.report(customer_id="c", event_name="e", **ASK, amount=15, timestamp="2026-03-02T11:30:00Z")
     assert late.overage == 5
     assert control.report(customer_id="c", event_name="e", **ASK, amount=50).overage == 50
+
+
+def test_what_cannot_grow_in_one_currency_takes_nothing_of_anothers_credits(control: UsageControl) -> None:
+    """It is all or none: the room of the grants is whole afterwards."""
+    control.apply({"creditCurrencies": [{"id": TOKENS}, {"id": "usd"}]})
+    control.set_allocation(resource_id="ana", credit_currency="usd", limit=10, customer_id="c")
+    grant(control, "first", 100)
+    reservation = control.reserve(resource_ids=["ana"], amounts={TOKENS: 10, "usd": 5})
+    for _ in range(2):
+        with pytest.raises(AccessDenied):
+            reservation.extend(amounts={TOKENS: 60, "usd": 6})
+    assert reservation.amounts == {TOKENS: 10, "usd": 5}
+    assert control.check(**ASK, requested_usage=90)
+    other = control.reserve(**ASK, amount=90)
+    assert reservation.settle(amounts={TOKENS: 10, "usd": 5}).paid_by == {"first": 10}
+    assert other.settle(90).paid_by == {"first": 90}
+    assert control.verify() == []
