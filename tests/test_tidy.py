@@ -29,7 +29,6 @@ LINES_MAX = 300
 LONGER: dict[str, tuple[int, str]] = {
     "stiggctl/control/reservation.py": (330, "one object and its four verbs, in both faces"),
     "stiggctl/control/spending.py": (325, "three verbs of the face, each in both"),
-    "stiggctl/decision/decide.py": (305, "look and take, and what is read of a sight"),
     "stiggctl/definitions/parts.py": (315, "the model as people write it, read as a whole"),
     "stiggctl/errors.py": (440, "one hierarchy, read as a whole"),
     "stiggctl/events.py": (340, "one report, read: each argument has its refusal"),

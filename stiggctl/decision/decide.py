@@ -33,7 +33,7 @@ from stiggctl.decision.cells import (
 )
 from stiggctl.decision.meeting import Texts
 from stiggctl.decision.pools import most_of, room_of, split
-from stiggctl.decision.reservations import Held, Hold, expire
+from stiggctl.decision.reservations import Held, Hold, expire, held_of_pool
 from stiggctl.decision.tails import Branch, Tail
 from stiggctl.locks import await_turn
 
@@ -210,12 +210,7 @@ def take_locked(
         held += ((places, units, hard, tail.strand, False),)
         if tail.has_pool:
             paid = _pool_pays(tail, gathered, units) or [0] * len(tail.grants)  # of nothing, nothing
-            held += tuple(
-                [
-                    ((place,), part, 1, tail.strand, True)
-                    for place, part in zip(tail.grant_places, paid, strict=True)
-                ]
-            ) or (((), 0, 0, tail.strand, True),)  # none is open, and it must not grow
+            held += held_of_pool(tail.strand, zip(tail.grant_places, paid, strict=True))
     numbers = stripe.numbers
     try:
         for places, units, _, _, _ in held:

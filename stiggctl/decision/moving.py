@@ -23,7 +23,7 @@ from stiggctl.decision.cells import (
     note_orphans,
 )
 from stiggctl.decision.pools import Grant, Numbers, room_of, split, square_pool
-from stiggctl.decision.reservations import Held, Hold, close_hold, expire
+from stiggctl.decision.reservations import Held, Hold, close_hold, expire, held_of_pool
 from stiggctl.locks import await_turn
 
 
@@ -86,12 +86,8 @@ def grow_locked(
                 return False
             taken += zip(open_now, paid, strict=True)
             left = [(place, has) for place, has in stakes.items() if place not in open_now]  # void by now
-            grown = [
-                (at, stakes.get(at, 0) + units_paid) for at, units_paid in zip(open_now, paid, strict=True)
-            ]
-            held += [((place,), has, 1, strand, True) for place, has in left + grown] or [
-                ((), 0, 0, strand, True)
-            ]
+            grown = [(at, stakes.get(at, 0) + by) for at, by in zip(open_now, paid, strict=True)]
+            held += held_of_pool(strand, left + grown)
     for place, more in taken:
         numbers[place] -= more
     stripe.holds[number] = Hold(number, hold.began_us, hold.ends_us, tuple(held))

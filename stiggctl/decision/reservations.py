@@ -9,7 +9,7 @@ that application code has (control/reservation.py), the page that mirrors it (ho
       While a settle of it is under way (`Stripe.settling`) it does not end.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Self
 
 from stiggctl.decision.cells import (
@@ -30,6 +30,13 @@ from stiggctl.locks import await_turn
 #: is a grant, of those that the pool holds it of: they come after the limits, in drain order, each that
 #: was open, also where it holds nothing.
 Held = tuple[tuple[int, ...], int, int, Strand, bool]
+
+
+def held_of_pool(strand: Strand, stakes: Iterable[tuple[int, int]]) -> tuple[Held, ...]:
+    """(place, units) of each grant, as a hold has them; of none, that there is a pool all the same."""
+    return tuple([((place,), units, 1, strand, True) for place, units in stakes]) or (
+        ((), 0, 0, strand, True),
+    )
 
 
 class Hold:

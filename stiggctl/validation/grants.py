@@ -13,21 +13,15 @@ from stiggctl.amounts import DECIMALS_MAX, LIMIT_MAX, to_units
 from stiggctl.definitions import Found, Grant, us_of, us_of_anchor
 from stiggctl.errors import InvalidAmount, shown
 from stiggctl.validation.limits import decimals_of
-from stiggctl.validation.whole import Granted, GrantKey, Whole
+from stiggctl.validation.trees import once_of_a_customer
+from stiggctl.validation.whole import Granted, Whole
 
 _COMPARED_MAX = LIMIT_MAX * 10**DECIMALS_MAX
 
 
 def grants_are_once(whole: Whole) -> Iterator[Found]:
     """One entry for each id of a customer."""
-    seen: set[GrantKey] = set()
-    for place, (entry, owner) in enumerate(zip(whole.model.grants, whole.owners.grants, strict=True)):
-        if owner is None:
-            continue
-        if (owner, entry.id) in seen:
-            expected = f"one entry for each grant of {shown(owner)}"
-            yield Found("grants", place, ("id",), entry.id, expected)
-        seen.add((owner, entry.id))
+    yield from once_of_a_customer("grants", whole.model.grants, whole.owners.grants)
 
 
 def grants_have_an_owner(whole: Whole) -> Iterator[Found]:

@@ -11,7 +11,7 @@ article's own lists leave parents out. A type without a parent type stands anywh
 
 from collections.abc import Iterator, Sequence
 
-from stiggctl.definitions import Allocation, Found, Override, Price, Rate, ResourceType
+from stiggctl.definitions import Allocation, Found, Grant, Override, Price, Rate, Resource, ResourceType
 from stiggctl.errors import shown
 from stiggctl.validation.schemas import cycles
 from stiggctl.validation.whole import Node, ResourceKey, Whole
@@ -50,13 +50,20 @@ def customers_are_known(whole: Whole) -> Iterator[Found]:
 
 def resources_are_once(whole: Whole) -> Iterator[Found]:
     """One entry for each resource of a customer."""
-    seen: set[ResourceKey] = set()
-    for place, (entry, owner) in enumerate(zip(whole.model.resources, whole.owners.resources, strict=True)):
+    yield from once_of_a_customer("resources", whole.model.resources, whole.owners.resources)
+
+
+def once_of_a_customer(
+    entries: str, listed: Sequence[Resource | Grant], owners: Sequence[str | None]
+) -> Iterator[Found]:
+    """One entry for each id of a customer, in a list of entries that customers have."""
+    seen: set[tuple[str, str]] = set()
+    for place, (entry, owner) in enumerate(zip(listed, owners, strict=True)):
         if owner is None:
             continue
         if (owner, entry.id) in seen:
-            expected = f"one entry for each resource of {shown(owner)}"
-            yield Found("resources", place, ("id",), entry.id, expected)
+            expected = f"one entry for each {entries.removesuffix('s')} of {shown(owner)}"
+            yield Found(entries, place, ("id",), entry.id, expected)
         seen.add((owner, entry.id))
 
 
