@@ -98,12 +98,22 @@ def price(
     }
 
 
-def _units(rate: Rate, dimensions: Mapping[str, str | int | Decimal | bool], decimals: int) -> int:
+def exact_price(rate: Rate, dimensions: Mapping[str, str | int | Decimal | bool]) -> Fraction:
+    """What one event costs by a rate, in its currency, before it is rounded.
+
+    >>> rate = Rate(1, "chat", "ai-tokens", Decimal(2), (Term("tokens", Decimal(1), Decimal(1000)),))
+    >>> exact_price(rate, {"tokens": 1500})
+    Fraction(7, 2)
+    """
     exact = Fraction(rate.credits)
     for term in rate.terms:
         number = _number(rate, term.dimension, dimensions.get(term.dimension))
         exact += Fraction(term.credits) * number / Fraction(term.per)
-    scaled: Fraction = exact * 10**decimals
+    return exact
+
+
+def _units(rate: Rate, dimensions: Mapping[str, str | int | Decimal | bool], decimals: int) -> int:
+    scaled: Fraction = exact_price(rate, dimensions) * 10**decimals
     units = -(-scaled.numerator // scaled.denominator)
     if units > AMOUNT_MAX:
         raise InvalidAmount(

@@ -12,6 +12,7 @@ from stiggctl.control.observing import Begun
 from stiggctl.control.reservation import Reservation, Told
 from stiggctl.decision.cells import Stripe
 from stiggctl.decision.decide import Wants, take
+from stiggctl.decision.portions import Portion
 from stiggctl.decision.reservations import release
 from stiggctl.errors import AccessDenied, ControlClosed, InvalidRequest, LedgerUnavailable
 from stiggctl.events import (
@@ -119,10 +120,10 @@ class Request:
         told: Told,
         *,
         ttl_seconds: int | None = None,
-        minimum: Amount | None = None,
+        minimum: Amount | Portion | None = None,
     ) -> None:
         require_amount(asked)
-        if minimum is not None and len(asked.amounts) > 1:
+        if minimum is not None and not isinstance(minimum, Portion) and len(asked.amounts) > 1:
             expected = "one currency: with several it would not be clear which may shrink"
             raise InvalidRequest(where="minimum", value=minimum, expected=expected)
         self.asked = asked._replace(dimensions=told.dimensions) if told.dimensions else asked
@@ -149,7 +150,7 @@ class Request:
         if wanted is None or not self._ttl_is_promised():
             return None
         stripe, wants = wanted
-        if self._minimum is not None:
+        if self._minimum is not None and not isinstance(self._minimum, Portion):
             strand, units = wants[0]
             read_minimum(self._minimum, strand.decimals, units)
         ids = holder.ids

@@ -33,6 +33,7 @@ from stiggctl.decision.cells import (
 )
 from stiggctl.decision.meeting import Texts
 from stiggctl.decision.pools import most_of, room_of, split
+from stiggctl.decision.portions import Portion
 from stiggctl.decision.reservations import Held, Hold, expire, held_of_pool
 from stiggctl.decision.tails import Branch, Tail
 from stiggctl.locks import await_turn
@@ -169,17 +170,17 @@ def take(
     now_us: int,
     number: int,
     ends_us: int,
-    minimum: int | None = None,
+    portion: Portion | None = None,
 ) -> Taken | None:
     """Hold what is wanted in every cell of the path, or nothing (D1).
 
-    With a minimum (and one currency): hold the most that fits, if it is at least that.
+    With a portion: hold the most of it that fits; what then is denied is its least.
     None where the path is not compiled.
     """
     if stripe.lock.locked():
         await_turn(stripe.lock, stripe)
     with stripe.lock:
-        return take_locked(stripe, first, rest, wants, now_us, number, ends_us, minimum)
+        return take_locked(stripe, first, rest, wants, now_us, number, ends_us, portion)
 
 
 def take_locked(
@@ -190,7 +191,7 @@ def take_locked(
     now_us: int,
     number: int,
     ends_us: int,
-    minimum: int | None = None,
+    portion: Portion | None = None,
 ) -> Taken | None:
     """`take`, for a caller that has the lock: who installs a draw holds what it was drawn for."""
     if now_us >= stripe.next_end_us:
@@ -198,8 +199,8 @@ def take_locked(
     sights = gather(stripe, first, rest, wants, now_us)
     if sights is None:
         return None
-    if minimum is not None:
-        sights = (_shrunk(sights[0], minimum),)
+    if portion is not None:
+        sights = shrunk(sights, portion, [most(sight) for sight in sights])
     held: tuple[Held, ...] = ()
     for sight in sights:
         tail: Tail
@@ -225,10 +226,10 @@ def take_locked(
     return Taken(sights, hold)
 
 
-def _shrunk(sight: Sight, minimum: int) -> Sight:
-    """The same, asking for what fits, if that is at least the minimum."""
-    fitting = most(sight)
-    return (*sight[:4], fitting, sight[5]) if fitting >= minimum else sight
+def shrunk(sights: Sequence[Sight], portion: Portion, rooms: Sequence[int | None]) -> tuple[Sight, ...]:
+    """The same, asking for the most that fits, or for the least where not even that does."""
+    units = portion.units(max(portion.least, portion.step(rooms)))
+    return tuple([(*sight[:4], one, sight[5]) for sight, one in zip(sights, units, strict=True)])
 
 
 def places_of(sight: Sight) -> tuple[tuple[int, ...], int]:

@@ -18,11 +18,13 @@ from stiggctl.amounts import Amount, plain, to_amount, to_units
 from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, NoLimits, Refusal, Sight
 from stiggctl.decision.cells import CUSTOMER, Stripe
 from stiggctl.decision.decide import Met, Rest, Taken, Wants, fits, look, seen, take
+from stiggctl.decision.portions import Portion
 from stiggctl.decision.reservations import Hold
 from stiggctl.errors import InvalidAmount, LedgerUnavailable
 from stiggctl.holder.known import Known
 from stiggctl.holder.meant import Meant, find_meant
 from stiggctl.holder.peeking import peek
+from stiggctl.holder.proving import portioned, proves_denial, refusal_of
 from stiggctl.holder.ways import Dimensions, Way, rest_of
 from stiggctl.holder.wishes import Wish
 
@@ -48,7 +50,7 @@ class Hoped(NamedTuple):
 
     number: int
     ends_us: int
-    minimum: Amount | None
+    minimum: Amount | Portion | None
 
 
 class Answer(NamedTuple):
@@ -98,36 +100,36 @@ class Asking:
 
     # ---------------------------------------------------------------- check
 
-    def look(self, asked: Asked, now_us: int) -> Decision:
-        """Whether it would be admitted now; changes no number of any limit."""
+    def look(self, asked: Asked, now_us: int, portion: Portion | None = None) -> Decision:
+        """Whether it would be admitted now, or how much of it; changes no number of any limit."""
         holder = self._holder
         try:
             units = self._units(asked, holder.known)
             if not holder.is_holder:
-                return self._peek(asked, units, now_us)
+                return self._peek(asked, units, now_us, portion)
             meant = self._meant(asked)
             refusal = self._refusal_of(meant)
             if refusal is not None:
                 return self._refused(refusal, units, now_us)
             target = self._target(meant, units, asked.dimensions)
-            return self._look_at(target, now_us)
+            return self._look_at(target, now_us, portion)
         except LedgerUnavailable as trouble:
             return self._without_ledger(asked, trouble, now_us)
 
-    def _look_at(self, target: _Target, now_us: int) -> Decision:
+    def _look_at(self, target: _Target, now_us: int, portion: Portion | None) -> Decision:
         holder, stripe = self._holder, target.stripe
         for _ in range(ROUNDS_MAX):
             sights = look(stripe, target.ids[0], target.rest, target.wants, now_us)
             if sights is None:
                 now_us = self._load(target)
                 continue
-            if _refusal_of(sights) is not None or all(map(fits, sights)):
+            if refusal_of(sights) is not None or all(map(fits, sights)):
                 return self._decision(Taken(sights, None), now_us)
             wish = Wish(target.way, target.wants, now_us, number=None)
             holder.exchange.run(wish)
             if wish.taken is not None:
                 # What it drew may be less than what is free: the numbers tell, not the spare.
-                return self._decision(wish.taken, now_us)
+                return self._decision(portioned(wish.taken, portion), now_us)
         return self._lost_races(target, now_us)
 
     def _load(self, target: _Target) -> int:
@@ -138,7 +140,9 @@ class Asking:
         )
         return holder.clock.now_us()
 
-    def _peek(self, asked: Asked, units: Sequence[tuple[str, int]], now_us: int) -> Decision:
+    def _peek(
+        self, asked: Asked, units: Sequence[tuple[str, int]], now_us: int, portion: Portion | None
+    ) -> Decision:
         """A look by a process that holds nothing: at the ledger, and at what its holder holds."""
         holder = self._holder
         with holder.ledger.reader() as reader:
@@ -163,7 +167,7 @@ class Asking:
         sights = look(stripe, ids[0], rest_of(stripe, ids, asked.dimensions), wants, now_us)
         assert sights is not None  # it was compiled a moment ago, in a stripe that is only ours
         with stripe.lock:
-            return self._decision(seen(stripe, sights), now_us)
+            return self._decision(portioned(seen(stripe, sights), portion), now_us)
 
     # ---------------------------------------------------------------- reserve, consume
 
@@ -178,8 +182,8 @@ class Asking:
                 decision = self._refused(refusal, units, now_us)
                 return Answer(decision, sights=decision.sights)
             target = self._target(meant, units, asked.dimensions)
-            minimum = self._minimum(hoped, target)
-            return self._take_at(target, hoped, minimum, now_us)
+            portion = self._portion(hoped, target)
+            return self._take_at(target, hoped, portion, now_us)
         except LedgerUnavailable as trouble:
             return self.without_ledger(asked, trouble, now_us)
 
@@ -188,7 +192,7 @@ class Asking:
         decision = self._without_ledger(asked, trouble, now_us)
         return Answer(decision, sights=decision.sights)
 
-    def _take_at(self, target: _Target, hoped: Hoped, minimum: int | None, now_us: int) -> Answer:
+    def _take_at(self, target: _Target, hoped: Hoped, portion: Portion | None, now_us: int) -> Answer:
         holder, stripe = self._holder, target.stripe
         wants = target.wants
         for _ in range(ROUNDS_MAX):
@@ -197,21 +201,21 @@ class Asking:
             if taken is None:
                 now_us = self._load(target)
                 continue
-            if taken.hold is None and _refusal_of(taken.sights) is None:
+            if taken.hold is None and refusal_of(taken.sights) is None:
                 wish = Wish(
                     target.way,
                     wants,
                     now_us,
                     number=hoped.number,
                     ends_us=hoped.ends_us,
-                    minimum=minimum,
+                    portion=portion,
                 )
                 holder.exchange.run(wish)
                 if wish.taken is None:
                     now_us = holder.clock.now_us()
                     continue
                 taken = wish.taken
-                if taken.hold is None and not _proves_denial(taken.sights, minimum):
+                if taken.hold is None and not proves_denial(taken.sights):
                     continue
             decision = self._decision(taken, now_us, hoped.number)
             return Answer(decision, taken.hold, taken.sights, stripe, target.ids)
@@ -229,11 +233,11 @@ class Asking:
             units.append((name, 1 if amount is None else to_units(amount, currency.decimals, where)))
         return units
 
-    def _minimum(self, hoped: Hoped, target: _Target) -> int | None:
-        if hoped.minimum is None:
-            return None
+    def _portion(self, hoped: Hoped, target: _Target) -> Portion | None:
+        if hoped.minimum is None or isinstance(hoped.minimum, Portion):
+            return hoped.minimum
         ((strand, units),) = target.wants
-        return read_minimum(hoped.minimum, strand.decimals, units)
+        return Portion.of_units(read_minimum(hoped.minimum, strand.decimals, units), units)
 
     def _meant(self, asked: Asked) -> Meant:
         holder = self._holder
@@ -275,10 +279,10 @@ class Asking:
 
     def _decision(self, taken: Taken, now_us: int, number: int | None = None) -> Decision:
         ids, sights = self._holder.ids, taken.sights
-        refusal = _refusal_of(sights)
+        refusal = refusal_of(sights)
         if refusal is not None:
             return Decision(refusal.reason, sights, now_us, ids, Circumstances(refusal=refusal), number)
-        if not isinstance(taken, Met) or not _proves_denial(sights):
+        if not isinstance(taken, Met) or not proves_denial(sights):
             return Decision(None, sights, now_us, ids, number=number)
         circumstances = Circumstances(holds=taken.holds, orphans=taken.orphans, buckets=taken.buckets)
         # A limit denies; where the pool does, the decision says so when it is asked.
@@ -329,21 +333,3 @@ _RACE = Refusal(
     "the room that it needs",
     "was taken by others each time that it was asked for; try again",
 )
-
-
-def _refusal_of(sights: Sequence[Sight]) -> Refusal | None:
-    """Why the path is refused whatever its numbers are; the first currency that says so."""
-    for sight in sights:
-        refusal: Refusal | None = getattr(sight[0], "refusal", None)
-        if refusal is not None:
-            return refusal
-    return None
-
-
-def _proves_denial(sights: Sequence[Sight], minimum: int | None = None) -> bool:
-    """Whether the numbers of some HARD limit show that the amount does not fit (Q1)."""
-    return any(
-        raw.hard and (raw.room < raw.amount if minimum is None else raw.room < min(raw.amount, minimum))
-        for sight in sights
-        for raw in sight[0].raw_limits(sight, Circumstances())
-    )

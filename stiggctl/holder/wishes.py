@@ -11,6 +11,7 @@ from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, Stripe
 from stiggctl.decision.decide import Taken, Wants, places_of, seen, take_locked
 from stiggctl.decision.moving import PathNow, grow_locked
+from stiggctl.decision.portions import Portion
 from stiggctl.decision.reservations import Hold
 from stiggctl.holder.ways import Way
 from stiggctl.ledger.records import Ask, AskCell, AskPool
@@ -19,7 +20,7 @@ from stiggctl.ledger.records import Ask, AskCell, AskPool
 class Wish:
     """Room that a request lacks: what it is for, and what came of it."""
 
-    __slots__ = ("at_us", "ends_us", "grown", "grows", "minimum", "now_us", "number", "taken", "wants", "way")
+    __slots__ = ("at_us", "ends_us", "grown", "grows", "now_us", "number", "portion", "taken", "wants", "way")
 
     def __init__(
         self,
@@ -29,7 +30,7 @@ class Wish:
         *,
         number: int | None,
         ends_us: int = 0,
-        minimum: int | None = None,
+        portion: Portion | None = None,
         grows: bool = False,
         at_us: int | None = None,
     ) -> None:
@@ -38,7 +39,7 @@ class Wish:
         self.now_us = now_us
         self.number = number  #: of the reservation to be, or to grow; None: it only wants to look
         self.ends_us = ends_us
-        self.minimum = minimum
+        self.portion = portion  #: how it may be made smaller
         self.grows = grows
         #: of whose limits and windows: those of now, or, of what is extended, of its reserve
         self.at_us = now_us if at_us is None else at_us
@@ -74,7 +75,7 @@ class Wish:
                 self.now_us,
                 self.number,
                 self.ends_us,
-                self.minimum,
+                self.portion,
             )
 
     def _grown(self, stripe: Stripe, number: int, sights: "Sequence[Sight]") -> Hold | None:
@@ -103,9 +104,10 @@ class Wish:
         hold = self.stripe.holds.get(self.number) if self.grows and self.number is not None else None
         counted = None if hold is None else {place for places, *_ in hold.held for place in places}
         cells, pools = [], []
-        for sight in sights:
+        leasts = None if self.portion is None else self.portion.units(self.portion.least)
+        for number, sight in enumerate(sights):
             amount = sight[4] if self.number is not None else 0
-            least = amount if self.minimum is None else min(amount, self.minimum)
+            least = amount if leasts is None else min(amount, leasts[number])
             places, hard = places_of(sight)
             for at in places[:hard]:
                 if counted is not None and at not in counted:

@@ -8,6 +8,7 @@ What always holds:
 """
 
 from stiggctl.answers import Circumstances, Decision, Sight
+from stiggctl.decision.portions import Portion
 from stiggctl.holder import Holder
 from stiggctl.holder.asking import Answer, Asked, Asking, Hoped
 from stiggctl.testing.standin import StandIn
@@ -26,7 +27,8 @@ class _AskingAllowed(Asking):
         super().__init__(holder)
         self._stand_in = holder
 
-    def look(self, asked: Asked, now_us: int) -> Decision:
+    def look(self, asked: Asked, now_us: int, portion: Portion | None = None) -> Decision:
+        del portion  # all of it is allowed
         decision = super().look(self._stand_in.defined(asked), now_us)
         return self._yes(decision.sights, now_us) if decision.has_access else decision
 

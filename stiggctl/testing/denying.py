@@ -11,6 +11,7 @@ What always holds:
 from collections.abc import Mapping
 
 from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, NoLimits, RawLimit, Refusal, Sight
+from stiggctl.decision.portions import Portion
 from stiggctl.errors import LedgerUnavailable
 from stiggctl.events import Report
 from stiggctl.holder import Holder
@@ -48,13 +49,14 @@ class _AskingDenied(Asking):
         self._stand_in = holder
         self._reason = reason
 
-    def look(self, asked: Asked, now_us: int) -> Decision:
+    def look(self, asked: Asked, now_us: int, portion: Portion | None = None) -> Decision:
+        del portion  # no part of it is allowed either
         return self._denied(self._stand_in.defined(asked), now_us, None)
 
     def take(self, asked: Asked, hoped: Hoped, now_us: int) -> Answer:
         asked = self._stand_in.defined(asked)
         decision = self._denied(asked, now_us, hoped.number)
-        if hoped.minimum is not None:
+        if hoped.minimum is not None and not isinstance(hoped.minimum, Portion):
             ((described, _, _, _, units, _),) = decision.sights  # of one currency, with a minimum
             read_minimum(hoped.minimum, described.decimals, units)
         return Answer(decision, sights=decision.sights)

@@ -28,6 +28,7 @@ from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.moving import install
 from stiggctl.decision.nodes import Node, Pool
 from stiggctl.decision.paths import compile_path
+from stiggctl.decision.portions import Portion
 from stiggctl.decision.reservations import Hold
 
 PARENTS: dict[str, str | None] = {
@@ -179,14 +180,15 @@ class Land:
         *,
         now: int = 0,
         ends: int = LATER,
-        minimum: int | None = None,
+        minimum: int | Portion | None = None,
     ) -> Taken:
         """Take under a new number; compiled, where it is not."""
         self.number += 1
         given = amounts if isinstance(amounts, dict) else {"t": amounts}
         wants = [(self.strand(currency), units) for currency, units in given.items()]
+        portion = Portion.of_units(minimum, wants[0][1]) if isinstance(minimum, int) else minimum
         for _ in range(2):
-            taken = take(self.stripe, ids[0], tuple(ids[1:]), wants, now, self.number, ends, minimum)
+            taken = take(self.stripe, ids[0], tuple(ids[1:]), wants, now, self.number, ends, portion)
             if taken is not None:
                 return taken
             self.compile(ids, *given)

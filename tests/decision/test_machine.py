@@ -135,7 +135,7 @@ class Decisions(RuleBasedStateMachine):
         most = min([units, *spares])
         while land.grants is not None and most > 0 and self.drains(most) is None:
             most -= 1
-        wanted = most if most >= minimum else units
+        wanted = max(most, minimum)
         fits = self.fits(ids, wanted)
         paid = None if land.grants is None else self.drains(wanted)
         taken = land.take(ids, units, now=self.now, ends=self.now + ttl, minimum=minimum)

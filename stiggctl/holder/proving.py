@@ -1,0 +1,37 @@
+"""Proving: what the numbers of a look say by themselves: why it is refused, whether they deny, how much fits.
+
+Here: reading sights. Not here: what is done about it (asking.py), the one comparison (decision/decide.py).
+"""
+
+from collections.abc import Sequence
+
+from stiggctl.answers import Circumstances, RawLimit, Refusal, Sight
+from stiggctl.decision.decide import Taken, shrunk
+from stiggctl.decision.portions import Portion
+
+
+def refusal_of(sights: Sequence[Sight]) -> Refusal | None:
+    """Why the path is refused whatever its numbers are; the first currency that says so."""
+    for sight in sights:
+        refusal: Refusal | None = getattr(sight[0], "refusal", None)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def proves_denial(sights: Sequence[Sight]) -> bool:
+    """Whether the numbers of some HARD limit show that the amount does not fit (Q1)."""
+    return any(raw.room < raw.amount for sight in sights for raw in _hard_limits(sight))
+
+
+def portioned(taken: Taken, portion: Portion | None) -> Taken:
+    """What was looked at, asking for as much of it as the numbers of its limits leave."""
+    if portion is not None:
+        rooms = [min([raw.room for raw in _hard_limits(sight)], default=None) for sight in taken.sights]
+        taken.sights = shrunk(taken.sights, portion, rooms)
+    return taken
+
+
+def _hard_limits(sight: Sight) -> list[RawLimit]:
+    limits: list[RawLimit] = sight[0].raw_limits(sight, Circumstances())
+    return [raw for raw in limits if raw.hard]
