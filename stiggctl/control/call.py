@@ -61,24 +61,28 @@ class Call:
         self._tally.tell(amount)
 
     def observe(self, response: object, *, provider: str | None = None, model: str | None = None) -> None:
-        """This is what the provider answered: what it used, and so what the call cost, in dollars.
+        """This is what the provider answered: what it used, and so what the call cost.
 
         A whole response, or each chunk of a stream as it comes; objects and mappings of OpenAI,
         Anthropic, Gemini, Bedrock, LiteLLM, OpenRouter. The last word counts, of this and of
-        `used`. Prices are those of the instant at which the call began: `prices` of the model, the
-        customer's own before those for all; else the list's (`stiggctl[prices]`). The event says
-        what was used and by which price, as far as it has room beside its own dimensions, which
-        stand.
+        `used`.
+
+        In the currency "usd" a call costs what prices say: `prices` of the model, the customer's
+        own before those for all; else the list's (`stiggctl[prices]`). In any other it costs what
+        the rate of its `event_name` says, which may count what was used (`output_tokens`). Both
+        are those of the instant at which the call began. The event says what was used and by which
+        price, as far as it has room beside its own dimensions, which stand.
 
         It never raises for what a response lacks. Where the usage is missing, cut off or
-        contradicts itself, or nothing has a price for it, at least the estimate is booked at the
-        end, however the block ends; the receipt is `estimated`, and LedgerTrouble says why.
+        contradicts itself, or nothing says what it costs in a currency, at least the estimate is
+        booked in that at the end, however the block ends; the receipt is `estimated`, and
+        LedgerTrouble says why.
 
         Args:
             response: the response, or a chunk.
             provider, model: stand before what the response tells of them; Bedrock tells no model.
 
-        Raises InvalidRequest where the call has several currencies and none is "usd".
+        Raises InvalidRequest where the block is over.
 
         >>> control = getfixture("acme")
         >>> _ = control.apply({

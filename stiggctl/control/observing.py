@@ -1,12 +1,14 @@
 """Observing: what a guarded call cost, by the responses that its block observes.
 
-Here: in which currency, by which prices, what the event will say of it. Not here: what a response means
+Here: which currency is priced by what, and what the event will say of it. Not here: what a response means
 (prices/), what the call has told and how it ends (tally.py).
 
-  OG1  Prices are those of the call's beginning: contracts as the model was then, the list as of that instant.
+  OG1  Prices and rates are those of the call's beginning: of the model as it was then, and of the list
+       as of that instant.
   OG2  What cannot be told or priced never raises into the block and is never nothing: the call's end books
        its estimate at least, flags the receipt, and tells whoever watches.
   OG3  What an event says of its usage is no part of its fingerprint, nor of which limits count it.
+  OG4  An event says counts of tokens only where they are all that was used.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,61 +18,57 @@ from stiggctl.answers import Sight
 from stiggctl.errors import InvalidRequest
 from stiggctl.events import DimensionValue
 from stiggctl.holder.known import Known
+from stiggctl.rates import price
 from stiggctl.windows import to_datetime
 
 if TYPE_CHECKING:
     from stiggctl.prices import Usage
 
-#: The currency of prices, where a call has several.
-MONEY = "usd"
-
 Group = Mapping[str, DimensionValue]
 
 
+def is_money(credit_currency: str) -> bool:
+    """Whether prices, which are in dollars, are in that currency.
+
+    >>> is_money("usd"), is_money("USD"), is_money("ai-tokens")
+    (True, True, False)
+    """
+    return credit_currency.casefold() == "usd"
+
+
 class Begun(NamedTuple):
-    """What prices are found by: the model, the customer and the instant of the beginning."""
+    """What a call costs by: the model, the customer, the instant, and what was told of its event."""
 
     known: Known
     customer_id: str | None
     at_us: int
+    event_name: str | None
+    dimensions: Mapping[str, DimensionValue]
 
 
 class Priced(NamedTuple):
     """What is known after a word of the response."""
 
-    units: int | None  #: of the call's currency; None: it cannot be told
+    units: Mapping[str, int]  #: by currency, of those that it tells
+    errors: Mapping[str, Exception]  #: why that is not, or may not be, what it cost
+    rates: Mapping[str, int]  #: by currency: the rate that priced it
     groups: tuple[Group, ...]  #: what the event is to say of it
-    unclear: Exception | None  #: why that is not, or may not be, what it cost
 
 
 class Observing:
     """What one call has observed, and what that costs."""
 
-    __slots__ = (
-        "_begun",
-        "_decimals",
-        "_observed",
-        "_priced",
-        "_said",
-        "_usage",
-        "currency",
-    )
+    __slots__ = ("_begun", "_decimals", "_observed", "_priced", "_said", "_usage")
 
     def __init__(self, sights: Sequence[Sight], begun: Begun) -> None:
-        """Raises InvalidRequest where no currency of the call is the one of prices."""
         from stiggctl.prices.observed import Observed  # noqa: PLC0415 - most calls observe nothing
 
-        decimals = {sight[0].credit_currency: sight[0].decimals for sight in sights}
-        if len(decimals) > 1 and MONEY not in decimals:
-            expected = f"a call in one currency, or with {MONEY!r} among several; here tell it with call.used"
-            raise InvalidRequest(where="observe", value=list(decimals), expected=expected)
-        self.currency = MONEY if len(decimals) > 1 else next(iter(decimals))
-        self._decimals = decimals[self.currency]
+        self._decimals = {sight[0].credit_currency: sight[0].decimals for sight in sights}
         self._begun = begun
         self._observed = Observed()
         self._usage: Usage | None = None
         self._priced: Priced | None = None
-        self._said: tuple[int | None, str] | None = None  #: by the last word
+        self._said: object = None  #: by the last word
 
     def hear(self, response: object, provider: str | None, model: str | None) -> Priced | None:
         """What it costs by now; None where a chunk tells nothing that was not told before (OG2)."""
@@ -79,47 +77,77 @@ class Observing:
             observed.add(response, provider=provider, model=model)
             usage = observed.usage()
             if self._priced is None or usage != self._usage:
-                self._usage, self._priced = usage, self._priced_at(usage)
-            found = self._priced._replace(unclear=None if observed.is_final else _cut())
+                self._usage, self._priced = usage, self._priced_of(usage)
+            found = self._priced if observed.is_final else self._cut(self._priced, usage)
         except Exception as error:  # noqa: BLE001 - a response is a stranger's; it is told at the call's end
             self._priced = None
-            found = Priced(None, (), error)
-        said = found.units, str(found.unclear)
+            found = Priced({}, dict.fromkeys(self._decimals, error), {}, ())
+        said = found.units, str(found.errors)
         if observed.is_stream and said == self._said:
             return None
         self._said = said
         return found
 
-    def _priced_at(self, usage: "Usage") -> Priced:
-        from stiggctl.prices import cost_of  # noqa: PLC0415 - as above
-        from stiggctl.prices.contracts import contract_tariff  # noqa: PLC0415 - as above
+    def _priced_of(self, usage: "Usage") -> Priced:
+        """Dollars by prices, every other currency by the rate that the call's event has in it."""
+        from stiggctl.prices import PriceNotFound  # noqa: PLC0415 - as above
 
-        known, customer_id, at_us = self._begun
-        contracts = known.contracts(None)
-        if customer_id is not None:
-            own = known.contracts(customer_id)
-            if contract_tariff(own.prices, usage.model, usage.provider, at_us) is not None:
-                contracts = own
+        begun, units, errors = self._begun, {}, {}
+        sold: list[Group] = []
+        rates: dict[str, int] = {}
+        # What the caller told stands before what the response tells, for rates as on the event.
+        dimensions = {**usage.as_dimensions(), **begun.dimensions}
+        for currency, decimals in self._decimals.items():
+            try:
+                if is_money(currency):
+                    units[currency], source = self._dollars(usage, decimals)
+                    sold = [source]
+                else:
+                    units[currency], rates[currency] = self._rated(currency, decimals, dimensions)
+            except (PriceNotFound, InvalidRequest) as error:
+                errors[currency] = error
+        said = usage.as_dimensions()
+        named: list[Group] = [{name: said.pop(name)} for name in ("model", "provider") if name in said]
+        counts = {name: value for name, value in said.items() if value != 0}
+        # By what matters most. A count that is left out is read as 0: those of 0 come last, and are
+        # never there without the others.
+        return Priced(units, errors, rates, (counts, *named, *sold, said))
+
+    def _dollars(self, usage: "Usage", decimals: int) -> tuple[int, Group]:
+        """What it cost, and what that was priced by."""
+        from stiggctl.prices import cost_of  # noqa: PLC0415 - as above
+
+        known, customer_id, at_us, _, _ = self._begun
+        contracts = known.contracts_for(customer_id, usage.model, usage.provider, at_us)
         cost = cost_of(usage, at=to_datetime(at_us), contracts=contracts.prices)
         version = cost.version
         if cost.source == "contract":
             version += f" (price {contracts.rows[version]})"  # its row stays, also when it is changed
-        return Priced(cost.units(self._decimals), _groups(usage, cost.source, version), None)
+        return cost.units(decimals), {"price_source": cost.source, "price_version": version}
 
+    def _rated(
+        self, currency: str, decimals: int, dimensions: Mapping[str, DimensionValue]
+    ) -> tuple[int, int]:
+        """What it costs by the rate of its event, and the row of that."""
+        known, customer_id, at_us, event_name, _ = self._begun
+        rates = [] if event_name is None else known.rates(event_name, customer_id or "", dimensions, at_us)
+        for rate in rates:
+            if rate.currency_id == currency:
+                return price([rate], dimensions, {currency: decimals})[currency]
+        expected = (
+            f"a rate for event_name {event_name!r} in it, or its amount by call.used; "
+            f"prices of a response are in 'usd'"
+        )
+        raise InvalidRequest(where="observe", value=currency, expected=expected)
 
-def _cut() -> Exception:
-    from stiggctl.prices import UsageUnclear  # noqa: PLC0415 - as above
+    @staticmethod
+    def _cut(priced: Priced, usage: "Usage") -> Priced:
+        """The same, of a stream that has not told its end: so much at least."""
+        from stiggctl.prices import UsageUnclear  # noqa: PLC0415 - as above
 
-    expected = "its end, with the whole usage: what it told so far is a part"
-    return UsageUnclear(where="stream", value="cut", expected=expected)
-
-
-def _groups(usage: "Usage", source: str, version: str) -> tuple[Group, ...]:
-    """What an event says of it, by what matters most; classes that were not used come last.
-
-    A count that is left out is read as 0: those of 0 may be missing, and are never there without the others.
-    """
-    said = usage.as_dimensions()
-    named: list[Group] = [{name: said.pop(name)} for name in ("model", "provider") if name in said]
-    counts = {name: value for name, value in said.items() if value != 0}
-    return (counts, *named, {"price_source": source, "price_version": version}, said)
+        expected = "its end, with the whole usage: what it told so far is a part"
+        cut = UsageUnclear(where="stream", value="cut", expected=expected)
+        names: dict[str, str | None] = {"model": usage.model, "provider": usage.provider}
+        groups = tuple([{name: value} for name, value in names.items() if value is not None])
+        errors: dict[str, Exception] = {**dict.fromkeys(priced.units, cut), **priced.errors}
+        return Priced(priced.units, errors, {}, groups)

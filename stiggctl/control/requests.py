@@ -195,7 +195,8 @@ class Request:
             customer_id = answer.stripe.customer_id
         elif customer_id is None and known.only_customer is not None:
             customer_id = known.only_customer.customer_id
-        return Begun(known, customer_id, self._admitted_us(answer))
+        told = self.told
+        return Begun(known, customer_id, self._admitted_us(answer), told.event_name, told.dimensions)
 
     def _id_of(self, answer: Answer) -> str:
         """What the reservation, its decision and its event are called."""

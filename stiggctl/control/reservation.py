@@ -70,11 +70,13 @@ class Reservation:
         "_told",
         "_units",
         "observed",
+        "priced_by",
         "released",
     )
 
     released: bool  #: by `release`, before anything was settled
     observed: Groups  #: what its event will say beside its dimensions, by what a guard observed
+    priced_by: Mapping[str, int]  #: by currency: the row of the rate that priced it
 
     def __init__(
         self,
@@ -90,7 +92,7 @@ class Reservation:
     ) -> None:
         self._decision = decision  #: None: a yes from memory, made when somebody asks for it
         self.released = False
-        self.observed = ()
+        self.observed, self.priced_by = (), {}
         self._holder = holder
         self._number = number
         self._stripe = stripe  #: None where the ledger could not be asked (fail_open)
@@ -263,6 +265,11 @@ class Reservation:
             order.namespace, order.key = KEYS_OF_OURS, self.reservation_id
         order.reservation = self.reservation_id
         order.observed = self.observed
+        if self.priced_by:
+            rates = self.priced_by
+            order.charges = tuple(
+                [charge._replace(rate=rates.get(charge.strand.credit_currency)) for charge in order.charges]
+            )
         order.fingerprint = fingerprint(
             event_name=told.event_name,
             dimensions=told.dimensions,

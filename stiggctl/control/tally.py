@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from stiggctl.amounts import to_amount
 from stiggctl.answers import Receipt, Sight
-from stiggctl.control.observing import Begun, Observing
+from stiggctl.control.observing import Begun, Observing, is_money
 from stiggctl.control.reservation import Reservation
 from stiggctl.control.used import Used, read_used
 from stiggctl.errors import ControlClosed, InvalidRequest, LedgerError, LedgerUnavailable, StiggctlError
@@ -44,9 +44,10 @@ class Tally:
 
     __slots__ = (
         "_begun",
+        "_doubtful",
+        "_heard",
         "_holder",
         "_observing",
-        "_unclear",
         "charges",
         "over",
         "receipt",
@@ -69,11 +70,12 @@ class Tally:
         self._holder = holder
         self._begun = begun
         self._observing: Observing | None = None
-        self._unclear: Exception | None = None  #: of the last word, where that was a response
+        self._heard: set[str] = set()  #: currencies of which the last word was a response's
+        self._doubtful: dict[str, Exception] = {}  #: currencies that a response did not tell, and why
         self.charges = charges  #: an error books the estimate, where nothing was told
         self.reservation = reservation
         self.sights = sights
-        self.units: dict[str, int] | None = None  #: what was told, by currency; None: nothing
+        self.units: dict[str, int] | None = None  #: what was told, of the currencies that were; None: nothing
         self.receipt: Receipt | None = None
         self.result: object = None  #: the value of a metered function, not to be lost
         self.over = False
@@ -89,11 +91,13 @@ class Tally:
         """This is what was used; it replaces what was told before. Raises InvalidAmount."""
         self.require_open("used", used)
         self.units = read_used(self.sights, used)
-        self._unclear = None
+        self._heard.clear()
+        self._doubtful.clear()
         # What it used is what was observed; what it cost is what was told.
         self.reservation.observed = tuple(
             [group for group in self.reservation.observed if "price_source" not in group]
         )
+        self.reservation.priced_by = {}
 
     def observe(self, response: object, provider: str | None, model: str | None) -> None:
         """This is what it answered, or the next chunk of that. Raises InvalidRequest."""
@@ -103,11 +107,18 @@ class Tally:
         priced = self._observing.hear(response, provider, model)
         if priced is None:
             return
-        self._unclear = priced.unclear
-        self.reservation.observed = priced.groups
-        if priced.units is not None:
-            untold = dict.fromkeys([sight[0].credit_currency for sight in self.sights], 0)
-            self.units = untold | (self.units or {}) | {self._observing.currency: priced.units}
+        told = self.units or {}
+        by_response = self._heard | priced.units.keys()
+        self._doubtful = {
+            currency: error
+            for currency, error in priced.errors.items()
+            # What the caller told stands, but of money: prices tell that, and now they do not.
+            if currency in by_response or currency not in told or is_money(currency)
+        }
+        if priced.units:
+            self.units = {**told, **priced.units}
+            self._heard = by_response
+        self.reservation.observed, self.reservation.priced_by = priced.groups, priced.rates
 
     def add(self, units: Mapping[str, int]) -> None:
         """So much more was used."""
@@ -175,20 +186,19 @@ class Tally:
 
     def _ending(self, *, failed: bool) -> Ending | None:
         """What is to be booked; None: nothing, set it free."""
-        if self._unclear is not None and not self.reservation.released:
-            return Ending(self._estimate_at_least(), estimated=True, unclear=self._unclear)
+        if self._doubtful and not self.reservation.released:
+            unclear = next(iter(self._doubtful.values()))
+            return Ending(self._estimate_at_least(), estimated=True, unclear=unclear)
         if self.units is not None:
             return Ending(self.told(), estimated=False)
         if (failed and not self.charges) or self.reservation.released:
             return None
         return Ending(None, estimated=True)
 
-    def _estimate_at_least(self) -> dict[str, int | Decimal] | None:
-        """What is booked where the cost is unclear: never less than what is set aside for it."""
-        if self.units is None or self._observing is None:
-            return None
-        told, currency = self.told(), self._observing.currency
-        return told | {currency: max(told[currency], self.reservation.amounts[currency])}
+    def _estimate_at_least(self) -> dict[str, int | Decimal]:
+        """What is booked where it is unclear what it cost: never less than what is set aside for it."""
+        told, held = self.told(), self.reservation.amounts
+        return told | {currency: max(told[currency], held[currency]) for currency in self._doubtful}
 
     def _tell_unclear(self, ending: Ending) -> None:
         _tell_unclear(self._holder, self.reservation, ending)

@@ -425,6 +425,7 @@ def test_a_call_that_was_admitted_without_the_ledger_is_booked_when_it_is_back(
     assert len(control._holder.owed) == 0
 
 
+EACH_TOKEN = [{"dimension": f"{name}_tokens", "credits": 1} for name in ("input", "output")]
 RESPONSE = {"model": "m", "object": "chat.completion", "usage": {"prompt_tokens": 3, "completion_tokens": 4}}
 CUT = {"model": "m", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "a"}}]}
 
@@ -441,10 +442,10 @@ def test_what_was_observed_is_kept_too(
     booked: int,
 ) -> None:
     """OW1: what it cost, what the event says of it, and that it could not be told."""
-    control.set_price(model="m", per_million={"input": 10**6, "output": 10**6})
+    control.set_rate(event_name="chat", credit_currency="t", terms=EACH_TOKEN)
     control.reserve(**ANN, amount=1).release()
     fail(faulty, where)
-    with control.guard(**GUARD) as call:
+    with control.guard(**GUARD, event_name="chat") as call:
         call.observe(response)
     assert call.receipt is None
     beat(control)
@@ -462,10 +463,10 @@ def test_what_was_observed_is_kept_too(
 def test_what_was_observed_without_the_ledger_is_booked_when_it_is_back(
     control: UsageControl, faulty: Faulty
 ) -> None:
-    control.set_price(model="m", per_million={"input": 10**6, "output": 10**6})
+    control.set_rate(event_name="chat", credit_currency="t", terms=EACH_TOKEN)
     control.reserve(**ANN, amount=1).release()
     faulty.reading = gone()
-    with control.guard(**BOB, estimate=40) as call:
+    with control.guard(**BOB, estimate=40, event_name="chat") as call:
         assert call.decision.policy == "fail_open"
         call.observe(RESPONSE)
     assert call.receipt is None

@@ -15,7 +15,7 @@ from stiggctl import Call, InvalidModel, InvalidRequest, LedgerTrouble, UsageCon
 from stiggctl.prices import PriceNotFound, Usage, UsageUnclear, cost_of
 from stiggctl.testing import ManualClock
 from tests.prices import payloads
-from tests.prices.test_streams import STREAMS, USAGE, Known
+from tests.prices.test_streams import STREAMS, USAGE, Known, messages
 
 from .saying import TOKENS, Face, flat, numbers
 
@@ -121,8 +121,8 @@ def test_the_hosts_decimal_context_changes_nothing(priced: UsageControl, inside:
 
 
 def test_a_cost_is_rounded_once_up_to_the_currencys_unit(priced: UsageControl, inside: Inside) -> None:
-    priced.apply({"creditCurrencies": [{"id": "cents", "decimals": 2}]})
-    call = inside(observing(RESPONSE), credit_currency="cents", estimate=1)
+    priced.apply({"creditCurrencies": [{"id": "USD", "decimals": 2}]})
+    call = inside(observing(RESPONSE), credit_currency="USD", estimate=1)
     assert call.receipt is not None
     assert call.receipt.charged == Decimal("0.01")
 
@@ -185,25 +185,153 @@ def test_of_several_currencies_the_money_is_told(
         call.used({TOKENS: 61})
         call.observe(RESPONSE)
 
-    for block_, tokens in ((block, 61), (observing(RESPONSE), 0)):
-        receipt = inside(block_, **asked).receipt
-        assert receipt is not None
-        assert receipt.amounts == {"usd": COST, TOKENS: tokens}
+    receipt = inside(block, **asked).receipt
+    assert receipt is not None
+    assert (receipt.amounts, receipt.estimated) == ({"usd": COST, TOKENS: 61}, False)
 
 
-def test_without_money_among_several_currencies_the_caller_has_to_tell(
-    priced: UsageControl, inside: Inside
+@pytest.mark.parametrize("currencies", [{TOKENS: 75}, {TOKENS: 75, "usd": ESTIMATE}], ids=" ".join)
+def test_a_currency_that_nothing_tells_is_booked_at_its_estimate(
+    inside: Inside, told: list[LedgerTrouble], currencies: dict[str, Any]
+) -> None:
+    """OG2: a price in dollars says nothing of points, and nobody's silence is a 0."""
+    receipt = inside(observing(RESPONSE), estimate=currencies, credit_currency=None).receipt
+    assert receipt is not None
+    assert receipt.amounts == ({TOKENS: 75, "usd": COST} if "usd" in currencies else {TOKENS: 75})
+    assert receipt.estimated
+    (record,) = told
+    assert isinstance(record.error.__cause__, InvalidRequest)
+    assert "got 'ai-tokens', expected a rate" in str(record.error)
+
+
+def test_what_the_caller_told_of_such_a_currency_stands(
+    priced: UsageControl, inside: Inside, told: list[LedgerTrouble]
 ) -> None:
     priced.apply({"creditCurrencies": [{"id": "points"}]})
+    estimate = {"points": 5, TOKENS: 75}
+    for block in (
+        lambda call: (call.used({TOKENS: 7}), call.observe(RESPONSE)),
+        lambda call: (call.observe(RESPONSE), call.used({TOKENS: 7})),
+    ):
+        receipt = inside(block, estimate=estimate, credit_currency=None).receipt
+        assert receipt is not None
+        assert (receipt.amounts, receipt.estimated) == ({"points": 0, TOKENS: 7}, False)
+    assert told == []
+
+
+# ------------------------------------------------------------------ credits by rates
+
+BOTH: dict[str, Any] = {
+    "estimate": {TOKENS: 75, "usd": ESTIMATE},
+    "credit_currency": None,
+    "event_name": "chat",
+}
+
+
+def output_rate(**more: Any) -> dict[str, Any]:
+    """1 credit for each 1,000 tokens of output, reasoning too."""
+    terms = [{"dimension": f"{name}_tokens", "credits": 1, "per": 10} for name in ("output", "reasoning")]
+    return {"eventName": "chat", "creditCurrency": TOKENS, "terms": terms} | more
+
+
+def test_credits_are_priced_by_the_rate_of_the_event_and_dollars_by_prices(
+    priced: UsageControl, inside: Inside, told: list[LedgerTrouble]
+) -> None:
+    priced.apply({"rates": [output_rate()]})
+    receipt = inside(observing(RESPONSE), **BOTH).receipt
+    assert receipt is not None
+    assert receipt.amounts == {TOKENS: 6, "usd": COST}  # 15 and 40 by 10: 5.5, rounded up once
+    assert not receipt.estimated
+    assert told == []
+    assert said(priced)["price_source"] == "contract"
+
+
+def test_credits_need_no_price(priced: UsageControl, inside: Inside, told: list[LedgerTrouble]) -> None:
+    """A model that nothing has a price for is charged in credits all the same."""
+    priced.apply({"rates": [output_rate()]})
+    response = payloads.chat(replace(USAGE, model="nobody-has-a-price-for-it"))
+    receipt = inside(observing(response), credit_currency=TOKENS, estimate=75, event_name="chat").receipt
+    assert receipt is not None
+    assert (receipt.charged, receipt.estimated) == (6, False)
+    assert told == []
+    dimensions = said(priced)
+    assert (dimensions["output_tokens"], dimensions["reasoning_tokens"]) == (15, 40)
+    assert "price_source" not in dimensions
+
+
+def test_each_currency_is_told_or_not_by_itself(
+    priced: UsageControl, inside: Inside, told: list[LedgerTrouble]
+) -> None:
+    """Dollars without a price are booked at their estimate; credits are what the rate says."""
+    priced.apply({"rates": [output_rate()]})
+    response = payloads.chat(replace(USAGE, model="nobody-has-a-price-for-it"))
+    receipt = inside(observing(response), **BOTH).receipt
+    assert receipt is not None
+    assert (receipt.amounts, receipt.estimated) == ({TOKENS: 6, "usd": ESTIMATE}, True)
+    assert [type(record.error.__cause__) for record in told] == [PriceNotFound]
+    assert said(priced)["output_tokens"] == 15  # what it used is known: it can be priced later
+
+
+def test_a_stream_that_is_cut_books_the_estimate_of_each(
+    priced: UsageControl, inside: Inside, told: list[LedgerTrouble]
+) -> None:
+    """OG4: an event never says a part of a usage."""
+    priced.apply({"rates": [output_rate()]})
+    start, _, _ = messages()[0]
+    receipt = inside(observing(start), **BOTH).receipt
+    assert receipt is not None
+    assert (receipt.amounts, receipt.estimated) == ({TOKENS: 75, "usd": ESTIMATE}, True)
+    assert [type(record.error.__cause__) for record in told] == [UsageUnclear]
+    assert set(said(priced)) <= {"model", "provider"}
+
+
+def test_a_rate_for_one_model_prices_the_model_that_the_caller_told(
+    priced: UsageControl, inside: Inside
+) -> None:
+    """A response tells its own, longer name; what the caller told stands before it, for rates too."""
+    priced.apply({"rates": [output_rate(where={"model": "ours"})]})
+    asked = {"credit_currency": TOKENS, "estimate": 75, "event_name": "chat"}
+    by_response = inside(observing(RESPONSE), **asked).receipt
+    by_caller = inside(observing(RESPONSE), **asked, dimensions={"model": "ours"}).receipt
+    assert by_response is not None
+    assert by_caller is not None
+    assert (by_response.charged, by_response.estimated) == (75, True)
+    assert (by_caller.charged, by_caller.estimated) == (6, False)
+
+
+def test_a_call_has_the_rate_of_its_beginning(priced: UsageControl, inside: Inside) -> None:
+    """OG1."""
+    priced.apply({"rates": [output_rate()]})
 
     def block(call: Call) -> None:
-        with pytest.raises(InvalidRequest, match=r"call\.used"):
-            call.observe(RESPONSE)
-        call.used({TOKENS: 5})
+        priced.set_rate(event_name="chat", credit_currency=TOKENS, credits=50)
+        call.observe(RESPONSE)
 
-    receipt = inside(block, estimate={"points": 5, TOKENS: 75}, credit_currency=None).receipt
+    asked = {"credit_currency": TOKENS, "estimate": 75, "event_name": "chat"}
+    first, second = (inside(block, **asked).receipt for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert (first.charged, second.charged) == (6, 50)
+
+
+def test_a_rate_that_cannot_be_reckoned_is_loud(
+    priced: UsageControl, inside: Inside, told: list[LedgerTrouble]
+) -> None:
+    counts_more = output_rate(terms=[{"dimension": "pages", "credits": 1}])
+    priced.apply({"rates": [counts_more]})
+    asked = {"credit_currency": TOKENS, "estimate": 75, "event_name": "chat"}
+    receipt = inside(observing(RESPONSE), **asked).receipt
     assert receipt is not None
-    assert (receipt.amounts, receipt.estimated) == ({"points": 0, TOKENS: 5}, False)
+    assert (receipt.charged, receipt.estimated) == (75, True)
+    assert "pages" in str(told[0].error)
+
+
+def test_what_used_tells_is_by_no_rate(priced: UsageControl, inside: Inside) -> None:
+    priced.apply({"rates": [output_rate()]})
+    asked = {"credit_currency": TOKENS, "estimate": 75, "event_name": "chat"}
+    receipt = inside(lambda call: (call.observe(RESPONSE), call.used(9)), **asked).receipt
+    assert receipt is not None
+    assert (receipt.charged, receipt.estimated) == (9, False)
 
 
 # ------------------------------------------------------------------ loud
