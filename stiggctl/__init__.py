@@ -16,6 +16,7 @@ from stiggctl.clocks import Clock, SystemClock
 from stiggctl.control import UsageControl
 from stiggctl.control.bound import Bound
 from stiggctl.control.call import Call
+from stiggctl.control.fit import Candidate, Fit, Refused
 from stiggctl.control.guard import Guard
 from stiggctl.control.reading import AuditEntry
 from stiggctl.control.reservation import Reservation
@@ -61,6 +62,7 @@ __all__ = [
     "Bound",
     "BudgetExhausted",
     "Call",
+    "Candidate",
     "Clock",
     "ControlClosed",
     "CurrencyNotFound",
@@ -69,6 +71,7 @@ __all__ = [
     "DecisionNotFound",
     "Difference",
     "EventNotFound",
+    "Fit",
     "GrantNotFound",
     "GrantState",
     "GrantStatus",
@@ -89,6 +92,7 @@ __all__ = [
     "Progress",
     "RateNotFound",
     "Receipt",
+    "Refused",
     "Remedy",
     "RemedyKind",
     "Reservation",

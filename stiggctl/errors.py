@@ -44,6 +44,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
     from stiggctl.answers import Decision
+    from stiggctl.control.fit import Fit
 
 _E = TypeVar("_E", bound="StiggctlError")
 
@@ -163,13 +164,15 @@ class StiggctlError(Exception):
 class AccessDenied(StiggctlError):
     """The request was denied; nothing was held or booked.
 
-    `decision` lists every limit that was looked at, with its numbers and a remedy.
+    `decision` lists every limit that was looked at, with its numbers and a remedy. Where several
+    candidates were asked for, it is that of the last one, and `fit` has the denial of each.
     """
 
     decision: "Decision"
+    fit: "Fit | None" = None
 
     def __str__(self) -> str:
-        return str(self.decision)
+        return str(self.decision if self.fit is None else self.fit)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -38,6 +38,7 @@ def test_there_are_examples() -> None:
         "article",
         "asyncio_burst",
         "credits",
+        "degrade_instead_of_refusing",
         "guarded_call",
         "metered_function",
         "observed_call",

@@ -27,12 +27,12 @@ STATEMENTS = sorted(LIBRARY.glob("ledger/**/*.sql"))
 #: those that do not: the lines they may have, and why.
 LINES_MAX = 300
 LONGER: dict[str, tuple[int, str]] = {
-    "stiggctl/control/reservation.py": (330, "one object and its four verbs, in both faces"),
-    "stiggctl/control/spending.py": (325, "three verbs of the face, each in both"),
+    "stiggctl/control/reservation.py": (345, "one object and its four verbs, in both faces"),
+    "stiggctl/control/spending.py": (335, "three verbs of the face, each in both"),
     "stiggctl/definitions/parts.py": (315, "the model as people write it, read as a whole"),
     "stiggctl/errors.py": (440, "one hierarchy, read as a whole"),
     "stiggctl/events.py": (340, "one report, read: each argument has its refusal"),
-    "stiggctl/holder/asking.py": (355, "look and take, and every way in which they can be denied"),
+    "stiggctl/holder/asking.py": (350, "look and take, and every way in which they can be denied"),
     "stiggctl/holder/exchange.py": (445, "the queue and its lead: the argument about interrupts is one"),
     "stiggctl/holder/holder.py": (350, "how a process begins, changes and ends on a ledger"),
     "stiggctl/holder/orders.py": (320, "one order, from its making to its receipt"),

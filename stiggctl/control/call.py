@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, 
 from typing import TypeVar, overload
 
 from stiggctl.answers import Decision, Receipt
+from stiggctl.control.fit import Fit
 from stiggctl.control.reservation import Reservation
 from stiggctl.control.stream import ametered_chunks, metered_chunks
 from stiggctl.control.tally import Tally
@@ -44,6 +45,11 @@ class Call:
     def decision(self) -> Decision:
         """The answer that admitted it."""
         return self._tally.reservation.decision
+
+    @property
+    def fit(self) -> Fit | None:
+        """The candidate that it is for: which model, with how much output; None without candidates."""
+        return self._tally.reservation.fit
 
     @property
     def receipt(self) -> Receipt | None:

@@ -4,21 +4,23 @@ Here: `guard`, and how its block begins. Not here: what the block has (call.py),
 (tally.py), the halves that it begins with (requests.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Literal
 
 from stiggctl.amounts import Amount
 from stiggctl.control.call import Call
-from stiggctl.control.named import Face, in_force
-from stiggctl.control.requests import Request, read_asked, read_told, read_ttl
-from stiggctl.control.reservation import Told
+from stiggctl.control.fit import Candidate
+from stiggctl.control.fitting import Choosing, Fitting, require_only_fit
+from stiggctl.control.named import in_force
+from stiggctl.control.requests import Request, Taken, read_asked, read_told, read_ttl
 from stiggctl.control.tally import Tally
 from stiggctl.control.used import Used
 from stiggctl.errors import InvalidAmount, InvalidRequest
 from stiggctl.events import DimensionValue
 from stiggctl.holder import Holder
-from stiggctl.holder.asking import Answer, Asked
+from stiggctl.holder.asking import Asked
 
 OnError = Literal["release", "charge_estimate"]
 
@@ -26,55 +28,40 @@ OnError = Literal["release", "charge_estimate"]
 class Guard:
     """What `control.guard` returns: a `with`, or an `async with`, for one call."""
 
-    __slots__ = ("_asked", "_charges", "_holder", "_minimum", "_tally", "_told", "_ttl_seconds")
+    __slots__ = ("_asked", "_asks", "_charges", "_holder", "_tally")
 
     def __init__(
-        self,
-        holder: Holder,
-        asked: Asked,
-        told: Told,
-        *,
-        ttl_seconds: int,
-        minimum: Amount | None,
-        charges: bool,
+        self, holder: Holder, asked: Asked, asks: Callable[[], Request | Choosing], *, charges: bool
     ) -> None:
         self._holder = holder
         self._asked = asked
-        self._told = told
-        self._ttl_seconds = ttl_seconds
-        self._minimum = minimum
+        self._asks = asks
         self._charges = charges
         self._tally: Tally | None = None
 
     def begin(self) -> Tally:
         """Set it aside."""
         try:
-            request = self._request()
-            answer = request.at_once() or request.waiting()
+            taken = self._request().take()
         except InvalidAmount as error:
             raise _of_estimate(error) from None
-        return self._begin(request, answer)
+        return self._begin(taken)
 
     async def abegin(self) -> Tally:
         """`begin`, without blocking the event loop."""
         try:
-            request = self._request()
-            answer = request.at_once()
-            if answer is None:
-                answer = await self._holder.aside.do(request.waiting, undo=request.undo)
+            taken = await self._request().atake()
         except InvalidAmount as error:
             raise _of_estimate(error) from None
-        return self._begin(request, answer)
+        return self._begin(taken)
 
-    def _request(self) -> Request:
+    def _request(self) -> Request | Choosing:
         if self._tally is not None:
             raise InvalidRequest(where="guard", value=self, expected="a new guard for each call")
-        return Request(
-            self._holder, self._asked, self._told, ttl_seconds=self._ttl_seconds, minimum=self._minimum
-        )
+        return self._asks()
 
-    def _begin(self, request: Request, answer: Answer) -> Tally:
-        reservation = request.reservation(answer)
+    def _begin(self, taken: Taken) -> Tally:
+        request, answer, reservation = taken
         tally = Tally(self._holder, reservation, answer.sights, request.begun(answer), charges=self._charges)
         self._tally = tally
         return tally
@@ -105,16 +92,17 @@ class Guard:
 
     def __repr__(self) -> str:
         amounts = " and ".join(f"{amount} {name}" for name, amount in self._asked.amounts)
-        return f"<Guard of {amounts} for {', '.join(self._asked.ids)}>"
+        return f"<Guard of {amounts or 'a candidate'} for {', '.join(self._asked.ids)}>"
 
 
-class Guarding(Face):
+class Guarding(Fitting):
     """The part of a control that guards a block of code."""
 
     def guard(
         self,
         *,
-        estimate: Used,
+        estimate: Used | None = None,
+        fit: Sequence[Candidate] | None = None,
         resource_ids: Sequence[str] | None = None,
         credit_currency: str | None = None,
         minimum: Amount | None = None,
@@ -139,6 +127,8 @@ class Guarding(Face):
 
         Args:
             estimate: what the call may use; several currencies as a mapping: {"usd": "0.02"}.
+            fit: instead of an estimate: candidates, of which the first that fits is set aside, as for
+                `reserve`; `call.fit` says which model, and how much output it may have.
             resource_ids, credit_currency, customer_id, dimensions: as for `check`.
             minimum, ttl_seconds, event_name, idempotency_key: as for `reserve`. ttl_seconds is
                 longer than the call may take.
@@ -163,22 +153,52 @@ class Guarding(Face):
         >>> call.receipt.charged, call.receipt.estimated
         (61, False)
         """
+        if on_error not in ("release", "charge_estimate"):
+            expected = "'release' or 'charge_estimate'"
+            raise InvalidRequest(where="on_error", value=on_error, expected=expected)
+        asked: Asked
+        asks: Callable[[], Request | Choosing]
+        if fit is None:
+            asked, asks = self._estimating(
+                estimate, resource_ids, credit_currency, minimum, ttl_seconds, event_name, dimensions,
+                customer_id, idempotency_key,
+            )  # fmt: skip
+        else:
+            require_only_fit(estimate=estimate, minimum=minimum)
+            choosing = self._choosing(
+                fit, resource_ids, credit_currency, event_name, dimensions, customer_id, idempotency_key,
+                ttl_seconds,
+            )  # fmt: skip
+            asked, asks = choosing.asked._replace(amounts=()), lambda: choosing
+        return Guard(self._holder, asked, asks, charges=on_error == "charge_estimate")
+
+    def _estimating(
+        self,
+        estimate: Used | None,
+        resource_ids: Sequence[str] | None,
+        credit_currency: str | None,
+        minimum: Amount | None,
+        ttl_seconds: int | None,
+        event_name: str | None,
+        dimensions: Mapping[str, DimensionValue] | None,
+        customer_id: str | None,
+        idempotency_key: str | None,
+    ) -> tuple[Asked, Callable[[], Request]]:
+        """What is asked with an estimate, and the request, made when the block begins."""
+        if estimate is None:
+            expected = "what the call may use; or candidates, as fit=[Candidate(…)]"
+            raise InvalidRequest(where="estimate", value=None, expected=expected)
         amounts = estimate if isinstance(estimate, Mapping) else None
         if in_force() is not None or self._own is not None:
             customer_id, resource_ids, credit_currency, dimensions, event_name = self._filled(
                 customer_id, resource_ids, credit_currency, dimensions, event_name, amounts
             )
-        if on_error not in ("release", "charge_estimate"):
-            expected = "'release' or 'charge_estimate'"
-            raise InvalidRequest(where="on_error", value=on_error, expected=expected)
         holder = self._holder
         ttl = holder.options.reservation_ttl_seconds if ttl_seconds is None else read_ttl(ttl_seconds)
         amount = None if isinstance(estimate, Mapping) else estimate
         asked = read_asked(resource_ids, credit_currency, amount, amounts, customer_id, where="estimate")
         told = read_told(asked, event_name, dimensions, idempotency_key)
-        return Guard(
-            holder, asked, told, ttl_seconds=ttl, minimum=minimum, charges=on_error == "charge_estimate"
-        )
+        return asked, partial(Request, holder, asked, told, ttl_seconds=ttl, minimum=minimum)
 
 
 def _of_estimate(error: InvalidAmount) -> InvalidAmount:

@@ -5,6 +5,7 @@ Here: reading the arguments that the verbs share; a request's two halves. Not he
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from stiggctl.amounts import AMOUNT_MAX, Amount, to_units
 from stiggctl.answers import AccessDeniedReason, Receipt
@@ -179,6 +180,23 @@ class Request:
     def _ttl_is_promised(self) -> bool:
         return self._ttl * 1000 <= self._holder.ttl_max_ms
 
+    def take(self) -> "Taken":
+        """Hold it; raises AccessDenied."""
+        answer = self.at_once() or self.waiting()
+        return Taken(self, answer, self.reservation(answer))
+
+    async def atake(self) -> "Taken":
+        """`take`, without blocking the event loop. Cancelled, it leaves nothing held."""
+        answer = await self.answer()
+        return Taken(self, answer, self.reservation(answer))
+
+    async def answer(self) -> Answer:
+        """The answer, of memory or of the ledger, without blocking the event loop."""
+        answer = self.at_once()
+        if answer is None:
+            answer = await self._holder.aside.do(self.waiting, undo=self.undo)
+        return answer
+
     def undo(self, answer: Answer) -> None:
         """Nobody waits for it any more: let go what it holds."""
         if answer.hold is not None and answer.stripe is not None:
@@ -282,6 +300,14 @@ class Request:
             amounts=given,
             resource_ids=told.ids,
         )
+
+
+class Taken(NamedTuple):
+    """A request that holds what it asked for."""
+
+    request: Request
+    answer: Answer
+    reservation: Reservation
 
 
 def receipt_of_order(order: Order) -> Receipt:

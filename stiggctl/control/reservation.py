@@ -31,6 +31,7 @@ from stiggctl.ledger.records import ESTIMATED, KEYS_OF_OURS, KEYS_OF_USERS
 from stiggctl.windows import to_datetime
 
 if TYPE_CHECKING:
+    from stiggctl.control.fit import Fit
     from stiggctl.holder import Holder
 
 
@@ -42,6 +43,12 @@ class Told(NamedTuple):
     event_name: str | None
     dimensions: dict[str, DimensionValue]
     idempotency_key: str | None
+    chosen: tuple[str, ...] = ()  #: which of the dimensions are a candidate's: derived, not given
+
+    @property
+    def given(self) -> dict[str, DimensionValue]:
+        """The dimensions that the caller gave, by which its key knows it again."""
+        return {name: value for name, value in self.dimensions.items() if name not in self.chosen}
 
 
 class Reservation:
@@ -69,11 +76,13 @@ class Reservation:
         "_stripe",
         "_told",
         "_units",
+        "fit",
         "observed",
         "priced_by",
         "released",
     )
 
+    fit: "Fit | None"  #: the candidate that it is for, where it was reserved by `fit=`
     released: bool  #: by `release`, before anything was settled
     observed: Groups  #: what its event will say beside its dimensions, by what a guard observed
     priced_by: Mapping[str, int]  #: by currency: the row of the rate that priced it
@@ -91,7 +100,7 @@ class Reservation:
         told: Told,
     ) -> None:
         self._decision = decision  #: None: a yes from memory, made when somebody asks for it
-        self.released = False
+        self.fit, self.released = None, False
         self.observed, self.priced_by = (), {}
         self._holder = holder
         self._number = number
@@ -272,7 +281,7 @@ class Reservation:
             )
         order.fingerprint = fingerprint(
             event_name=told.event_name,
-            dimensions=told.dimensions,
+            dimensions=told.given if told.chosen else told.dimensions,
             timestamp=None,
             credit_currency=",".join(sorted(sight[0].credit_currency for sight in self._sights)),
             amounts={},

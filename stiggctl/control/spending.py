@@ -12,7 +12,9 @@ from functools import partial
 
 from stiggctl.amounts import AMOUNT_MAX, Amount
 from stiggctl.answers import Decision, OpenReservation, Receipt
-from stiggctl.control.named import Face, in_force
+from stiggctl.control.fit import Candidate
+from stiggctl.control.fitting import Choosing, Fitting, require_only_fit
+from stiggctl.control.named import in_force
 from stiggctl.control.requests import (
     Request,
     read_asked,
@@ -32,7 +34,7 @@ from stiggctl.holder.ways import rest_of
 Dimensions = Mapping[str, DimensionValue]
 
 
-class Spending(Face):
+class Spending(Fitting):
     """The part of a control that decides and books."""
 
     # ---------------------------------------------------------------- check
@@ -167,6 +169,7 @@ class Spending(Face):
         amount: Amount | None = None,
         amounts: Mapping[str, Amount] | None = None,
         minimum: Amount | None = None,
+        fit: Sequence[Candidate] | None = None,
         ttl_seconds: int | None = None,
         event_name: str | None = None,
         dimensions: Dimensions | None = None,
@@ -183,6 +186,8 @@ class Spending(Face):
             resource_ids, credit_currency, customer_id, dimensions, amounts: as for `check`.
             amount: what to set aside.
             minimum: take what fits now, if it is at least this; `.amount` says how much.
+            fit: instead of an amount: set aside what the first of these candidates may cost that
+                fits, as `fit` finds it; `.fit` says which, and how much output it may have.
             ttl_seconds: after this, what is not settled is set free; 1 to 86,400.
             event_name, dimensions, idempotency_key: of the event that the settle books.
 
@@ -190,6 +195,7 @@ class Spending(Face):
             AccessDenied: it does not fit; `.decision` lists every limit with its numbers.
             ResourceNotFound, CustomerNotFound, AmbiguousResource, CurrencyNotFound,
             InvalidAmount, InvalidRequest: nothing was looked at.
+            PriceNotFound, RateNotFound: nothing says what any of the candidates costs.
             LedgerUnavailable: another process has the ledger.
 
         >>> control = getfixture("acme")  # user-01 may spend 200 ai-tokens
@@ -202,10 +208,10 @@ class Spending(Face):
         120
         """
         request = self._reserving(
-            resource_ids, credit_currency, amount, amounts, minimum, ttl_seconds, event_name, dimensions,
-            customer_id, idempotency_key,
+            fit, resource_ids, credit_currency, amount, amounts, minimum, ttl_seconds, event_name,
+            dimensions, customer_id, idempotency_key,
         )  # fmt: skip
-        return request.reservation(request.at_once() or request.waiting())
+        return request.take().reservation
 
     async def areserve(
         self,
@@ -215,6 +221,7 @@ class Spending(Face):
         amount: Amount | None = None,
         amounts: Mapping[str, Amount] | None = None,
         minimum: Amount | None = None,
+        fit: Sequence[Candidate] | None = None,
         ttl_seconds: int | None = None,
         event_name: str | None = None,
         dimensions: Dimensions | None = None,
@@ -223,16 +230,14 @@ class Spending(Face):
     ) -> Reservation:
         """`reserve`, without blocking the event loop. Cancelled, it leaves nothing held."""
         request = self._reserving(
-            resource_ids, credit_currency, amount, amounts, minimum, ttl_seconds, event_name, dimensions,
-            customer_id, idempotency_key,
+            fit, resource_ids, credit_currency, amount, amounts, minimum, ttl_seconds, event_name,
+            dimensions, customer_id, idempotency_key,
         )  # fmt: skip
-        answer = request.at_once()
-        if answer is None:
-            answer = await self._holder.aside.do(request.waiting, undo=request.undo)
-        return request.reservation(answer)
+        return (await request.atake()).reservation
 
     def _reserving(
         self,
+        fit: Sequence[Candidate] | None,
         resource_ids: Sequence[str] | None,
         credit_currency: str | None,
         amount: Amount | None,
@@ -243,7 +248,13 @@ class Spending(Face):
         dimensions: Dimensions | None,
         customer_id: str | None,
         idempotency_key: str | None,
-    ) -> Request:
+    ) -> Request | Choosing:
+        if fit is not None:
+            require_only_fit(amount=amount, amounts=amounts, minimum=minimum)
+            return self._choosing(
+                fit, resource_ids, credit_currency, event_name, dimensions, customer_id, idempotency_key,
+                ttl_seconds,
+            )  # fmt: skip
         if in_force() is not None or self._own is not None:
             customer_id, resource_ids, credit_currency, dimensions, event_name = self._filled(
                 customer_id, resource_ids, credit_currency, dimensions, event_name, amounts

@@ -223,6 +223,17 @@ class Asking:
 
     # ---------------------------------------------------------------- whom, how much
 
+    def customer_of(self, asked: Asked) -> str | None:
+        """Whose resources a request names; None where the policy is to deny what is unknown.
+
+        Raises ResourceNotFound, CustomerNotFound, AmbiguousResource.
+        """
+        only = self._holder.known.only_customer
+        if asked.customer_id is not None or only is not None:
+            return only.customer_id if asked.customer_id is None and only is not None else asked.customer_id
+        customer = self._meant(asked).customer
+        return None if customer is None else customer.customer_id
+
     def _units(self, asked: Asked, known: Known) -> list[tuple[str, int]]:
         """(currency id, units) of each amount; raises CurrencyNotFound or InvalidAmount."""
         several = len(asked.amounts) > 1

@@ -89,7 +89,7 @@ class Known:
     def contracts_for(
         self, customer_id: str | None, model: str | None, provider: str | None, at_us: int
     ) -> Contracts:
-        """Those that may price a model at an instant: the customer's own where one does, else those for all."""
+        """Those that may price a model at an instant: the customer's own where one does, else all's."""
         from stiggctl.prices.contracts import contract_tariff  # noqa: PLC0415 - as below
 
         if customer_id is not None and self._prices.get(customer_id):

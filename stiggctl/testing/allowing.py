@@ -27,6 +27,9 @@ class _AskingAllowed(Asking):
         super().__init__(holder)
         self._stand_in = holder
 
+    def customer_of(self, asked: Asked) -> str | None:
+        return self._stand_in.defined(asked).customer_id
+
     def look(self, asked: Asked, now_us: int, portion: Portion | None = None) -> Decision:
         del portion  # all of it is allowed
         decision = super().look(self._stand_in.defined(asked), now_us)

@@ -49,6 +49,9 @@ class _AskingDenied(Asking):
         self._stand_in = holder
         self._reason = reason
 
+    def customer_of(self, asked: Asked) -> str | None:
+        return self._stand_in.defined(asked).customer_id
+
     def look(self, asked: Asked, now_us: int, portion: Portion | None = None) -> Decision:
         del portion  # no part of it is allowed either
         return self._denied(self._stand_in.defined(asked), now_us, None)

@@ -14,8 +14,10 @@ from stiggctl import (
     Bound,
     BudgetExhausted,
     Call,
+    Candidate,
     Clock,
     Decision,
+    Fit,
     Guard,
     IdempotencyConflict,
     InvalidModel,
@@ -23,6 +25,7 @@ from stiggctl import (
     LimitState,
     Progress,
     Receipt,
+    Refused,
     Remedy,
     Reservation,
     StiggctlError,
@@ -320,6 +323,22 @@ def floats_are_no_amounts(control: UsageControl) -> None:
         credit_currency=usd,
         amount=0.5,  # type: ignore[arg-type]  # a float is no amount
     )
+
+
+async def candidates(control: UsageControl) -> None:
+    calls = [Candidate("large", 1_000, 4_000, 500), Candidate("small", 1_000, 4_000, provider="mine")]
+    fit = control.fit(resource_ids=["a"], candidates=calls, credit_currency="usd")
+    assert_type(fit, Fit)
+    assert_type(await control.afit(candidates=calls), Fit)
+    assert_type(fit.model, str | None)
+    assert_type(fit.max_output_tokens, int)
+    assert_type(fit.refused, tuple[Refused, ...])
+    assert_type(fit.refused[0].binding, LimitState | None)
+    assert_type(control.reserve(resource_ids=["a"], fit=calls).fit, Fit | None)
+    assert_type((await control.areserve(resource_ids=["a"], fit=calls)).fit, Fit | None)
+    with control.guard(resource_ids=["a"], fit=calls) as call:
+        assert_type(call.fit, Fit | None)
+    Candidate("large", 1_000.0, 4_000)  # type: ignore[arg-type]  # a float is no count
 
 
 def verdicts(control: UsageControl) -> None:

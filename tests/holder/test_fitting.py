@@ -1,0 +1,67 @@
+"""Fitting: candidates where the ledger cannot be asked, and one that loses its room while it is asked for."""
+
+import pytest
+
+from stiggctl import AccessDenied, AccessDeniedReason, Candidate, UsageControl
+
+from .faulty import ANN, Faulty, gone, make_faulty, memory
+
+OF_OUTPUT = [{"dimension": "output_tokens", "credits": 1}]
+CANDIDATES = [Candidate("large", 0, 500, 200), Candidate("small", 0, 80, 5)]
+
+
+@pytest.fixture
+def control(control: UsageControl) -> UsageControl:
+    """It is a holder; a token of output costs one credit."""
+    control.set_rate(event_name="chat", credit_currency="t", terms=OF_OUTPUT)
+    control.reserve(**ANN, amount=1).release()
+    return control
+
+
+@pytest.fixture
+def faulty(control: UsageControl) -> Faulty:
+    return make_faulty(control)
+
+
+def test_where_the_ledger_cannot_be_asked_one_candidate_is_enough_to_know(
+    control: UsageControl, faulty: Faulty
+) -> None:
+    """FT1: each further question would wait as long."""
+    faulty.reading = gone()
+    with pytest.raises(AccessDenied) as denied:
+        control.reserve(**ANN, event_name="chat", fit=CANDIDATES)
+    error = denied.value
+    assert error.fit is not None
+    assert [one.candidate.model for one in error.fit.refused] == ["large"]
+    assert error.decision.access_denied_reason is AccessDeniedReason.LEDGER_UNAVAILABLE
+    faulty.reading = None
+    assert control.reserve(**ANN, event_name="chat", fit=CANDIDATES).amount == 80
+
+
+def test_spare_serves_candidates_without_the_ledger(control: UsageControl, faulty: Faulty) -> None:
+    faulty.reading = gone()
+    held = control.reserve(**ANN, event_name="chat", fit=CANDIDATES[1:])
+    assert held.fit is not None
+    assert (held.fit.max_output_tokens, held.amount, held.decision.policy) == (80, 80, None)
+
+
+@pytest.mark.parametrize("policy", ["fail_open"])
+def test_with_fail_open_the_preferred_one_is_admitted_whole(
+    control: UsageControl, faulty: Faulty, policy: str
+) -> None:
+    faulty.reading = gone()
+    held = control.reserve(**ANN, event_name="chat", fit=CANDIDATES)
+    assert held.fit is not None
+    assert (held.fit.model, held.fit.max_output_tokens, held.decision.policy) == ("large", 500, policy)
+
+
+def test_as_much_as_the_ledger_has_is_held(control: UsageControl, faulty: Faulty) -> None:
+    """Q1: memory has less than all; the ledger is asked before less is given."""
+    held = control.reserve(**ANN, event_name="chat", fit=[*CANDIDATES[:1], Candidate("medium", 0, 500, 5)])
+    assert held.fit is not None
+    assert (held.fit.model, held.fit.max_output_tokens, held.amount) == ("medium", 100, 100)
+    asked = {
+        (amount, least) for batch in faulty.batches for ask in batch.asks for _, amount, least in ask.cells
+    }
+    assert asked == {(500, 200), (500, 5)}
+    assert memory(control, "ann")[0] == 0
