@@ -49,6 +49,14 @@ def await_turn(lock: Lock, whose: object) -> None:
         raise reentered()
 
 
+def came_between() -> bool:
+    """Whether this call came in the middle of one of ours, on its thread, that may have a lock.
+
+    Then it does not wait for another thread: that may wait for what this one has.
+    """
+    return _outer_section() is not None
+
+
 def reentered() -> InvalidRequest:
     """What a call is told that came in the middle of another one of its own thread."""
     return InvalidRequest(

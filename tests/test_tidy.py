@@ -35,7 +35,7 @@ LONGER: dict[str, tuple[int, str]] = {
     "stiggctl/holder/asking.py": (350, "look and take, and every way in which they can be denied"),
     "stiggctl/holder/exchange.py": (445, "the queue and its lead: the argument about interrupts is one"),
     "stiggctl/holder/holder.py": (350, "how a process begins, changes and ends on a ledger"),
-    "stiggctl/holder/orders.py": (320, "one order, from its making to its receipt"),
+    "stiggctl/holder/orders.py": (325, "one order, from its making to its receipt"),
     "stiggctl/holder/page.py": (310, "one layout of a file, written and read"),
 }
 

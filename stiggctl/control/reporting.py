@@ -74,11 +74,7 @@ class Reporting(Face):
         """
         given = self._given(_read_report_call(event, locals()))
         now_us = self._holder.clock.now_us()
-        order = self._order(self._read(given, now_us), now_us)
-        if isinstance(order, Receipt):
-            return order
-        self._holder.exchange.run(order)
-        return receipt_of_order(order)
+        return self._report(self._read(given, now_us), now_us)
 
     async def areport(
         self,
@@ -101,11 +97,8 @@ class Reporting(Face):
         now_us = holder.clock.now_us()
         report = self._read(given, now_us)
         order = holder.bookings.order_at_once(report, now_us)
-        if order is None:
-            found = await holder.aside.do(lambda: self._order_waiting(report, now_us))
-            if isinstance(found, Receipt):
-                return found
-            order = found
+        if order is None or not holder.trees.is_ready(order):
+            return await holder.aside.do(lambda: self._report(report, now_us))
         # Not shielded: who cancels this cancels the waiting only, and a shield takes as long as reading
         # a report does. What is queued is booked.
         await holder.exchange.submit(order)
@@ -171,6 +164,13 @@ class Reporting(Face):
     def _read(self, given: Mapping[str, Any], now_us: int) -> Report:
         self._holder.require_open()
         return read_report(given, now_us)
+
+    def _report(self, report: Report, now_us: int) -> Receipt:
+        order = self._order(report, now_us)
+        if isinstance(order, Receipt):
+            return order
+        self._holder.exchange.run(order)
+        return receipt_of_order(order)
 
     def _order(self, report: Report, now_us: int) -> Order | Receipt:
         return self._holder.bookings.order_at_once(report, now_us) or self._order_waiting(report, now_us)

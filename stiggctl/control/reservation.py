@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.amounts import Amount, to_amount
@@ -209,10 +210,10 @@ class Reservation:
         """`settle`, without blocking the event loop. Cancelling it neither loses nor doubles it."""
         if self._receipt is not None:
             return self._receipt
-        used = self._used(amount, amounts)
-        order = self._settling(used)
-        if order is None:
-            order = await self._holder.aside.do(lambda: self._settling_unheld(used))
+        order = self._settling(self._used(amount, amounts))
+        if order is None or not self._holder.trees.is_ready(order):
+            settle = partial(self.settle, amount, amounts=amounts, estimated=estimated)
+            return await self._holder.aside.do(settle)
         order.flags |= ESTIMATED * estimated
         booked = self._holder.exchange.submit(order)
         try:

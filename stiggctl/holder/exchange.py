@@ -110,6 +110,9 @@ class Exchange:
             raise
         try:
             self._begin(last.work)
+            for entry in entries:
+                if isinstance(entry.work, Order) and (entry.work.hold is None or entry.work.settles):
+                    self._holder.trees.prepare(entry.work)
             self._queue.extend(entries)
             self._see_to(last)
         except BaseException:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from stiggctl.amounts import COUNTER_MAX, to_amount
 from stiggctl.answers import RawLimit, Receipt
 from stiggctl.decision.cells import CELL, Strand, Stripe
-from stiggctl.decision.decide import members_of, places_of
+from stiggctl.decision.decide import Wants, members_of, places_of
 from stiggctl.decision.moving import set_apart
 from stiggctl.decision.reservations import Hold, begin_settle, end_settle, release
 from stiggctl.decision.tails import Tail
@@ -145,6 +145,11 @@ class Order:
     def stripe(self) -> Stripe:
         """Whose cells it counts in."""
         return self.way.stripe
+
+    @property
+    def wants(self) -> Wants:
+        """What it books, by currency."""
+        return [(charge.strand, charge.units) for charge in self.charges]
 
     def begin(self, now_us: int) -> None:
         """It is about to be queued: what it holds does not end by itself from here on.

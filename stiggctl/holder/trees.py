@@ -8,6 +8,9 @@ wishes ready. Not here: the model's writing (models.py), waiting for the ledger 
   T2  An id that no resource has is never kept.
   T3  Rows are read first, then laid under the stripe's lock, only if its version is still
       the one before the reading.
+  T4  What is booked finds its path before it is queued, so nobody who books waits while the past of a
+      limit that came to another's path is summed. Only where the model changes in between does who
+      leads load it, from cells that are open by then.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -19,16 +22,18 @@ from stiggctl.decision.decide import Wants, gather
 from stiggctl.decision.nodes import Node, Pool
 from stiggctl.decision.paths import compile_path, tail_of_members
 from stiggctl.decision.reservations import expire
-from stiggctl.errors import ResourceNotFound
+from stiggctl.errors import ResourceNotFound, StiggctlError
 from stiggctl.holder.in_force import InForce, Model, cells_of, limits_on, model_of
 from stiggctl.holder.meant import refusal_of_customer
 from stiggctl.holder.nodes import NOBODY, nodes_of, pool_as_node
 from stiggctl.holder.orders import Order
 from stiggctl.holder.pools import PoolInForce, grant_as_limit, pool_of
+from stiggctl.holder.under_way import UnderWay
 from stiggctl.holder.ways import Dimensions, Way, meeting_of
 from stiggctl.holder.wishes import Wish
 from stiggctl.ledger import Reader, Stale
 from stiggctl.ledger.records import Ask, Booking, CellKey, CellRow, CellWanted, CustomerRow, ResourceRow
+from stiggctl.locks import await_turn, came_between
 from stiggctl.windows import ALWAYS, Window
 
 if TYPE_CHECKING:
@@ -43,6 +48,7 @@ class Trees:
 
     def __init__(self, holder: "Holder") -> None:
         self._holder = holder
+        self.loading = UnderWay()  #: paths that orders are prepared for: one at a time sums a past
 
     def load(
         self, stripe: Stripe, strands: Sequence[Strand], ids: Sequence[str], dimensions: Dimensions
@@ -151,10 +157,36 @@ class Trees:
                 return in_force, cells, now_us
         raise holder.restless(LOADS_MAX, "its cells were opened")
 
+    def is_ready(self, order: Order) -> bool:
+        """Whether the path of an order is in memory."""
+        stripe = order.stripe
+        if stripe.lock.locked():
+            await_turn(stripe.lock, stripe)
+        with stripe.lock:
+            sights = self.sights(order.way, order.wants, order.occurred_at_us, self._holder.clock.now_us())
+        return sights is not None
+
+    def prepare(self, order: Order) -> None:
+        """Load the path of an order before it is queued (T4). What cannot be, its leader meets again."""
+        way, loading = order.way, self.loading
+        key = f"{way.stripe.customer_id}\0{min(way.members or way.ids)}"
+        for _ in range(LOADS_MAX):
+            if self.is_ready(order):
+                return
+            turn = loading.enter(key)
+            if turn is None and not came_between():
+                loading.wait(key)  # another thread loads it, or what is beside it
+                continue
+            try:
+                self._load_way(way, order.wants, order.occurred_at_us)
+            except StiggctlError:
+                return
+            finally:
+                loading.leave(key, turn)
+
     def make_ready(self, order: Order, now_us: int) -> Booking:
         """The booking of an order, its spends set apart; loads what is not in memory."""
-        way = order.way
-        wants = [(charge.strand, charge.units) for charge in order.charges]
+        way, wants = order.way, order.wants
         for _ in range(LOADS_MAX):
             stripe = way.stripe
             with stripe.lock:

@@ -44,6 +44,12 @@ class UnderWay:
         mine = (weakref.ref(turn), turn.lock)
         return turn if self._keys.setdefault(key, mine) is mine else None
 
+    def wait(self, key: str) -> None:
+        """Until whoever is first with a key, if anybody is, has left."""
+        standing = self._keys.get(key)
+        if standing is not None:
+            self._wait(key, standing)
+
     def leave(self, key: str | None, turn: Turn | None) -> None:
         """Let the others go on, if it is this turn. Never waits: whoever tells an outcome calls it."""
         standing = None if key is None or turn is None else self._keys.get(key)
