@@ -5,7 +5,8 @@ the numbers mean (shapes.py), streams (streams.py).
 
 What always holds:
   RS1  The shape follows from the words that the response uses, never from a guess at its model.
-  RS2  A response without usage raises UsageUnclear; it is never a usage of nothing.
+  RS2  A response without usage raises UsageUnclear, also where zeros stand for it; it is never a usage
+       of nothing.
   RS3  A cost that a provider names itself (OpenRouter, LiteLLM, xAI) is not looked at.
 """
 
@@ -69,6 +70,9 @@ def usage_of(response: object, *, provider: str | None = None, model: str | None
             counts = shapes.responses(usage)
     else:
         raise UsageUnclear(where="usage", value=field_of(response, "usage"), expected=_SHAPES)
+    if not any(counts.values()):
+        expected = "at least one token: zeros tell no usage"
+        raise UsageUnclear(where=usage.where, value=usage.thing, expected=expected)
     return Usage(
         **counts,
         model=found if model is None else model,

@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stiggctl.prices import Usage, UsageUnclear, usage_of
@@ -61,6 +61,7 @@ def built(shape: str, counts: Mapping[str, int]) -> tuple[Usage, Any]:
 def test_classes_put_together_by_the_providers_rule_are_taken_apart(shape: str, data: st.DataObject) -> None:
     """SH1, RS1, TD1."""
     counts = {name: data.draw(COUNTS, label=name) for name in SHAPES[shape][0]}
+    assume(any(counts.values()))
     usage, response = built(shape, counts)
     before = copy.deepcopy(response)
     assert usage_of(response) == usage
@@ -173,6 +174,14 @@ NOTHING: list[Any] = [
 def test_a_response_without_usage_is_no_usage_of_nothing(response: Any) -> None:
     """RS2."""
     with pytest.raises(UsageUnclear):
+        usage_of(response)
+
+
+@each_shape
+def test_a_response_that_counts_nothing_is_no_usage_of_nothing(shape: str) -> None:
+    """RS2: LiteLLM and others fill in zeros where their provider told no usage."""
+    _, response = built(shape, {})
+    with pytest.raises(UsageUnclear, match="at least one token"):
         usage_of(response)
 
 
