@@ -12,7 +12,7 @@ from typing import Final
 
 from stiggctl.prices.errors import UsageUnclear
 from stiggctl.prices.responses import usage_of
-from stiggctl.prices.streams import StreamUsage
+from stiggctl.prices.streams import StreamUsage, response_id_of
 from stiggctl.prices.told import Told
 from stiggctl.prices.usage import Usage
 
@@ -24,6 +24,8 @@ _CONVERSE: Final = (
     "contentBlockStop",
     "messageStop",
 )
+#: The types of events that come first.
+_FIRST: Final = frozenset({"message_start", "response.created"})
 #: The words in which a response tells its usage, or a usage alone its input.
 _USAGE: Final = ("usage", "prompt_tokens", "input_tokens", "inputTokens", "promptTokenCount")
 
@@ -83,11 +85,18 @@ class Observed:
 
     @staticmethod
     def _begins(told: Told, stream: StreamUsage) -> bool:
-        """Whether it is of another response than the stream's so far."""
-        if told.text("type") == "message_start":
+        """Whether it is of another response than the stream's so far.
+
+        Were it taken for one of a stream that has ended, a second one that is cut would cost what
+        the first did, and be told by nobody.
+        """
+        if told.text("type") in _FIRST or told.has("messageStart"):
             return True
-        ended = (each.has("finishReason", "finish_reason") for each in told.parts("candidates"))
-        return stream.is_final and any(ended)  # Gemini's chunks look as its whole responses do
+        response_id = response_id_of(told)
+        if response_id is not None and stream.response_id is not None:
+            # Of a chat that has not ended, each chunk may have an id of its own.
+            return response_id != stream.response_id and (stream.is_final or told.has("candidates"))
+        return stream.is_final and _answers(told)
 
 
 def is_chunk(told: Told) -> bool:
@@ -106,6 +115,12 @@ def is_chunk(told: Told) -> bool:
     if any(choice.has("delta") for choice in told.parts("choices")):
         return True
     return told.has("metadata") and told.part("metadata").part("usage").has("inputTokens")
+
+
+def _answers(told: Told) -> bool:
+    """Whether it has a part of an answer, or what comes before one: not what may follow its usage."""
+    running = (each.has("delta") and not each.has("finish_reason") for each in told.parts("choices"))
+    return told.has("candidates", "prompt_filter_results") or any(running)
 
 
 def _goes_on(told: Told) -> bool:

@@ -74,10 +74,13 @@ class StreamUsage:
         "_running",
         "_shapes",
         "is_final",
+        "response_id",
     )
 
     #: Whether the provider has told the usage together with the end.
     is_final: bool
+    #: By which the provider tells this response from another, where it does.
+    response_id: str | None
 
     def __init__(self, *, provider: str | None = None, model: str | None = None) -> None:
         """`provider` and `model` as usage_of takes them."""
@@ -89,6 +92,7 @@ class StreamUsage:
         self._running: dict[object, bool] = {}  # a chat's choices by index: False once it has ended
         self._ended = self._counted = False
         self.is_final = False
+        self.response_id = None
 
     def usage(self) -> Usage:
         """What has been told so far; raises UsageUnclear where that is nothing, or contradicts itself."""
@@ -104,6 +108,7 @@ class StreamUsage:
         """Take a chunk in: an event or a chunk as the provider's client yields it."""
         told = Told(chunk)
         kind = told.text("type") or ""
+        self.response_id = response_id_of(told) or self.response_id
         if kind in {"message_start", "message_delta", "message_stop"}:
             self._message(told, kind)
         elif kind.startswith("response.") and told.has("response"):
@@ -183,3 +188,15 @@ class StreamUsage:
         for name in names:
             if (value := field_of(told.thing, name)) is not None:
                 self._about[name] = value
+
+
+def response_id_of(told: Told) -> str | None:
+    """The id that a provider gives to all chunks of one response, where the chunk has it.
+
+    >>> response_id_of(Told({"id": "chatcmpl-1", "choices": []})), response_id_of(Told({"type": "ping"}))
+    ('chatcmpl-1', None)
+    """
+    for name in ("response", "message"):
+        if told.has(name):
+            return told.part(name).text("id")
+    return told.text("id") if told.has("choices") else told.text("responseId", "response_id")

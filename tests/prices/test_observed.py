@@ -10,7 +10,7 @@ import pytest
 from stiggctl.prices import Usage, UsageUnclear, usage_of
 from stiggctl.prices.observed import Observed
 from tests.prices import payloads
-from tests.prices.test_streams import STREAMS, USAGE, Known, gemini, messages, openai
+from tests.prices.test_streams import STREAMS, USAGE, Known, delta, gemini, litellm, messages, openai
 
 WHOLE: list[Callable[[Usage], Any]] = [
     payloads.chat,
@@ -107,6 +107,69 @@ def test_a_second_stream_begins_anew(stream: Callable[[], list[tuple[Any, Known,
     for chunk, _, _ in [*stream(), *stream()]:
         observed.add(chunk)
     assert (observed.is_final, observed.usage().total) == (True, USAGE.total)
+
+
+@pytest.mark.parametrize("first", STREAMS, ids=lambda stream: f"after {stream.__name__}")
+@each_stream
+@pytest.mark.parametrize("named", [False, True], ids=["unnamed", "named"])
+def test_a_second_stream_is_told_as_far_as_it_came(
+    first: Callable[[], list[tuple[Any, Known, bool]]],
+    stream: Callable[[], list[tuple[Any, Known, bool]]],
+    named: bool,
+) -> None:
+    """OB1: what the first one cost is no word on the second, however early that is cut."""
+    observed = Observed()
+    for chunk, _, _ in first():
+        observed.add(_named(chunk, "first") if named else chunk)
+    for chunk, known, final in stream():
+        observed.add(_named(chunk, "second") if named else chunk)
+        assert observed.is_final == final
+        if known is None:
+            with pytest.raises(UsageUnclear, match="none has come yet"):
+                observed.usage()
+        else:
+            usage = observed.usage()
+            assert (usage.input, usage.cache_read, usage.output, usage.reasoning) == known
+
+
+def _named(chunk: Any, name: str) -> Any:
+    """With the id that its provider gives to all chunks of a response."""
+    if "choices" in chunk:
+        return {**chunk, "id": name}
+    if "candidates" in chunk:
+        return {**chunk, "responseId": name}
+    for part in ("response", "message"):
+        if part in chunk:
+            return {**chunk, part: {**chunk[part], "id": name}}
+    return chunk
+
+
+def test_a_stream_that_is_tried_again_tells_nothing_of_the_first() -> None:
+    """OB1: Gemini tells its numbers piece by piece, and those of a broken stream are another's."""
+    observed = Observed()
+    begun = {"promptTokenCount": 7, "thoughtsTokenCount": 5}
+    observed.add({"responseId": "a", "candidates": [{}], "usageMetadata": begun})
+    ended = {"promptTokenCount": 7, "candidatesTokenCount": 3}
+    observed.add({"responseId": "b", "candidates": [{"finishReason": "STOP"}], "usageMetadata": ended})
+    assert (observed.is_final, observed.usage().output, observed.usage().reasoning) == (True, 3, 0)
+
+
+def test_a_chunk_after_the_usage_begins_no_other_response() -> None:
+    """OB1: it has the same id, or says nothing of the answer."""
+    for trailing in (_named(delta(0), "a"), {**delta(0), "choices": []}, {"type": "response.unknown"}):
+        observed = Observed()
+        for chunk, _, _ in openai():
+            observed.add(_named(chunk, "a"))
+        observed.add(trailing)
+        assert (observed.is_final, observed.usage().total) == (True, USAGE.total)
+
+
+def test_chunks_that_each_have_an_id_of_their_own_are_one_stream() -> None:
+    observed = Observed()
+    for at, (chunk, known, final) in enumerate(litellm()):
+        observed.add(_named(chunk, f"chunk {at}"))
+        assert observed.is_final == final
+        assert known is None or observed.usage().total == USAGE.total
 
 
 def test_nothing_of_a_former_stream_is_in_the_next() -> None:
