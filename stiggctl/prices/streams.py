@@ -89,7 +89,7 @@ class StreamUsage:
         self._about: dict[str, object] = {}  # what usage_of reads: the usage, and beside it the model
         self._pieces: dict[str, object] = {}
         self._shapes: set[str] = set()
-        self._running: dict[object, bool] = {}  # a chat's choices by index: False once it has ended
+        self._running: dict[int, bool] = {}  # choices or candidates by index: False once it has ended
         self._ended = self._counted = False
         self.is_final = False
         self.response_id = None
@@ -147,11 +147,10 @@ class StreamUsage:
         usage = told.part("usageMetadata", "usage_metadata")
         if model := told.text("modelVersion", "model_version"):
             self._about["model"] = model
-        self._ended = (
-            self._ended
-            or any(each.text("finishReason", "finish_reason") for each in told.parts("candidates"))
-            or told.part("promptFeedback", "prompt_feedback").has("blockReason", "block_reason")
-        )
+        for each in told.parts("candidates"):
+            self._hear(each, ends=_has_reason(each, "finishReason", "finish_reason"))
+        blocked = _has_reason(told.part("promptFeedback", "prompt_feedback"), "blockReason", "block_reason")
+        self._ended = self._ended or blocked
         if usage.thing:
             self._shapes.add("gemini")
             for names in _GEMINI:
@@ -164,7 +163,7 @@ class StreamUsage:
                 field_of(usage.thing, "total_token_count") if total is None else total
             )
             self._about["usageMetadata"] = self._pieces
-            self.is_final = self._ended
+            self.is_final = self._ended or (bool(self._running) and not any(self._running.values()))
 
     def _converse(self, metadata: Told) -> None:
         self._shapes.add("converse")
@@ -175,19 +174,32 @@ class StreamUsage:
     def _chat(self, told: Told) -> None:
         choices = list(told.parts("choices"))
         for choice in choices:
-            at = field_of(choice.thing, "index")
-            at = at if isinstance(at, int) else 0
-            self._running[at] = self._running.get(at, True) and not choice.has("finish_reason")
+            self._hear(choice, ends=choice.has("finish_reason"))
         self._keep(told, "model", "service_tier", "provider", "hidden_params", "_hidden_params")
         if told.has("usage"):
             self._shapes.add("chat")
             self._about["usage"] = told.part("usage").thing
             self.is_final = not choices or not any(self._running.values())
 
+    def _hear(self, choice: Told, *, ends: bool) -> None:
+        """One of the answers that a response may have goes on, or ends."""
+        index = field_of(choice.thing, "index")
+        at = index if isinstance(index, int) else 0
+        self._running[at] = self._running.get(at, True) and not ends
+
     def _keep(self, told: Told, *names: str) -> None:
         for name in names:
             if (value := field_of(told.thing, name)) is not None:
                 self._about[name] = value
+
+
+def _has_reason(told: Told, *names: str) -> bool:
+    """Whether it says why something ended. Proto always has one, of 0 or unspecified where there is none."""
+    reason = told.part(*names).thing
+    reason = getattr(reason, "value", reason)
+    if isinstance(reason, str):
+        return bool(reason) and not reason.endswith("UNSPECIFIED")
+    return isinstance(reason, int) and reason != 0
 
 
 def response_id_of(told: Told) -> str | None:

@@ -1,7 +1,9 @@
 """Streams, cut at every chunk: what was told by then, once, and whether it is all."""
 
 import copy
+import enum
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -212,6 +214,62 @@ def test_a_blocked_prompt_ends_a_stream() -> None:
     told.add({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 5}})
     assert told.is_final
     assert told.usage().input == 5
+
+
+class Reason(enum.IntEnum):
+    """As proto has it: there is always one, of 0 where none was given."""
+
+    UNSPECIFIED = 0
+    STOP = 1
+
+
+class Named(enum.StrEnum):
+    """As Google's SDK has it."""
+
+    UNSPECIFIED = "FINISH_REASON_UNSPECIFIED"
+    BLOCKED = "BLOCKED_REASON_UNSPECIFIED"
+    STOP = "STOP"
+
+
+def proto(finish: object, block: object) -> SimpleNamespace:
+    """A chunk as protocol buffers are: every field is there."""
+    return SimpleNamespace(
+        candidates=[SimpleNamespace(index=0, finish_reason=finish)],
+        prompt_feedback=SimpleNamespace(block_reason=block),
+        usage_metadata=SimpleNamespace(
+            prompt_token_count=5, candidates_token_count=2, thoughts_token_count=0, total_token_count=7
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("finish", "block", "ended"),
+    [
+        (Reason.UNSPECIFIED, Reason.UNSPECIFIED, False),
+        (Reason.STOP, Reason.UNSPECIFIED, True),
+        (0, 0, False),
+        (1, 0, True),
+        (0, 1, True),
+        (Named.UNSPECIFIED, None, False),
+        (None, Named.BLOCKED, False),
+        (Named.STOP, Named.BLOCKED, True),
+    ],
+)
+def test_a_reason_that_is_none_ends_no_stream(finish: object, block: object, ended: bool) -> None:
+    """TS2."""
+    told = StreamUsage()
+    told.add(proto(finish, block))
+    assert told.is_final == ended
+    assert told.usage().total == 7
+
+
+def test_a_stream_of_several_candidates_ends_with_the_last_of_them() -> None:
+    """TS2."""
+    told = StreamUsage()
+    for output, ends in ((5, []), (10, [1]), (15, [0])):
+        candidates = [{"index": at, "finishReason": "STOP" if at in ends else None} for at in (0, 1)]
+        told.add({"candidates": candidates, "usageMetadata": {"candidatesTokenCount": output}})
+        assert told.is_final == (output == 15)
 
 
 @pytest.mark.parametrize(
