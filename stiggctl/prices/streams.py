@@ -4,12 +4,14 @@ Here: which chunks tell usage, and what a later one replaces. Not here: what the
 (shapes.py), who reads the stream.
 
 What always holds:
-  TS1  Numbers of a stream are cumulative: a later one replaces an earlier one, none are added.
+  TS1  Numbers of a stream are cumulative: a later one replaces an earlier one, none are added, and one
+       that falls back to 0 was not told.
   TS2  After each chunk the usage is the one that the provider has told by then, or UsageUnclear where
        it has told none. It is final once the provider has told it together with the end.
   TS3  Taking a chunk in never raises and keeps nothing of it but its usage.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from stiggctl.prices.errors import UsageUnclear
@@ -127,10 +129,8 @@ class StreamUsage:
         self._counted = self._counted or (kind == "message_delta" and told.has("usage"))
         if message.has("usage"):
             self._shapes.add("messages")
-            usage = message.part("usage")
-            self._pieces |= {
-                name: value for name in _MESSAGE if (value := field_of(usage.thing, name)) is not None
-            }
+            usage = message.part("usage").thing
+            self._take({name: value for name in _MESSAGE if (value := field_of(usage, name)) is not None})
             self._about |= {"type": "message", "usage": self._pieces}
         self._keep(message, "model")
         self.is_final = self._ended and self._counted
@@ -153,15 +153,17 @@ class StreamUsage:
         self._ended = self._ended or blocked
         if usage.thing:
             self._shapes.add("gemini")
-            for names in _GEMINI:
-                for name in names:
-                    if (value := field_of(usage.thing, name)) is not None:
-                        self._pieces[names[0]] = value
-            # The total is one of this chunk: an older one is no sum of newer counts.
+            now = {
+                names[0]: value
+                for names in _GEMINI
+                for name in names
+                if (value := field_of(usage.thing, name)) is not None
+            }
+            self._take(now)
             total = field_of(usage.thing, "totalTokenCount")
-            self._pieces["totalTokenCount"] = (
-                field_of(usage.thing, "total_token_count") if total is None else total
-            )
+            total = field_of(usage.thing, "total_token_count") if total is None else total
+            if total or any(isinstance(value, int) and value for value in now.values()):
+                self._pieces["totalTokenCount"] = total  # an older one is no sum of newer counts
             self._about["usageMetadata"] = self._pieces
             self.is_final = self._ended or (bool(self._running) and not any(self._running.values()))
 
@@ -180,6 +182,12 @@ class StreamUsage:
             self._shapes.add("chat")
             self._about["usage"] = told.part("usage").thing
             self.is_final = not choices or not any(self._running.values())
+
+    def _take(self, numbers: Mapping[str, object]) -> None:
+        """Numbers of a usage that comes piece by piece; a 0 after more was not told (TS1)."""
+        self._pieces |= {
+            name: value for name, value in numbers.items() if value or not self._pieces.get(name)
+        }
 
     def _hear(self, choice: Told, *, ends: bool) -> None:
         """One of the answers that a response may have goes on, or ends."""

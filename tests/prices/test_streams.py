@@ -209,6 +209,37 @@ def test_the_end_without_its_usage_is_not_final() -> None:
     assert told.usage().output == 1
 
 
+@pytest.mark.parametrize("after", [0, None, 25, 30])
+def test_a_count_that_falls_back_to_zero_was_not_told(after: int | None) -> None:
+    """TS1: some servers that speak as Anthropic does tell the input first, and 0 of it at the end."""
+    told = StreamUsage()
+    told.add({"type": "message_start", "message": {"usage": {"input_tokens": 25, "output_tokens": 1}}})
+    usage = {"input_tokens": after, "output_tokens": 15, "cache_read_input_tokens": 0}
+    told.add({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage})
+    assert told.is_final
+    assert (told.usage().input, told.usage().output) == (after or 25, 15)
+
+
+def test_a_count_that_begins_at_zero_is_told_later() -> None:
+    """TS1."""
+    told = StreamUsage()
+    told.add({"type": "message_start", "message": {"usage": {"input_tokens": 0, "output_tokens": 0}}})
+    usage = {"input_tokens": 25, "output_tokens": 15, "cache_read_input_tokens": 7}
+    told.add({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage})
+    assert (told.usage().input, told.usage().cache_read, told.usage().output) == (25, 7, 15)
+
+
+def test_zeros_in_a_chunk_of_gemini_take_nothing_away() -> None:
+    """TS1: proto has a usage of zeros in a chunk that tells none."""
+    told = StreamUsage()
+    told.add({"usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 2, "totalTokenCount": 7}})
+    told.add(
+        {"candidates": [{"finishReason": 1}], "usageMetadata": {"promptTokenCount": 0, "totalTokenCount": 0}}
+    )
+    assert told.is_final
+    assert (told.usage().input, told.usage().output) == (5, 2)
+
+
 def test_a_blocked_prompt_ends_a_stream() -> None:
     told = StreamUsage()
     told.add({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 5}})
