@@ -53,6 +53,7 @@ def chat(usage: Told) -> Counts:
         usage.at("cache writes"),
         details.count("cache_write_tokens"),
         details.count("cache_creation_tokens"),
+        details.count("cache_creation_input_tokens"),
         usage.count("cache_creation_input_tokens"),
     )
     return _openai(usage, prompt, completion, total, cached, written, details)
@@ -82,7 +83,7 @@ def _openai(
         made.at("reasoning_tokens"), made.count("reasoning_tokens"), usage.count("reasoning_tokens")
     )
     beside = _beside(usage, prompt + completion, reasoning, total)
-    by_time = details.part("cache_creation_token_details", "cache_write_tokens_details")
+    by_time = details.part("cache_creation_token_details", "cache_write_tokens_details", "cache_creation")
     counts = _input(
         details,
         prompt,
@@ -103,7 +104,11 @@ def _openai(
     inside = 0 if beside else reasoning
     counts |= _output(made, completion, inside, {medium: made.count(f"{medium}_tokens") for medium in MEDIA})
     counts["reasoning"] = beside or reasoning
-    counts["web_searches"] = usage.part("server_tool_use").count("web_search_requests")
+    counts["web_searches"] = agreed(
+        usage.at("web_search_requests"),
+        usage.part("server_tool_use").count("web_search_requests"),
+        details.count("web_search_requests"),  # LiteLLM's place for Gemini's
+    )
     return counts
 
 

@@ -330,6 +330,34 @@ def _with_hidden(response: Any) -> Any:
     return found
 
 
+def test_qwens_cache_writes_stand_with_the_details_of_the_prompt() -> None:
+    """As Alibaba's Model Studio answers: written tokens cost more than others."""
+    details = {
+        "text_tokens": 2_059,
+        "cached_tokens": 0,
+        "cache_type": "ephemeral",
+        "cache_creation_input_tokens": 2_048,
+        "cache_creation": {"ephemeral_5m_input_tokens": 2_048},
+    }
+    usage = {**openai_usage(2_059, 201), "prompt_tokens_details": details}
+    found = usage_of({"model": "qwen-plus", "usage": usage})
+    assert (found.input, found.cache_write_5m, found.cache_write_1h) == (11, 2_048, 0)
+    del details["cache_creation"]
+    assert usage_of({"model": "qwen-plus", "usage": usage}) == found
+
+
+@pytest.mark.parametrize("place", ["server_tool_use", "prompt_tokens_details"])
+def test_searches_that_litellm_counts_are_billed(place: str) -> None:
+    usage = openai_usage(5, 3)
+    usage[place] = {**usage.get(place, {}), "web_search_requests": 2}
+    assert usage_of({"usage": usage}).web_searches == 2
+
+
+def test_searches_told_twice_count_once() -> None:
+    usage = openai_usage(5, 3, web_search_requests=2) | {"server_tool_use": {"web_search_requests": 2}}
+    assert usage_of({"usage": usage}).web_searches == 2
+
+
 def test_cached_tokens_of_no_told_medium_are_counted_where_they_cost_more() -> None:
     """SH3: of 100 tokens 80 are cached and 50 are audio, so at least 30 are both."""
     usage = usage_of({"usage": openai_usage(100, 5, cached_tokens=80, audio_tokens=50)})
