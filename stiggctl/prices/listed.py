@@ -7,8 +7,8 @@ What always holds:
   LP1  genai-prices is imported when the first list price is asked for, and read in our own Decimal
        context; without it PriceNotFound names the extra.
   LP2  Which price stands in for a missing one is genai-prices' own rule: that of the class it is part of.
-  LP3  A dearer way of being served (priority, fast) for which the list has no price is refused; a
-       cheaper one (flex, batch) is billed at the usual price.
+  LP3  A way of being served (priority, fast, one that is not known here) for which the list has no price
+       is refused, for it may be dearer; one that is not (flex, batch) is billed at the usual price.
 """
 
 import decimal
@@ -22,7 +22,7 @@ from typing import Any, Final
 from stiggctl.amounts import CONTEXT
 from stiggctl.prices.errors import PriceNotFound
 from stiggctl.prices.tariff import Price, Tariff, exactly
-from stiggctl.prices.usage import Usage
+from stiggctl.prices.usage import USUAL, Usage
 
 #: Our classes in genai-prices' words, and of how many its prices are.
 _KEYS: Final = {
@@ -62,7 +62,8 @@ _CHAINS: Final = {
     "output_video": ("output_video", "output"),
 }
 
-_DEARER: Final = frozenset({"priority", "fast"})
+#: Ways of being served that cost less than the usual one, or whose price is paid beforehand.
+_NO_DEARER: Final = frozenset({"batch", "flex", "reserved", "scale"})
 _NO_LIST: Final = 'the price list is not installed: pip install "stiggctl[prices]"'
 #: As many names as are read at a glance.
 _NAMES_MAX: Final = 3
@@ -118,7 +119,7 @@ def _refuse_dearer(usage: Usage, own: Any | None, provider: str, model: str, at:
     """LP3."""
     served = dict(usage.served)
     for name, value in served.items():
-        if value not in _DEARER:
+        if value in USUAL or value in _NO_DEARER:
             continue
         variants = (own.price_variants if own is not None else None) or ()
         if not any(

@@ -15,7 +15,7 @@ from typing import Final
 from stiggctl.prices import shapes
 from stiggctl.prices.errors import UsageUnclear
 from stiggctl.prices.told import Told, field_of
-from stiggctl.prices.usage import Usage
+from stiggctl.prices.usage import USUAL, Usage
 
 _SHAPES: Final = (
     "the usage of a response of OpenAI, Anthropic, Gemini, Bedrock Converse, or one in their words"
@@ -33,8 +33,6 @@ _PROVIDERS: Final = {
     "vertex_ai_beta": "google",
     "xai": "x-ai",
 }
-#: Ways of being served that are the usual one: they have the usual price.
-_USUAL: Final = frozenset({"auto", "default", "on_demand", "standard", "unspecified"})
 _TRAFFIC: Final = {"ON_DEMAND_PRIORITY": "priority", "ON_DEMAND_FLEX": "flex"}
 
 
@@ -113,8 +111,8 @@ def _served(told: Told, usage: Told) -> tuple[tuple[str, str], ...]:
     served = []
     if tier == "batch":
         served.append(("processing", "batch"))
-    elif tier is not None and tier.lower() not in _USUAL:
+    elif tier is not None and tier.lower() not in USUAL:
         served.append(("service_tier", tier.lower()))
-    if speed is not None and speed not in _USUAL:
+    if speed is not None and speed not in USUAL:
         served.append(("speed", speed))
     return tuple(served)

@@ -27,6 +27,8 @@ OUTPUT_CLASSES: Final = tuple(name for name in TOKEN_CLASSES if name not in INPU
 
 #: How a response can be told to have been served, where that has another price; the dimensions' names.
 SERVED: Final = ("processing", "service_tier", "speed")
+#: What stands there for the usual way, at the usual price.
+USUAL: Final = frozenset({"auto", "default", "on_demand", "standard", "unspecified"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -242,6 +242,21 @@ def test_how_it_was_served_has_its_own_price_or_is_refused_where_it_would_be_dea
     assert bool(refused) == (way[1] == "priority")
 
 
+@pytest.mark.parametrize("way", [("service_tier", "ultrafast"), ("service_tier", "new"), ("speed", "new")])
+def test_a_way_of_being_served_that_is_not_known_is_not_the_usual_one(way: tuple[str, str]) -> None:
+    """LP3."""
+    usage = Usage(input=1_000_000, served=(way,))
+    with pytest.raises(PriceNotFound, match=way[1]):
+        cost_of(usage, "gpt-5", NOON)
+
+
+@pytest.mark.parametrize("tier", ["flex", "scale", "reserved", "default", "standard"])
+def test_what_is_usual_cheaper_or_paid_beforehand_costs_no_more_than_usual(tier: str) -> None:
+    """LP3."""
+    usual = cost_of(Usage(input=1_000_000), "gpt-5", NOON).exact
+    assert 0 < cost_of(Usage(input=1_000_000, served=(("service_tier", tier),)), "gpt-5", NOON).exact <= usual
+
+
 def _provider(name: str) -> Any:
     return next(each for each in data_snapshot.get_snapshot().providers if each.id == name)
 
