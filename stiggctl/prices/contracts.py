@@ -92,7 +92,7 @@ def _rank(
     if not window.has(at_us):
         return None
     pattern = contract.model.casefold()
-    if pattern != model and not fnmatchcase(model, pattern):
+    if pattern != model and not fnmatchcase(model, pattern.replace("[", "[[]")):  # a bracket is a letter
         return None
     return pattern == model, len(pattern), whose is not None, window.start_us
 

@@ -59,6 +59,15 @@ def test_the_order_in_which_contracts_are_written_decides_nothing_else() -> None
     assert paid(shuffled, model="claude", provider="anthropic") == 9
 
 
+def test_only_a_star_and_a_question_mark_stand_for_other_letters() -> None:
+    """CT1: the brackets of a name are its own."""
+    agreed = [contract(1, "claude[1m]*"), contract(2, "*")]
+    assert paid(agreed, model="claude[1m]") == 1
+    assert paid(agreed, model="claude[1m]-2026") == 1
+    assert paid(agreed, model="claudem") == 2
+    assert paid([contract(1, "gpt-5[a-z]"), contract(2, "gpt-?x")], model="gpt-5x") == 2
+
+
 def test_a_response_that_does_not_tell_its_provider_fits_contracts_of_any() -> None:
     """CT1."""
     assert paid([contract(3, provider="azure"), contract(5)]) == 3
