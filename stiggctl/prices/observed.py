@@ -43,15 +43,18 @@ class Observed:
     (30, True)
     """
 
-    __slots__ = ("_stream", "_whole")
+    __slots__ = ("_stream", "_unread", "_whole")
 
     def __init__(self) -> None:
         self._stream: StreamUsage | None = None
+        self._unread: UsageUnclear | None = None  #: why the last word could not be read
         self._whole: Usage | UsageUnclear | None = None
 
     @property
     def is_final(self) -> bool:
         """Whether the usage was told whole: by a response, or with the end of a stream."""
+        if self._unread is not None:
+            return False
         return isinstance(self._whole, Usage) if self._stream is None else self._stream.is_final
 
     @property
@@ -61,6 +64,8 @@ class Observed:
 
     def usage(self) -> Usage:
         """What was told so far; raises UsageUnclear where that is nothing, or contradicts itself."""
+        if self._unread is not None:
+            raise self._unread
         if self._stream is not None:
             return self._stream.usage()
         if isinstance(self._whole, Usage):
@@ -69,6 +74,13 @@ class Observed:
 
     def add(self, response: object, *, provider: str | None = None, model: str | None = None) -> None:
         """Take in a whole response, or a chunk of a stream; `provider` and `model` as usage_of has them."""
+        self._unread = None
+        try:
+            self._add(response, provider, model)
+        except UsageUnclear as error:
+            self._unread = error
+
+    def _add(self, response: object, provider: str | None, model: str | None) -> None:
         told, stream = Told(response), self._stream
         if is_chunk(told) or (stream is not None and not stream.is_final and _goes_on(told)):
             if stream is None or self._begins(told, stream):

@@ -8,15 +8,16 @@ What always holds:
        that falls back to 0 was not told.
   TS2  After each chunk the usage is the one that the provider has told by then, or UsageUnclear where
        it has told none. It is final once the provider has told it together with the end.
-  TS3  Taking a chunk in never raises and keeps nothing of it but its usage.
+  TS3  Taking a chunk in never raises, and keeps nothing of it but its usage and whose it is.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from stiggctl.prices.errors import UsageUnclear
 from stiggctl.prices.responses import usage_of
-from stiggctl.prices.told import Told, field_of
+from stiggctl.prices.told import Told, field_of, plain
 from stiggctl.prices.usage import Usage
 
 #: The parts of a usage that comes piece by piece: Anthropic's, Gemini's.
@@ -108,7 +109,10 @@ class StreamUsage:
 
     def add(self, chunk: object) -> None:
         """Take a chunk in: an event or a chunk as the provider's client yields it."""
-        told = Told(chunk)
+        with suppress(UsageUnclear):  # one that cannot be read has told nothing
+            self._add(Told(chunk))
+
+    def _add(self, told: Told) -> None:
         kind = told.text("type") or ""
         self.response_id = response_id_of(told) or self.response_id
         if kind in {"message_start", "message_delta", "message_stop"}:
@@ -203,8 +207,7 @@ class StreamUsage:
 
 def _has_reason(told: Told, *names: str) -> bool:
     """Whether it says why something ended. Proto always has one, of 0 or unspecified where there is none."""
-    reason = told.part(*names).thing
-    reason = getattr(reason, "value", reason)
+    reason = plain(told.part(*names).thing)
     if isinstance(reason, str):
         return bool(reason) and not reason.endswith("UNSPECIFIED")
     return isinstance(reason, int) and reason != 0

@@ -6,9 +6,11 @@ what (shapes.py).
 What always holds:
   TD1  No SDK is imported and none is needed: a mapping is read by its keys, all else by attributes.
   TD2  What is there but no count raises UsageUnclear with its path; what is not there is None.
+  TD3  What a response raises when it is read becomes UsageUnclear: a stranger's error goes no further.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
 from typing import Self
 
 from stiggctl.prices.errors import UsageUnclear
@@ -24,7 +26,19 @@ def field_of(thing: object, name: str) -> object:
     >>> field_of({"usage": 1}, "usage"), field_of(3 + 4j, "real"), field_of({}, "usage")
     (1, 3.0, None)
     """
-    return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
+    try:
+        return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
+    except Exception as error:
+        raise _unreadable(name, error) from error
+
+
+def plain(value: object) -> object:
+    """The value of an enum's member; any other as it is."""
+    return value.value if isinstance(value, Enum) else value
+
+
+def _unreadable(where: str, error: Exception) -> UsageUnclear:
+    return UsageUnclear(where=where, value=error, expected="what can be read: it raised this")
 
 
 class Told:
@@ -54,9 +68,14 @@ class Told:
     def parts(self, *names: str) -> Iterator[Self]:
         """The members of a list of the first of these names that is there."""
         part = self.part(*names)
-        if isinstance(part.thing, Sequence) and not isinstance(part.thing, str | bytes):
-            for at, member in enumerate(part.thing):
-                yield type(self)(member, f"{part.where}[{at}]")
+        if not isinstance(part.thing, Sequence) or isinstance(part.thing, str | bytes):
+            return
+        try:
+            members = list(part.thing)
+        except Exception as error:
+            raise _unreadable(part.where, error) from error
+        for at, member in enumerate(members):
+            yield type(self)(member, f"{part.where}[{at}]")
 
     def has(self, *names: str) -> bool:
         """Whether one of these names is there, with anything but None."""
@@ -87,8 +106,7 @@ class Told:
         ('gpt-5', None)
         """
         for name in names:
-            value = field_of(self.thing, name)
-            value = getattr(value, "value", value)
+            value = plain(field_of(self.thing, name))
             if isinstance(value, str) and 0 < len(value) <= _TEXT_MAX:
                 return str.__str__(value)
         return None

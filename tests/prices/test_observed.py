@@ -1,13 +1,13 @@
 """Observed: whole responses and chunks of streams, in whatever order they come: the last word counts."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from stiggctl.prices import Usage, UsageUnclear, usage_of
+from stiggctl.prices import StreamUsage, Usage, UsageUnclear, usage_of
 from stiggctl.prices.observed import Observed
 from tests.prices import payloads
 from tests.prices.test_streams import STREAMS, USAGE, Known, delta, gemini, litellm, messages, openai
@@ -86,6 +86,73 @@ def test_what_tells_nothing_is_unclear_by_itself(nothing: Any) -> None:
     assert not observed.is_final
     with pytest.raises(UsageUnclear):
         observed.usage()
+
+
+class Untold(Exception):
+    """One that cannot even be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no sentence")
+
+    __repr__ = __str__
+
+
+class Hostile:
+    """Raises whatever is asked of it."""
+
+    def __getattr__(self, name: str) -> object:
+        raise Untold
+
+
+class HostileDict(dict[str, object]):
+    """The same, as a mapping."""
+
+    def get(self, *_: object) -> object:
+        raise Untold
+
+
+class HostileList(list[object]):
+    """The same, as a list."""
+
+    def __iter__(self) -> Iterator[object]:
+        raise Untold
+
+
+HOSTILE: list[Any] = [
+    Hostile(),
+    HostileDict(),
+    {"usage": Hostile()},
+    {"usage": HostileDict()},
+    {"object": "chat.completion.chunk", "choices": HostileList([1])},
+    {"object": "chat.completion.chunk", "choices": [Hostile()], "usage": {"prompt_tokens": 5}},
+    {"usageMetadata": {"promptTokenCount": 5, "promptTokensDetails": HostileList([1])}},
+]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
+def test_what_raises_when_it_is_read_is_unclear(hostile: Any) -> None:
+    """OB2, TD3: and its error can be told, whatever it was."""
+    observed = Observed()
+    observed.add(hostile)
+    assert not observed.is_final
+    with pytest.raises(UsageUnclear) as refused:
+        observed.usage()
+    assert str(refused.value)
+    observed.add(payloads.chat(USAGE))
+    assert (observed.is_final, observed.usage().total) == (True, USAGE.total)
+
+
+@pytest.mark.parametrize("hostile", [HOSTILE[at] for at in (0, 1, 4, 5)], ids=[0, 1, 4, 5])
+def test_a_chunk_that_raises_when_it_is_read_takes_nothing_away(hostile: Any) -> None:
+    """OB2, TS3: what follows it is of the same stream."""
+    observed, told = Observed(), StreamUsage()
+    for chunk, _, _ in messages():
+        observed.add(chunk)
+        told.add(chunk)
+        told.add(hostile)
+        if chunk["type"] == "ping":
+            observed.add(hostile)
+    assert (observed.is_final, observed.usage().total) == (True, USAGE.total)
 
 
 def test_a_second_response_without_usage_is_unclear() -> None:
