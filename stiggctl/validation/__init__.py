@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from stiggctl.definitions import SILENT, Found, Telling
 from stiggctl.errors import Problem
 from stiggctl.validation import contracts, grants, limits, overrides, prices, schemas, templates, times, trees
-from stiggctl.validation.contracts import PriceKey, key_of_price
+from stiggctl.validation.contracts import PriceKey, key_of_price, price_key
 from stiggctl.validation.owners import Owners, grants_lack_owner, owners_of, without_owner
 from stiggctl.validation.whole import (
     AllocationKey,
@@ -111,6 +111,7 @@ __all__ = [
     "key_of_override",
     "key_of_price",
     "owners_of",
+    "price_key",
     "problems_of",
     "without_owner",
 ]

@@ -17,9 +17,21 @@ from stiggctl.validation.whole import Whole
 PriceKey = tuple[str | None, str | None, str, int | None]
 
 
+def price_key(
+    customer_id: str | None, provider: str | None, model: str, effective_at_us: int | None
+) -> PriceKey:
+    """Which price it is. Upper and lower case are alike, as they are where a response is priced.
+
+    >>> price_key(None, "OpenAI", "GPT-5", None)
+    (None, 'openai', 'gpt-5', None)
+    """
+    whose = None if provider is None else provider.casefold()
+    return customer_id, whose, model.casefold(), effective_at_us
+
+
 def key_of_price(entry: Price) -> PriceKey:
-    """Which price it is."""
-    return entry.customer_id, entry.provider, entry.model, us_of(entry.effective_at)
+    """The key of a model's entry."""
+    return price_key(entry.customer_id, entry.provider, entry.model, us_of(entry.effective_at))
 
 
 def contracts_are_once(whole: Whole) -> Iterator[Found]:

@@ -160,6 +160,17 @@ def test_a_price_stands_once(desk: Desk) -> None:
     assert found.keys() == {"prices[4].model", "prices[5].effectiveAt"}
 
 
+def test_upper_and_lower_case_make_no_two_prices(desk: Desk) -> None:
+    """Both would fit each response, and which was meant would hang on their order."""
+    twice = {"model": "GPT-5", "provider": "OpenAI", "perMillion": {"input": 1}}
+    first = {**twice, "model": "gpt-5", "provider": "openai"}
+    assert problems(desk, first, twice).keys() == {"prices[1].model"}
+    desk.apply({"prices": [first]})
+    assert desk.apply({"prices": [twice]}).changed == ("price of GPT-5 at OpenAI",)
+    assert [(price.model, price.provider) for price in desk.export().prices] == [("GPT-5", "OpenAI")]
+    assert not desk.apply({"prices": [twice]}, prune=True)
+
+
 def test_a_price_names_its_customer_for_the_rest_of_the_model(desk: Desk) -> None:
     desk.apply({"customers": [{"id": "c"}]})
     grant = {"id": "g", "creditCurrency": "t", "amount": 1}

@@ -11,13 +11,13 @@ from decimal import Decimal
 from stiggctl.definitions import Price, json_text, json_value, us_of
 from stiggctl.holder.models.entries import entry_text, how_shown, instant_text, number, number_text, shown_id
 from stiggctl.ledger.records import PriceRow, PriceWrite
-from stiggctl.validation import PriceKey
+from stiggctl.validation import PriceKey, price_key
 from stiggctl.windows import to_text
 
 
 def key_of_price_row(row: PriceRow | PriceWrite) -> PriceKey:
     """Which price a row is."""
-    return row.customer_id, row.provider, row.model, row.effective_at_us
+    return price_key(row.customer_id, row.provider, row.model, row.effective_at_us)
 
 
 def price_of(entry: Price) -> PriceWrite:
@@ -36,7 +36,14 @@ def price_of(entry: Price) -> PriceWrite:
 def is_as_written(row: PriceRow, write: PriceWrite) -> bool:
     """Whether the row of that key is what is to be written."""
     same = ("per_million", "each", "expires_at_us")
-    return all(getattr(row, name) == getattr(write, name) for name in same)
+    return is_spelt_as_written(row, write) and all(
+        getattr(row, name) == getattr(write, name) for name in same
+    )
+
+
+def is_spelt_as_written(row: PriceRow, write: PriceWrite) -> bool:
+    """Whether that row has the names letter by letter: only such a one does the ledger find by its key."""
+    return (row.provider, row.model) == (write.provider, write.model)
 
 
 def price_part_of(row: PriceRow) -> Price:

@@ -148,6 +148,8 @@ def write_prices(plan: "Plan") -> None:
         if row is not None and contracts.is_as_written(row, write):
             writing.keep(subject, entry.customer_id)
             continue
+        if row is not None and not contracts.is_spelt_as_written(row, write):
+            writing.change.prices_retired.append(row.id)
         writing.change.prices.append(write)
         before = None if row is None else contracts.price_entry(row)
         writing.tell(subject, entry.customer_id, before, contracts.price_entry(write))
