@@ -8,6 +8,7 @@ What always holds:
   RS2  A response without usage raises UsageUnclear, also where zeros stand for it; it is never a usage
        of nothing.
   RS3  A cost that a provider names itself (OpenRouter, LiteLLM, xAI) is not looked at.
+  RS4  A response that tells of rounds before it, whose usage is in no number of it, raises UsageUnclear.
 """
 
 from typing import Final
@@ -20,6 +21,9 @@ from stiggctl.prices.usage import USUAL, Usage
 _SHAPES: Final = (
     "the usage of a response of OpenAI, Anthropic, Gemini, Bedrock Converse, or one in their words"
 )
+
+#: Where Google's SDK has what it said and heard before the last round.
+ROUNDS: Final = ("automatic_function_calling_history", "automaticFunctionCallingHistory")
 
 #: LiteLLM's names for providers, where the price list has another.
 _PROVIDERS: Final = {
@@ -56,6 +60,9 @@ def usage_of(response: object, *, provider: str | None = None, model: str | None
         usage = Told(response, "usage")  # the usage alone, perhaps
     whose: str | None = None
     if usage.has("promptTokenCount", "prompt_token_count"):
+        if rounds := rounds_before(told):
+            expected = "one round: this is the usage of the last of several rounds, made by the SDK"
+            raise UsageUnclear(where=ROUNDS[0], value=rounds, expected=expected)
         whose, counts = "google", shapes.gemini(usage)
     elif usage.has("prompt_tokens"):
         counts = shapes.chat(usage)
@@ -77,6 +84,11 @@ def usage_of(response: object, *, provider: str | None = None, model: str | None
         provider=(_provider(told, usage) or whose) if provider is None else provider,
         served=_served(told, usage),
     )
+
+
+def rounds_before(told: Told) -> int:
+    """How much Google's SDK said and heard before this response, calling functions by itself (RS4)."""
+    return len(list(told.parts(*ROUNDS)))
 
 
 def _is_message(told: Told, usage: Told) -> bool:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Final
 
 from stiggctl.prices.errors import UsageUnclear
-from stiggctl.prices.responses import usage_of
+from stiggctl.prices.responses import ROUNDS, rounds_before, usage_of
 from stiggctl.prices.told import Told, field_of, plain
 from stiggctl.prices.usage import Usage
 
@@ -151,6 +151,8 @@ class StreamUsage:
         usage = told.part("usageMetadata", "usage_metadata")
         if model := told.text("modelVersion", "model_version"):
             self._about["model"] = model
+        if rounds := rounds_before(told):
+            self._about[ROUNDS[0]] = [None] * rounds
         for each in told.parts("candidates"):
             self._hear(each, ends=_has_reason(each, "finishReason", "finish_reason"))
         blocked = _has_reason(told.part("promptFeedback", "prompt_feedback"), "blockReason", "block_reason")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stiggctl.prices import Usage, UsageUnclear, usage_of
+from stiggctl.prices import StreamUsage, Usage, UsageUnclear, usage_of
 from tests.prices import payloads
 
 COUNTS = st.just(0) | st.integers(1, 10**6)
@@ -469,6 +469,21 @@ def test_cached_tokens_of_several_media_are_taken_from_the_cheapest_first() -> N
     usage = usage_of({"usage": openai_usage(100, 5, cached_tokens=60, audio_tokens=50, image_tokens=50)})
     assert (usage.input_image, usage.cache_read_image) == (0, 50)
     assert (usage.input_audio, usage.cache_read_audio, usage.cache_read) == (40, 10, 0)
+
+
+@pytest.mark.parametrize("as_seen", [lambda whole: whole, payloads.as_objects], ids=["mappings", "objects"])
+@pytest.mark.parametrize("name", ["automatic_function_calling_history", "automaticFunctionCallingHistory"])
+def test_rounds_that_the_sdk_made_before_are_in_no_number(name: str, as_seen: Callable[[Any], Any]) -> None:
+    """RS4: Google's SDK calls functions, and the model again; its answer tells the last round alone."""
+    whole = payloads.gemini(Usage(input=5, output=3, model="a-model"))
+    assert usage_of(as_seen({**whole, name: []})) == usage_of(whole)
+    rounds = as_seen({**whole, name: [{"parts": [{"text": "a secret"}]}]})
+    told = StreamUsage()
+    told.add(rounds)
+    for usage in (lambda: usage_of(rounds), told.usage):
+        with pytest.raises(UsageUnclear, match="the last of several rounds") as refused:
+            usage()
+        assert "secret" not in repr(refused.value.__dict__)
 
 
 def test_a_document_is_made_of_images() -> None:
