@@ -13,7 +13,7 @@ from typing import Final
 from stiggctl.prices.errors import UsageUnclear
 from stiggctl.prices.responses import usage_of
 from stiggctl.prices.streams import StreamUsage, response_id_of
-from stiggctl.prices.told import Told
+from stiggctl.prices.told import Told, unreadable
 from stiggctl.prices.usage import Usage
 
 #: The events of a Bedrock stream before the one with its usage.
@@ -79,6 +79,8 @@ class Observed:
             self._add(response, provider, model)
         except UsageUnclear as error:
             self._unread = error
+        except Exception as error:  # noqa: BLE001 - a response is a stranger's
+            self._unread = unreadable("response", error)
 
     def _add(self, response: object, provider: str | None, model: str | None) -> None:
         told, stream = Told(response), self._stream

@@ -98,7 +98,7 @@ def _is_message(told: Told, usage: Told) -> bool:
     if told.text("object") in {"response", "realtime.response"}:
         return False
     cached_beside = usage.has("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
-    cached_inside = usage.has("input_tokens_details", "input_token_details")
+    cached_inside = usage.has("input_tokens_details", "input_token_details", "prompt_tokens_details")
     if cached_beside and cached_inside:
         raise UsageUnclear(where=usage.where, value=usage.thing, expected="one provider's words, not two's")
     return cached_beside
@@ -107,7 +107,7 @@ def _is_message(told: Told, usage: Told) -> bool:
 def _provider(told: Told, usage: Told) -> str | None:
     """The provider that the response names: OpenRouter itself, LiteLLM the one behind it."""
     for name in ("hidden_params", "_hidden_params"):
-        behind = Told(field_of(told.thing, name) or {}).text("custom_llm_provider")
+        behind = told.part(name).text("custom_llm_provider")
         if behind is not None:
             return _PROVIDERS.get(behind, behind)
     # OpenRouter's `provider` is who served it; who bills it is OpenRouter.

@@ -61,14 +61,19 @@ def chat(usage: Told) -> Counts:
 
 def responses(usage: Told) -> Counts:
     """OpenAI's Responses, images and Realtime: as chat completions, in other words."""
-    details = usage.part("input_tokens_details", "input_token_details")
+    details = usage.part("input_tokens_details", "input_token_details", "prompt_tokens_details")
+    written = agreed(
+        usage.at("cache writes"),
+        details.count("cache_write_tokens"),
+        details.count("cache_creation_input_tokens"),
+    )
     return _openai(
         usage,
         usage.needed("input_tokens"),
         usage.needed("output_tokens"),
         usage.count_or_none("total_tokens"),
         details.count("cached_tokens"),
-        details.count("cache_write_tokens"),
+        written,
         details,
     )
 
@@ -99,7 +104,7 @@ def _openai(
             + by_time.count("ttl_12h_tokens"),
         ),
         {medium: details.count(f"{medium}_tokens") for medium in MEDIA},
-        _cached_media(details.part("cached_tokens_details")),
+        _cached_media(details),
     )
     inside = 0 if beside else reasoning
     counts |= _output(made, completion, inside, {medium: made.count(f"{medium}_tokens") for medium in MEDIA})
@@ -241,7 +246,10 @@ def _written(by_time: Told, written: int, *, short: int, long: int) -> Counts:
 
 
 def _cached_media(details: Told) -> Counts | None:
-    return {medium: details.count(f"{medium}_tokens") for medium in MEDIA} if details.thing else None
+    cached = details.part("cached_tokens_details")
+    if not cached.has("text_tokens", *(f"{medium}_tokens" for medium in MEDIA)):
+        return None  # it is left open
+    return {medium: cached.count(f"{medium}_tokens") for medium in MEDIA}
 
 
 def _input(

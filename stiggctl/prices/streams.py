@@ -109,7 +109,7 @@ class StreamUsage:
 
     def add(self, chunk: object) -> None:
         """Take a chunk in: an event or a chunk as the provider's client yields it."""
-        with suppress(UsageUnclear):  # one that cannot be read has told nothing
+        with suppress(Exception):  # one that cannot be read has told nothing
             self._add(Told(chunk))
 
     def _add(self, told: Told) -> None:
@@ -203,7 +203,7 @@ class StreamUsage:
 
     def _keep(self, told: Told, *names: str) -> None:
         for name in names:
-            if (value := field_of(told.thing, name)) is not None:
+            if value := field_of(told.thing, name):  # an empty one says nothing
                 self._about[name] = value
 
 

@@ -29,7 +29,7 @@ def field_of(thing: object, name: str) -> object:
     try:
         return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
     except Exception as error:
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
 
 
 def plain(value: object) -> object:
@@ -37,7 +37,8 @@ def plain(value: object) -> object:
     return value.value if isinstance(value, Enum) else value
 
 
-def _unreadable(where: str, error: Exception) -> UsageUnclear:
+def unreadable(where: str, error: Exception) -> UsageUnclear:
+    """What is told of a response that raises when it is read."""
     return UsageUnclear(where=where, value=error, expected="what can be read: it raised this")
 
 
@@ -73,7 +74,7 @@ class Told:
         try:
             members = list(part.thing)
         except Exception as error:
-            raise _unreadable(part.where, error) from error
+            raise unreadable(part.where, error) from error
         for at, member in enumerate(members):
             yield type(self)(member, f"{part.where}[{at}]")
 

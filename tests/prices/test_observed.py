@@ -118,6 +118,13 @@ class HostileList(list[object]):
         raise Untold
 
 
+class HostileTruth:
+    """Is neither true nor false, as an array is."""
+
+    def __bool__(self) -> bool:
+        raise Untold
+
+
 HOSTILE: list[Any] = [
     Hostile(),
     HostileDict(),
@@ -126,6 +133,8 @@ HOSTILE: list[Any] = [
     {"object": "chat.completion.chunk", "choices": HostileList([1])},
     {"object": "chat.completion.chunk", "choices": [Hostile()], "usage": {"prompt_tokens": 5}},
     {"usageMetadata": {"promptTokenCount": 5, "promptTokensDetails": HostileList([1])}},
+    {"usageMetadata": {"promptTokenCount": HostileTruth()}},
+    {"object": "chat.completion.chunk", "choices": [], "model": HostileTruth()},
 ]
 
 

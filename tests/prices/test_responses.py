@@ -344,6 +344,9 @@ def test_qwens_cache_writes_stand_with_the_details_of_the_prompt() -> None:
     assert (found.input, found.cache_write_5m, found.cache_write_1h) == (11, 2_048, 0)
     del details["cache_creation"]
     assert usage_of({"model": "qwen-plus", "usage": usage}) == found
+    for place in ("input_tokens_details", "prompt_tokens_details"):  # of Responses, of DashScope's own
+        other = {"input_tokens": 2_059, "output_tokens": 201, "total_tokens": 2_260, place: details}
+        assert usage_of({"model": "qwen-plus", "usage": other}) == found
 
 
 @pytest.mark.parametrize("place", ["server_tool_use", "prompt_tokens_details"])
@@ -351,6 +354,17 @@ def test_searches_that_litellm_counts_are_billed(place: str) -> None:
     usage = openai_usage(5, 3)
     usage[place] = {**usage.get(place, {}), "web_search_requests": 2}
     assert usage_of({"usage": usage}).web_searches == 2
+
+
+def test_what_is_neither_true_nor_false_is_read_by_what_is_in_it() -> None:
+    """TD3: an array raises when it is asked for its truth."""
+
+    class Array:
+        def __bool__(self) -> bool:
+            raise ValueError("ambiguous")
+
+    usage = openai_usage(5, 3, cached_tokens_details=Array())
+    assert usage_of({"usage": usage, "hidden_params": Array()}).total == 8
 
 
 def test_searches_told_twice_count_once() -> None:

@@ -331,6 +331,15 @@ def test_the_chunks_of_two_responses_are_no_usage() -> None:
         told.usage()
 
 
+def test_a_chunk_that_names_nothing_takes_no_name_away() -> None:
+    """Azure's chunks may have an empty model; LiteLLM's last one may name no provider."""
+    told = StreamUsage()
+    for chunk, _, _ in openai()[:-1]:
+        told.add({**chunk, "_hidden_params": {"custom_llm_provider": "bedrock"}})
+    told.add({**openai()[-1][0], "model": "", "_hidden_params": {}})
+    assert (told.usage().model, told.usage().provider) == ("a-model", "aws")
+
+
 def test_the_caller_names_what_a_stream_does_not() -> None:
     told = StreamUsage(provider="aws", model="amazon.nova-pro-v1:0")
     for chunk, _, _ in converse():
