@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 from stiggctl.amounts import Amount, to_amount
 from stiggctl.control.fit import Candidate
-from stiggctl.control.observing import Begun, is_money
+from stiggctl.control.observing import Begun
 from stiggctl.decision.portions import Line, Portion
 from stiggctl.errors import RateNotFound
 from stiggctl.events import DimensionValue, read_dimensions
+from stiggctl.holder.costs import contracts_for, is_money
 from stiggctl.rates import Rate, exact_price, price
 from stiggctl.tokens import ALWAYS_SAID
 from stiggctl.windows import to_datetime
@@ -91,9 +92,7 @@ def estimated(candidate: Candidate, call: Begun, credit_currency: str | None) ->
 def _dollars(candidate: Candidate, call: Begun, decimals: int) -> Line:
     from stiggctl.prices import estimate  # noqa: PLC0415 - few processes price what they call
 
-    contracts = call.known.contracts_for(
-        call.customer_id, candidate.model, candidate.provider, call.at_us
-    ).prices
+    agreed = contracts_for(call.known, call.customer_id, candidate.model, candidate.provider, call.at_us)
     none, most = (
         estimate(
             candidate.model,
@@ -101,7 +100,7 @@ def _dollars(candidate: Candidate, call: Begun, decimals: int) -> Line:
             output_tokens,
             provider=candidate.provider,
             at=to_datetime(call.at_us),
-            contracts=contracts,
+            contracts=agreed.prices,
             caching=candidate.caching,
             served=candidate.served,
         )

@@ -18,7 +18,7 @@ from stiggctl.answers import AccessDeniedReason, Decision
 from stiggctl.control.estimating import Estimated, estimated
 from stiggctl.control.fit import Candidate, Fit, Refused
 from stiggctl.control.named import Face, in_force
-from stiggctl.control.observing import Begun, is_money
+from stiggctl.control.observing import Begun
 from stiggctl.control.requests import Request, Taken, read_told, read_ttl
 from stiggctl.control.reservation import Told
 from stiggctl.errors import (
@@ -33,6 +33,7 @@ from stiggctl.errors import (
 from stiggctl.events import DimensionValue, read_dimensions, read_id, read_ids
 from stiggctl.holder import Holder
 from stiggctl.holder.asking import Answer, Asked
+from stiggctl.holder.costs import is_money
 
 #: More candidates than anybody has models; each is a decision.
 CANDIDATES_MAX = 100

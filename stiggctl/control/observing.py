@@ -17,23 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from stiggctl.answers import Sight
 from stiggctl.errors import InvalidRequest
 from stiggctl.events import DimensionValue
+from stiggctl.holder.costs import cost_by_model, is_money
 from stiggctl.holder.known import Known
 from stiggctl.rates import price
-from stiggctl.windows import to_datetime
 
 if TYPE_CHECKING:
     from stiggctl.prices import Usage
 
 Group = Mapping[str, DimensionValue]
-
-
-def is_money(credit_currency: str) -> bool:
-    """Whether prices, which are in dollars, are in that currency.
-
-    >>> is_money("usd"), is_money("USD"), is_money("ai-tokens")
-    (True, True, False)
-    """
-    return credit_currency.casefold() == "usd"
 
 
 class Begun(NamedTuple):
@@ -115,14 +106,8 @@ class Observing:
 
     def _dollars(self, usage: "Usage", decimals: int) -> tuple[int, Group]:
         """What it cost, and what that was priced by."""
-        from stiggctl.prices import cost_of  # noqa: PLC0415 - as above
-
         known, customer_id, at_us, _, _ = self._begun
-        contracts = known.contracts_for(customer_id, usage.model, usage.provider, at_us)
-        cost = cost_of(usage, at=to_datetime(at_us), contracts=contracts.prices)
-        version = cost.version
-        if cost.source == "contract":
-            version += f" (price {contracts.rows[version]})"  # its row stays, also when it is changed
+        cost, version = cost_by_model(known, customer_id, usage, at_us)
         return cost.units(decimals), {"price_source": cost.source, "price_version": version}
 
     def _rated(

@@ -23,11 +23,12 @@ from typing import NamedTuple
 
 from stiggctl.amounts import to_amount
 from stiggctl.answers import Receipt, Sight
-from stiggctl.control.observing import Begun, Observing, is_money
+from stiggctl.control.observing import Begun, Observing
 from stiggctl.control.reservation import Reservation
 from stiggctl.control.used import Used, read_used
 from stiggctl.errors import ControlClosed, InvalidRequest, LedgerError, LedgerUnavailable, StiggctlError
 from stiggctl.holder import Holder
+from stiggctl.holder.costs import is_money
 from stiggctl.holder.owed import in_a_section
 
 

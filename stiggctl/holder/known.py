@@ -86,18 +86,6 @@ class Known:
             found = self._contracts[customer_id] = _contracts(self._prices.get(customer_id, ()))
         return found
 
-    def contracts_for(
-        self, customer_id: str | None, model: str | None, provider: str | None, at_us: int
-    ) -> Contracts:
-        """Those that may price a model at an instant: the customer's own where one does, else all's."""
-        from stiggctl.prices.contracts import contract_tariff  # noqa: PLC0415 - as below
-
-        if customer_id is not None and self._prices.get(customer_id):
-            own = self.contracts(customer_id)
-            if contract_tariff(own.prices, model, provider, at_us) is not None:
-                return own
-        return self.contracts(None)
-
     def event_names(self) -> tuple[str, ...]:
         """The events that have a rate, for a hint."""
         return tuple(sorted(self._rates))
