@@ -205,6 +205,36 @@ class Reader(Protocol):
         """Streams events in ledger order; `since_us` included, `until_us` not (of occurred_at)."""
         ...
 
+    def last_event(self) -> int:
+        """The id of the last event; 0 where there is none."""
+        ...
+
+    def events_in_order(
+        self,
+        customer: int,
+        *,
+        event_name: str | None,
+        since_us: int,
+        after: int,
+        until_us: int,
+        last: int,
+        most: int,
+    ) -> list[EventRow]:
+        """A stretch of a customer's events by their instants, oldest first; at most so many.
+
+        Those at `since_us` only with an id above `after`; none with one above `last`. So a walk may
+        go on, with another reader, behind the event that it was at.
+        """
+        ...
+
+    def adjustments_of(self, event_ids: Sequence[int]) -> list[EventRow]:
+        """The adjustments of those events, in ledger order (keys.py)."""
+        ...
+
+    def reversals_of(self, event_ids: Sequence[int]) -> dict[int, int]:
+        """Those of the events that were reversed -> the id of the reversal."""
+        ...
+
     def differences(self) -> list[Difference]:
         """Every counter that is not what it should be (L2, L3, and the integrity check)."""
         ...

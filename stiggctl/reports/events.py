@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from stiggctl.amounts import plain, to_amount
 from stiggctl.events import DimensionValue, dimensions_of
+from stiggctl.ledger.keys import adjusted_by
 from stiggctl.ledger.records import ESTIMATED, EXPIRED, KEYS_OF_USERS, LATE, EventRow
 from stiggctl.windows import to_datetime, to_text, to_us
 
@@ -27,6 +28,7 @@ class BookedEvent(NamedTuple):
     booked_at: datetime
     reservation_id: str | None
     reverses: str | None  #: the event that it takes back
+    adjusts: str | None  #: the event whose price it makes another, by the difference (rerate)
     late: bool
     expired: bool
     estimated: bool
@@ -47,6 +49,7 @@ class BookedEvent(NamedTuple):
             "bookedAt": _instant(self.booked_at),
             "reservationId": self.reservation_id,
             "reverses": self.reverses,
+            "adjusts": self.adjusts,
             "late": self.late,
             "expired": self.expired,
             "estimated": self.estimated,
@@ -67,6 +70,7 @@ def booked_event(
         name, decimals = currencies[part.currency]
         amounts[name] = to_amount(part.amount_units, decimals)
         overages.append(to_amount(part.overage_units, decimals))
+    adjusted = adjusted_by(row)
     return BookedEvent(
         event_id=str(row.id),
         customer_id=customer_id,
@@ -80,6 +84,7 @@ def booked_event(
         booked_at=to_datetime(row.booked_at_us),
         reservation_id=row.reservation,
         reverses=None if row.reverses is None else str(row.reverses),
+        adjusts=None if adjusted is None else str(adjusted),
         late=bool(row.flags & LATE),
         expired=bool(row.flags & EXPIRED),
         estimated=bool(row.flags & ESTIMATED),

@@ -8,6 +8,7 @@ What always holds:
   S2  A reader never creates a file, and never waits for who writes.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -249,6 +250,42 @@ class SqliteReader:
         if customer is None:
             return events.together(self._stream(SQL["events_of_all"], asked))
         return events.together(self._stream(SQL["events_of_customer"], {**asked, "customer": customer}))
+
+    def last_event(self) -> int:
+        """The id of the last event; 0 where there is none."""
+        return sums.last_event(self.rows)
+
+    def events_in_order(
+        self,
+        customer: int,
+        *,
+        event_name: str | None,
+        since_us: int,
+        after: int,
+        until_us: int,
+        last: int,
+        most: int,
+    ) -> list[EventRow]:
+        """A stretch of a customer's events by their instants, oldest first; at most so many."""
+        asked = {
+            "customer": customer,
+            "event_name": event_name,
+            "since_us": since_us,
+            "after": after,
+            "until_us": until_us,
+            "last": last,
+            "most": most,
+        }
+        return list(events.together(self.rows(SQL["events_in_order"], asked)))
+
+    def adjustments_of(self, event_ids: Sequence[int]) -> list[EventRow]:
+        """The adjustments of those events, in ledger order."""
+        asked = {"events": json.dumps(event_ids)}
+        return list(events.together(self.rows(SQL["adjustments_of"], asked)))
+
+    def reversals_of(self, event_ids: Sequence[int]) -> dict[int, int]:
+        """Those of the events that were reversed -> the id of the reversal."""
+        return dict(self.rows(SQL["reversals_of"], {"events": json.dumps(event_ids)}))
 
     def differences(self) -> list[Difference]:
         """Every counter that is not what it should be (L2, L3, and the integrity check)."""

@@ -358,6 +358,45 @@ SELECT e.id, e.customer, e.namespace, e.key, e.part, e.currency, e.amount_units,
    AND (:event_name IS NULL OR e.event_name = :event_name)
  ORDER BY e.id;
 
+-- name: events_in_order
+-- A customer's events from one instant until another, oldest first, so many at most: those after the
+-- event `after` of the first instant, and none that was booked after the event `last`. All parts of
+-- each. No row: there are no more.
+SELECT e.id, e.customer, e.namespace, e.key, e.part, e.currency, e.amount_units, e.overage_units,
+       p.members, e.event_name, e.dimensions, e.occurred_at_us, e.booked_at_us, e.reservation,
+       e.reverses, e.rate, e.flags, e.unattributed, e.fingerprint
+  FROM (SELECT id, customer, namespace, key, occurred_at_us
+          FROM events
+         WHERE customer = :customer AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
+           AND (occurred_at_us > :since_us OR id > :after) AND id <= :last AND part = 0
+           AND (:event_name IS NULL OR event_name = :event_name)
+         ORDER BY occurred_at_us, id
+         LIMIT :most) AS first
+ CROSS JOIN events AS e
+    ON e.customer = first.customer AND e.namespace = first.namespace AND e.key = first.key
+ CROSS JOIN paths AS p ON p.id = e.path
+ ORDER BY first.occurred_at_us, first.id, e.part;
+
+-- name: adjustments_of
+-- All parts of the adjustments of those events, in ledger order: a stretch of the index of keys for
+-- each ("!" follows the space). No row: they have none.
+SELECT e.id, e.customer, e.namespace, e.key, e.part, e.currency, e.amount_units, e.overage_units,
+       p.members, e.event_name, e.dimensions, e.occurred_at_us, e.booked_at_us, e.reservation,
+       e.reverses, e.rate, e.flags, e.unattributed, e.fingerprint
+  FROM json_each(:events) AS asked
+ CROSS JOIN events AS first ON first.id = asked.value
+ CROSS JOIN events AS e
+    ON e.customer = first.customer AND e.namespace = 1
+   AND e.key >= 'adjust ' || first.id || ' ' AND e.key < 'adjust ' || first.id || '!'
+ CROSS JOIN paths AS p ON p.id = e.path
+ ORDER BY e.id;
+
+-- name: reversals_of
+-- Which of those events were reversed, and the id of the reversal. No row: none was.
+SELECT e.reverses, e.id
+  FROM json_each(:events) AS asked
+ CROSS JOIN events AS e ON e.reverses = asked.value AND e.part = 0;
+
 -- ================================================================ usage: is it what it should be
 
 -- name: quick_check
