@@ -142,16 +142,15 @@ class Reporting(Face):
     def reverse(self, event_id: str, *, reason: str, actor: str | None = None) -> Receipt:
         """Book minus what an event booked, at the event's instant. The event itself stays.
 
-        An event is reversed once: again, it is the first receipt. A reversal is not reversed.
+        An event is reversed once: again, it is the first receipt. A reversal is not reversed. What
+        `rerate` booked on the event is taken back too, each adjustment by a reversal of its own.
 
         Raises:
             EventNotFound: no event has that id. InvalidRequest: it is a reversal itself.
             LedgerUnavailable: nothing was booked; again is safe.
         """
         read_id(reason, "reason")
-        order = self._holder.bookings.reversal(event_id, reason, actor)
-        self._holder.exchange.run(order)
-        return receipt_of_order(order)
+        return receipt_of_order(self._holder.reversals.reverse(event_id, reason, actor))
 
     async def areverse(self, event_id: str, *, reason: str, actor: str | None = None) -> Receipt:
         """`reverse`, without blocking the event loop."""

@@ -10,7 +10,6 @@ Not here: what a caller gave (events.py), prices (rates.py), the commit (exchang
 """
 
 import json
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,6 @@ from stiggctl.decision.decide import types_of
 from stiggctl.errors import (
     AmbiguousResource,
     CustomerNotFound,
-    EventNotFound,
     InvalidRequest,
     RateNotFound,
     StiggctlError,
@@ -38,8 +36,6 @@ from stiggctl.rates import price
 
 if TYPE_CHECKING:
     from stiggctl.holder.holder import Holder
-
-_EVENT_ID = re.compile(r"[0-9]{1,18}")
 
 
 class Bookings:
@@ -135,41 +131,13 @@ class Bookings:
             event = reader.event_by_key(customer.id, KEYS_OF_USERS, key)
             if event is None:
                 return None
-            order = self._order_like(reader, customer, event, units=1)
+            order = self.order_like(reader, customer, event, units=1)
         order.namespace, order.key, order.fingerprint = KEYS_OF_USERS, key, fingerprint
         # Events are never taken away: this one is found again, and nothing is booked.
         self._holder.exchange.run(order)
         return order.receipt
 
-    def reversal(self, event_id: object, reason: str, actor: str | None) -> Order:
-        """The order that books minus what an event booked, where and when that counted."""
-        holder = self._holder
-        holder.become_holder()
-        row = int(event_id) if isinstance(event_id, str) and _EVENT_ID.fullmatch(event_id) else None
-        with holder.ledger.reader() as reader:
-            event = None if row is None else reader.event(row)
-            if event is None:
-                raise EventNotFound(event_id=str(event_id))
-            if event.reverses is not None:
-                expected = "an event that is not a reversal itself; report usage that took place again"
-                raise InvalidRequest(where="event_id", value=event_id, expected=expected)
-            customer = next(one for one in reader.customers() if one.id == event.customer)
-            order = self._order_like(reader, customer, event, units=-1)
-            unbacked = [at for at, part in enumerate(event.parts) if part.unbacked]
-            order.pay_back(reader.payments(event.id), unbacked)
-        order.namespace, order.key = KEYS_OF_OURS, f"reverse {event.id}"
-        order.fingerprint = b"reverse"  # whoever asks, and why: it is one reversal
-        order.reverses = event.id
-        order.event_name = event.event_name
-        dimensions = dimensions_of(event.dimensions)
-        dimensions["reversal_reason"] = reason
-        if actor is not None:
-            dimensions["reversal_actor"] = actor
-        order.dimensions = dimensions_json(dimensions)
-        order.unattributed = event.unattributed
-        return order
-
-    def _order_like(self, reader: Reader, customer: CustomerRow, event: EventRow, *, units: int) -> Order:
+    def order_like(self, reader: Reader, customer: CustomerRow, event: EventRow, *, units: int) -> Order:
         """An order that counts where an event counted, so many times its amounts."""
         holder = self._holder
         members = frozenset(row.resource_id for row in reader.resources_by_row(event.members))

@@ -34,6 +34,7 @@ from stiggctl.holder.liveness import Presence
 from stiggctl.holder.options import Options
 from stiggctl.holder.others import Others
 from stiggctl.holder.owed import Owed
+from stiggctl.holder.reversing import Reversals
 from stiggctl.holder.trees import Trees
 from stiggctl.holder.under_way import UnderWay
 from stiggctl.ledger import Fenced, Ledger, Reader, Stale
@@ -78,6 +79,7 @@ class Holder:
         self.trees = Trees(self)
         self.asking = Asking(self)
         self.bookings = Bookings(self)
+        self.reversals = Reversals(self)
         self.exchange = Exchange(self)
         self.keeper = Keeper(self)
         self.owed = Owed(self)

@@ -134,8 +134,8 @@ class Order:
         self.reverses = reverses
         self.flags = flags
         self.legs: tuple[Leg, ...] = ()
-        #: of a reversal, by charge: grant's row -> what comes back to it, less than 0; none for a charge
-        #: for which no pool paid, because there was none yet
+        #: of a reversal or an adjustment, by charge: grant's row -> what comes back to it, less than 0 (or
+        #: is paid again); none for a charge for which no pool paid, because there was none yet
         self.returns: dict[int, dict[int, int]] | None = None
         self.given_up = False  #: whoever wanted it was told an error
         self.sent = False  #: it was in an exchange that failed: a known key may be its own
@@ -211,7 +211,8 @@ class Order:
             draining, paying = None, _NOBODY
             if tail.has_pool and (self.returns is None or number in self.returns):
                 stakes = [] if hold is None else hold.of_pool(strand)
-                draining, paying = draining_of(stripe, tail, stakes, units, self._paid_back(number))
+                back, mirrors = self._paid_back(number), self.reverses is not None
+                draining, paying = draining_of(stripe, tail, stakes, units, back, mirrors=mirrors)
             all_places, all_cells = (*places, *tail.grant_places), (*cells, *tail.grant_cells)
             legs.append(Leg(charge, sight, all_places, all_cells, paying))
             parts.append(Part(strand.currency_row, units, rate, cells, spends, draining))
@@ -219,7 +220,7 @@ class Order:
         return self._booking(members_of(sights[0]), parts)  # the members are those of every currency
 
     def _paid_back(self, number: int) -> list[Paying]:
-        """What comes back to grants of a charge, in a reversal."""
+        """What comes back to grants of a charge, in a reversal or an adjustment."""
         if self.returns is None:
             return []
         return [Paying(self.way.grant_cells[row], units, 0) for row, units in self.returns[number].items()]

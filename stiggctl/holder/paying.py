@@ -20,11 +20,14 @@ def draining_of(
     stakes: Sequence[tuple[int, int]],
     units: int,
     paid_back: Sequence[Paying],
+    *,
+    mirrors: bool,
 ) -> tuple[Draining, dict[int, int]]:
     """How the pool pays for so much: what its hold is of first. And cell -> place of those grants.
 
-    `stakes`: (place, units) of each grant that the hold is of; `paid_back`: of a reversal. Sets apart
-    what it may spend beyond. The caller has the lock.
+    `stakes`: (place, units) of each grant that the hold is of; `paid_back`: what is settled beforehand,
+    of a reversal or an adjustment. Sets apart what it may spend beyond. What `mirrors` an event is paid
+    by nobody who did not pay that (RV2). The caller has the lock.
     """
     left, payings = units, list(paid_back)
     places: dict[int, int] = {}
@@ -35,6 +38,9 @@ def draining_of(
         if pays:
             payings.append(Paying(cell, pays, pays))
             left -= pays
+    left -= sum(one.units for one in paid_back)
+    if mirrors and left > 0:
+        return Draining(tuple(payings), ()), places
     spares = set_apart_of_pool(stripe, tail.grant_places, left)
     return Draining(tuple(payings), tuple(map(Payer, tail.grant_cells, spares))), places
 
