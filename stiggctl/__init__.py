@@ -50,6 +50,7 @@ from stiggctl.errors import (
 from stiggctl.ledger.records import Difference
 from stiggctl.reports.events import BookedEvent
 from stiggctl.reports.grants import GrantState, GrantStatus
+from stiggctl.reports.rerating import RerateRow, RerateTotal, Rerating, UnpricedRow
 from stiggctl.reports.tree import TreeNode
 
 __all__ = [
@@ -95,12 +96,16 @@ __all__ = [
     "Refused",
     "Remedy",
     "RemedyKind",
+    "RerateRow",
+    "RerateTotal",
+    "Rerating",
     "Reservation",
     "ReservationNotFound",
     "ResourceNotFound",
     "StiggctlError",
     "SystemClock",
     "TreeNode",
+    "UnpricedRow",
     "UsageControl",
     "UsageModel",
 ]

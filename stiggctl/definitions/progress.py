@@ -1,6 +1,6 @@
 """Progress: how far a large model has come on its way into the ledger.
 
-Here: the record that `apply(model, progress=…)` hands out, and who hands it out. Not here: what is
+Here: the record that `apply(model, progress=…)` and `rerate` hand out, and who hands it out for a model. Not here: what is
 done meanwhile (reading.py, validation/, holder/models/).
 """
 
@@ -12,7 +12,7 @@ from stiggctl.definitions.parts import UsageModel
 
 T = TypeVar("T")
 
-Phase = Literal["reading", "checking", "planning", "writing"]
+Phase = Literal["reading", "checking", "planning", "writing", "rating"]
 
 # Of each phase. An entry takes some microseconds: told each, who shows it would take longer than the
 # work; told ten times, a bar would stand still for seconds.
@@ -21,9 +21,9 @@ _TIMES = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far `apply` has come in one of its phases.
+    """How far a verb has come: `apply` in one of its phases, or `rerate` (`rating`: it counts events).
 
-    They come in this order, each told at its beginning (`done` is 0) and, but for the last, at its end:
+    Those of `apply` come in this order, each told at its beginning (`done` is 0) and, but for the last, at its end:
 
     - `reading`: the document becomes a model; counts entries, of which nobody knows how many
       there are (`total` is None) until they are read.

@@ -67,6 +67,11 @@ def _drains(grant: GrantRow, window: Window) -> tuple[object, ...]:
     return (grant.priority, window.end_us, grant.kind != "PROMOTIONAL", begins_us, grant.id)
 
 
+def in_drain_order(grants: Iterable[GrantRow], at_us: int) -> list[int]:
+    """The rows of grants in the order in which they drained at an instant, whether they were open or not."""
+    return [one.id for one in sorted(grants, key=lambda one: _drains(one, _window_of(one, at_us)))]
+
+
 def _as_limit(grant: GrantRow, window: Window) -> Limit:
     start_us, end_us = 0, None
     windows = recurring(grant.cadence, grant.timezone, grant.anchor_us)
