@@ -17,6 +17,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
 
 from stiggctl.amounts import CONTEXT
@@ -68,6 +69,8 @@ _NO_LIST: Final = 'the price list is not installed: pip install "stiggctl[prices
 #: As many names as are read at a glance.
 _NAMES_MAX: Final = 3
 _NAME_MAX: Final = 255
+#: More unknown names than that are told apart by nobody; each takes some hundred bytes.
+_NAMES_KEPT: Final = 1_024
 
 
 def list_tariff(usage: Usage, model: str | None, at: datetime) -> Tariff:
@@ -104,12 +107,21 @@ def _find(snapshot: Any, model: str, provider: str | None) -> tuple[Any, Any]:
         model=model,
         provider=provider,
         reason="the list does not have it",
-        known=_nearest(snapshot, model[:_NAME_MAX], provider),
+        known=_nearest(_version(snapshot), model[:_NAME_MAX], provider),
     )
 
 
-def _nearest(snapshot: Any, model: str, provider: str | None) -> tuple[str, ...]:
-    """Names that were perhaps meant: of this provider, or of all where it is none that is known."""
+@lru_cache(maxsize=_NAMES_KEPT)
+def _nearest(version: str, model: str, provider: str | None) -> tuple[str, ...]:
+    """Names that were perhaps meant: of this provider, or of all where it is none that is known.
+
+    Of the list of that version. Finding them takes 10 ms, and who rates a month of usage anew may ask for
+    one name a million times.
+    """
+    import genai_prices.data_snapshot as listed  # noqa: PLC0415 - as above
+
+    del version  # what is remembered is of it
+    snapshot = listed.get_snapshot()
     whose = [each for each in snapshot.providers if each.id == provider] or snapshot.providers
     names = sorted({model.id for each in whose for model in each.models})
     return tuple(get_close_matches(model.casefold(), names, n=_NAMES_MAX))
