@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from stiggctl.amounts import COUNTER_MAX
 from stiggctl.errors import LedgerUnavailable
 from stiggctl.ledger import Fenced, Stale
+from stiggctl.ledger.keys import adjusted_by, adjustment_key, reversal_key
 from stiggctl.ledger.opening import open_ledger
 from stiggctl.ledger.records import (
     KEYS_OF_OURS,
@@ -428,3 +429,80 @@ def test_a_stream_that_nobody_read_to_its_end_keeps_no_moment(booked: World) -> 
     with pytest.raises(LedgerUnavailable, match="reader was closed"):
         list(stream)
     assert stream is not None
+
+
+# ------------------------------------------------------------------ what was booked on events
+
+
+def test_adjustments_and_reversals_of_many_events_are_found_together(world: World) -> None:
+    """KY1: of event 1, none of event 11's; of a customer's own, none of a user's key."""
+    ids = [
+        answer.event_id
+        for answer in world.exchange(*(world.booking(f"k{at}", 7) for at in range(12))).bookings
+    ]
+    first, eleventh = ids[0], ids[10]
+    assert str(eleventh).startswith(str(first))
+    ours = {"namespace": KEYS_OF_OURS}
+    booked = world.exchange(
+        world.booking(adjustment_key(first, 0), 1, **ours),
+        world.booking(adjustment_key(eleventh, 0), 2, **ours),
+        world.booking(adjustment_key(first, 1), -3, **ours),
+        world.booking(adjustment_key(first, 10), 4, **ours),
+        world.booking(adjustment_key(first, 2), 5),
+        world.booking(f"adjust {first}", 6, **ours),
+        world.booking(reversal_key(first), -7, reverses=first, **ours),
+    ).bookings
+    with world.ledger.reader() as reader:
+        found = reader.adjustments_of([first])
+        assert [(row.id, row.parts[0].amount_units) for row in found] == [
+            (booked[0].event_id, 1),
+            (booked[2].event_id, -3),
+            (booked[3].event_id, 4),
+        ]
+        assert {adjusted_by(row) for row in found} == {first}
+        assert [adjusted_by(row) for row in reader.adjustments_of(ids)] == [first, eleventh, first, first]
+        assert reader.reversals_of(ids) == {first: booked[6].event_id}
+        assert (reader.adjustments_of([]), reader.reversals_of([eleventh])) == ([], {})
+        every = list(reader.events())
+    assert [adjusted_by(row) for row in every if row.namespace == KEYS_OF_USERS or row.reverses] == [
+        None
+    ] * 14
+    assert adjusted_by(next(row for row in every if row.key == f"adjust {first}")) is None
+
+
+def test_a_walk_over_a_customers_events_goes_on_where_it_was(world: World) -> None:
+    """By instants, then ids; whole events; nothing that was booked since."""
+    instants = [5, 3, 5, 5, 1, 9, 3, 5]
+    world.exchange(
+        *(
+            world.booking(f"k{at}", 7, occurred_at_us=us, event_name="chat" if at % 3 else "draw")
+            for at, us in enumerate(instants)
+        ),
+        world.booking("other", 7, occurred_at_us=5, customer=world.customer + 1),
+    )
+
+    def walked(most: int, event_name: str | None = None, last: int = 8) -> list[str]:
+        keys: list[str] = []
+        since_us, after = 1, 0
+        while True:
+            with world.ledger.reader() as reader:
+                found = reader.events_in_order(
+                    world.customer,
+                    event_name=event_name,
+                    since_us=since_us,
+                    after=after,
+                    until_us=9,
+                    last=last,
+                    most=most,
+                )
+            keys += [row.key for row in found]
+            if len(found) < most:
+                return keys
+            since_us, after = found[-1].occurred_at_us, found[-1].id
+
+    with world.ledger.reader() as reader:
+        assert reader.last_event() == 9
+    for most in (1, 2, 3, 7, 8, 100):
+        assert walked(most) == ["k4", "k1", "k6", "k0", "k2", "k3", "k7"]
+        assert walked(most, "draw") == ["k6", "k0", "k3"]
+        assert walked(most, last=4) == ["k1", "k0", "k2", "k3"]
