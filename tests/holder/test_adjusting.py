@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from stiggctl import LedgerUnavailable, UsageControl
-from stiggctl.holder import adjusting, reversing
+from stiggctl import LedgerUnavailable, Progress, UsageControl
+from stiggctl.holder import adjusting, rerating, reversing
 
 ALL: dict[str, Any] = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
 BOOK: dict[str, Any] = {**ALL, "book": True, "reason": "r"}
@@ -153,6 +153,25 @@ def test_who_stops_before_it_looked_again_is_finished_by_another_call(
         assert c.rerate(**BOOK).adjustments == 0
     assert (net(c), [one.used for one in c.grants()]) == (0, [0])
     assert c.verify() == []
+
+
+def test_what_is_reversed_before_its_turn_is_not_adjusted(
+    c: UsageControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RR4: it was there when it was asked, and is told as it was then."""
+    monkeypatch.setattr(rerating, "EVENTS_AT_A_TIME", 1)
+    usage(c)
+    event_id = usage(c)
+    c.set_price(model="m", per_million={"input": "0.5"})
+
+    def reverse(progress: Progress) -> None:
+        if progress.done == 1:
+            c.reverse(event_id, reason="refund")
+
+    booked = c.rerate(**BOOK, progress=reverse)
+    assert (booked.adjustments, booked.totals[0].events) == (1, 2)
+    assert [row.adjustment_id is None for row in booked.rows] == [False, True]
+    assert event_id not in {one.adjusts for one in c.events()}
 
 
 def test_what_will_not_stand_still_is_told(c: UsageControl, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -383,25 +383,23 @@ def test_money_by_a_price_and_credits_by_a_rate_are_each_rated_by_its_own(c: Usa
     assert len(adjustments(c)) == 1
 
 
-def test_a_rate_that_is_gone_leaves_it_unpriced(c: UsageControl, say: Say) -> None:
-    c.set_rate(event_name="chat", credit_currency=TOKENS, credits=2, effective_at=at(-1))
+def test_a_rate_that_begins_later_is_not_that_of_the_event(c: UsageControl, say: Say) -> None:
+    """RR2."""
+    c.set_rate(event_name="chat", credit_currency=TOKENS, credits=2)
     report_rated(c)
-    c.apply({"customers": [{"id": "c"}], "rates": []}, prune=True)
-    c.apply(
-        {
-            "rates": [
-                {
-                    "eventName": "chat",
-                    "creditCurrency": TOKENS,
-                    "credits": 7,
-                    "effectiveAt": "2027-01-01T00:00:00Z",
-                }
-            ]
-        }
-    )
+    c.set_rate(event_name="chat", credit_currency=TOKENS, credits=3, effective_at=at(-1))
+    c.set_rate(event_name="chat", credit_currency=TOKENS, credits=9, effective_at=at(1))
+    assert [row.would_be for row in say("rerate", **ALL).rows] == [3]
+
+
+def test_a_rate_that_is_gone_leaves_it_unpriced(c: UsageControl, say: Say) -> None:
+    c.set_rate(event_name="chat", credit_currency=TOKENS, credits=2)
+    report_rated(c)
+    later = {"eventName": "chat", "creditCurrency": TOKENS, "credits": 7, "effectiveAt": at(1).isoformat()}
+    c.apply({"customers": [{"id": "c"}], "rates": [later]}, prune=True)
     rerating = say("rerate", **BOOK)
-    [found] = rerating.rows if not list(rerating.unpriced) else rerating.unpriced
-    assert getattr(found, "charged", None) == 2
+    [unpriced] = rerating.unpriced
+    assert (unpriced.charged, unpriced.event_name, list(rerating.rows)) == (2, "chat", [])
     assert c.verify() == []
 
 
@@ -689,9 +687,9 @@ def test_what_costs_more_is_overage_as_late_usage_is(c: UsageControl, say: Say) 
 
 def test_what_cost_too_much_comes_back_to_the_last_that_paid(c: UsageControl, say: Say) -> None:
     """RT1, RT2."""
-    grant(c, "first", 2)
-    grant(c, "second", 2)
     grant(c, "third", 2)
+    grant(c, "second", 2, priority=20)
+    grant(c, "first", 2, priority=10)
     priced(c, 500 * A_CENT, 5)
     assert left(c) == {"first": 2, "second": 2, "third": 1}
     for dollars, paid in (("0.7", (2, 1.5, 0)), ("0.3", (1.5, 0, 0)), ("0.9", (2, 2, 0.5)), ("0", (0, 0, 0))):
@@ -714,13 +712,14 @@ def test_what_was_overdrawn_comes_back_before_anything(c: UsageControl, say: Say
 def test_what_nobody_backed_comes_back_to_nobody(c: UsageControl, say: Say, clock: ManualClock) -> None:
     """RT2, RV2: and a grant that begins in the past since then pays nothing of what is taken back."""
     grant(c, "over", 2)
-    held = c.reserve(resource_ids=["ana"], credit_currency="usd", amount=2, ttl_seconds=86_400)
+    told = {"price_source": "contract", "input_tokens": 500 * A_CENT, "model": "m"}
+    ask: dict[str, Any] = {"resource_ids": ["ana"], "credit_currency": "usd", "dimensions": told}
+    held = c.reserve(**ask, amount=2, ttl_seconds=86_400)
     c.void_grant("over", customer_id="c")
     clock.set(at(2))
     receipt = held.settle(5)
     assert (receipt.paid_by, receipt.unbacked) == ({"over": 2}, True)
     event_id = receipt.event_id
-    told = {"price_source": "contract", "input_tokens": 500 * A_CENT, "model": "m"}
     late = c.report(
         customer_id="c",
         resource_ids=["ana"],
@@ -732,11 +731,13 @@ def test_what_nobody_backed_comes_back_to_nobody(c: UsageControl, say: Say, cloc
     assert (late.paid_by, late.unbacked) == ({}, True)
     c.set_price(model="m", per_million={"input": "0.4"})
     say("rerate", **BOOK)
-    assert left(c) == {"over": 2}
+    assert left(c) == {"over": 2}  # of five it paid two, and now it costs two
     grant(c, "since", 9, effective_at=at(-3))
     assert late.event_id is not None
     assert event_id is not None
-    c.reverse(adjustments(c)[0].event_id, reason="undone")
+    for one in adjustments(c):
+        back = c.reverse(one.event_id, reason="undone")
+        assert (back.charged, back.paid_by, back.unbacked) == (3, {}, True)
     assert left(c) == {"since": 0, "over": 2}
     c.reverse(late.event_id, reason="refund")
     c.reverse(event_id, reason="refund")
@@ -772,6 +773,20 @@ def test_it_is_paid_by_and_comes_back_to_the_grants_of_its_instant(
     assert receipt.event_id is not None
     c.reverse(receipt.event_id, reason="refund")
     assert set(left(c).values()) == {0}
+    assert c.verify() == []
+
+
+def test_of_one_event_each_currency_is_paid_for_itself(c: UsageControl, say: Say) -> None:
+    """What cost too little in one is paid, what cost too much in another comes back."""
+    grant(c, "money", 9)
+    c.grant_credits(customer_id="c", credit_currency=TOKENS, grant_id="credits", amount=9)
+    for tokens, dollars in ((2, 2), (5, 1), (1, 3), (0, 0)):
+        for currency, amount in ((TOKENS, tokens), ("usd", dollars)):
+            c.set_rate(event_name="chat", credit_currency=currency, credits=amount)
+        if tokens == dollars == 2:
+            report_rated(c)
+        say("rerate", **BOOK)
+        assert left(c) == {"money": dollars, "credits": tokens}
     assert c.verify() == []
 
 
