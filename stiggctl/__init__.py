@@ -50,7 +50,8 @@ from stiggctl.errors import (
 from stiggctl.ledger.records import Difference
 from stiggctl.reports.events import BookedEvent
 from stiggctl.reports.grants import GrantState, GrantStatus
-from stiggctl.reports.rerating import RerateRow, RerateTotal, Rerating, UnpricedRow
+from stiggctl.reports.rerated import RerateRow, UnpricedRow
+from stiggctl.reports.rerating import RerateTotal, Rerating
 from stiggctl.reports.tree import TreeNode
 
 __all__ = [

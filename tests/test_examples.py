@@ -44,6 +44,7 @@ def test_there_are_examples() -> None:
         "observed_call",
         "override",
         "replay_trace",
+        "rerate_a_month",
         "seats",
         "settled_for_less_more_late",
         "stream_cut",

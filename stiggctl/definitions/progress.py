@@ -1,7 +1,7 @@
 """Progress: how far a large model has come on its way into the ledger.
 
-Here: the record that `apply(model, progress=…)` and `rerate` hand out, and who hands it out for a model. Not here: what is
-done meanwhile (reading.py, validation/, holder/models/).
+Here: the record that `apply(model, progress=…)` and `rerate` hand out, and who hands it out for a model.
+Not here: what is done meanwhile (reading.py, validation/, holder/models/).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +23,8 @@ _TIMES = 100
 class Progress:
     """How far a verb has come: `apply` in one of its phases, or `rerate` (`rating`: it counts events).
 
-    Those of `apply` come in this order, each told at its beginning (`done` is 0) and, but for the last, at its end:
+    Those of `apply` come in this order, each told at its beginning (`done` is 0) and, but for the last,
+    at its end:
 
     - `reading`: the document becomes a model; counts entries, of which nobody knows how many
       there are (`total` is None) until they are read.

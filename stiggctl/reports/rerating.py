@@ -1,6 +1,6 @@
 """Rerating: what other prices would have made of booked usage, as people read it.
 
-Here: the records, their sums and how they are told. Not here: what an event would cost
+Here: sums, and how they are told. Not here: the records of each event (rerated.py), what one would cost
 (holder/rerating.py), who books the difference (holder/adjusting.py).
 """
 
@@ -12,77 +12,24 @@ from typing import Any, NamedTuple
 
 from stiggctl.amounts import plain, to_amount
 from stiggctl.errors import shown
-from stiggctl.holder.adjusted import part_in
-from stiggctl.holder.rerating import Rated, RatedPart, UnratedPart, version_before
-from stiggctl.windows import to_datetime, to_text, to_us
+from stiggctl.holder.rerating import Rated, RatedPart, UnratedPart
+from stiggctl.reports.rerated import (
+    Currencies,
+    RerateRow,
+    UnpricedRow,
+    json_of,
+    model_of,
+    row_of,
+    text_of,
+    unpriced_of,
+)
 
 #: Models, and reasons, that are told apart: whoever reports usage may name a million. What comes after
 #: them is summed under one name.
 NAMES_MAX = 1_000
 OTHERS = "(others)"
-
-#: Row of a currency -> its id and decimals.
-Currencies = Mapping[int, tuple[str, int]]
-
-
-class RerateRow(NamedTuple):
-    """What one event is charged in a currency, and what it would be."""
-
-    event_id: str
-    customer_id: str
-    event_name: str | None
-    model: str | None
-    credit_currency: str
-    occurred_at: datetime
-    charged: int | Decimal  #: by the event and its adjustments
-    would_be: int | Decimal
-    difference: int | Decimal  #: less than 0 where it costs less
-    price_version: str | None  #: by which it is charged; None: nothing said a price
-    new_price_version: str  #: by which it would be
-    adjustment_id: str | None  #: the event that booked the difference; None: it is not booked
-
-    def as_dict(self) -> dict[str, Any]:
-        """The camelCase JSON of it."""
-        return {
-            "eventId": self.event_id,
-            "customerId": self.customer_id,
-            "eventName": self.event_name,
-            "model": self.model,
-            "creditCurrency": self.credit_currency,
-            "timestamp": _text(self.occurred_at),
-            "charged": _json(self.charged),
-            "wouldBe": _json(self.would_be),
-            "difference": _json(self.difference),
-            "priceVersion": self.price_version,
-            "newPriceVersion": self.new_price_version,
-            "adjustmentId": self.adjustment_id,
-        }
-
-
-class UnpricedRow(NamedTuple):
-    """What one event is charged in a currency, and why nothing says what it would be."""
-
-    event_id: str
-    customer_id: str
-    event_name: str | None
-    model: str | None
-    credit_currency: str
-    occurred_at: datetime
-    charged: int | Decimal
-    reason: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """The camelCase JSON of it."""
-        return {
-            "eventId": self.event_id,
-            "customerId": self.customer_id,
-            "eventName": self.event_name,
-            "model": self.model,
-            "creditCurrency": self.credit_currency,
-            "timestamp": _text(self.occurred_at),
-            "charged": _json(self.charged),
-            "reason": self.reason,
-        }
+#: Of models, and of reasons, in a text for a terminal; all of them are in the record.
+LINES_MAX = 12
 
 
 class RerateTotal(NamedTuple):
@@ -102,9 +49,9 @@ class RerateTotal(NamedTuple):
             "creditCurrency": self.credit_currency,
             "model": self.model,
             "events": self.events,
-            "charged": _json(self.charged),
-            "wouldBe": _json(self.would_be),
-            "difference": _json(self.difference),
+            "charged": json_of(self.charged),
+            "wouldBe": json_of(self.would_be),
+            "difference": json_of(self.difference),
             "unpriced": self.unpriced,
         }
 
@@ -133,7 +80,7 @@ class Rerating:
         for rated in self._walk():
             for part in rated.parts:
                 if isinstance(part, RatedPart):
-                    yield _row(rated, part, self._currencies, is_booked=self.is_booked)
+                    yield row_of(rated, part, self._currencies, is_booked=self.is_booked)
 
     @property
     def unpriced(self) -> Iterator[UnpricedRow]:
@@ -141,13 +88,13 @@ class Rerating:
         for rated in self._walk():
             for part in rated.parts:
                 if isinstance(part, UnratedPart):
-                    yield _unpriced(rated, part, self._currencies)
+                    yield unpriced_of(rated, part, self._currencies)
 
     def as_dict(self) -> dict[str, Any]:
         """The camelCase JSON of its sums; rows have their own."""
         return {
-            "since": _text(self.since),
-            "until": _text(self.until),
+            "since": text_of(self.since),
+            "until": text_of(self.until),
             "totals": [one.as_dict() for one in self.totals],
             "models": [one.as_dict() for one in self.models],
             "unpriced": dict(self.reasons),
@@ -156,18 +103,15 @@ class Rerating:
         }
 
     def __str__(self) -> str:
-        span = f"from {_text(self.since)} until {_text(self.until)}"
-        lines = [f"{span}: {'nothing that prices said' if not self.totals else 'rated anew'}"]
+        span = f"from {text_of(self.since)} until {text_of(self.until)}"
+        lines = [f"{span}: {'rated anew' if self.totals else 'nothing that prices said'}"]
         for total in self.totals:
+            models = [one for one in self.models if one.credit_currency == total.credit_currency]
+            models.sort(key=lambda one: -abs(one.difference))
             lines.append(_line(total.credit_currency, total))
-            lines += [
-                _line(f"  {'no model' if one.model is None else shown(one.model)}", one)
-                for one in self.models
-                if one.credit_currency == total.credit_currency
-            ]
-        lines += [
-            f"unpriced, {times:,} times: {_plain_line(reason)}" for reason, times in self.reasons.items()
-        ]
+            lines += _some([_line(f"  {_name(one.model)}", one) for one in models])
+        reasons = sorted(self.reasons.items(), key=lambda one: -one[1])
+        lines += _some([f"unpriced, {times:,} times: {_plain_line(reason)}" for reason, times in reasons])
         if self.is_booked:
             lines.append(f"booked {self.adjustments:,} adjustments")
         elif any(total.difference for total in self.totals):
@@ -248,62 +192,6 @@ def _total(one: _Sum, model: str | None, currency: tuple[str, int]) -> RerateTot
     )
 
 
-# -------------------------------------------------------------------- rows
-
-
-def model_of(rated: Rated) -> str | None:
-    """The model that an event names."""
-    model = rated.dimensions.get("model")
-    return None if model is None else str(model)
-
-
-def _row(rated: Rated, one: RatedPart, currencies: Currencies, *, is_booked: bool) -> RerateRow:
-    event, currency = rated.found.event, one.part.currency
-    name, decimals = currencies[currency]
-    charged = rated.found.charged(currency)
-    difference = one.units - charged
-    by = _booked_by(rated, currency, difference) if is_booked and difference else None
-    return RerateRow(
-        event_id=str(event.id),
-        customer_id=rated.customer.customer_id,
-        event_name=event.event_name,
-        model=model_of(rated),
-        credit_currency=name,
-        occurred_at=to_datetime(event.occurred_at_us),
-        charged=to_amount(charged, decimals),
-        would_be=to_amount(one.units, decimals),
-        difference=to_amount(difference, decimals),
-        price_version=version_before(rated.found, currency),
-        new_price_version=one.version,
-        adjustment_id=by,
-    )
-
-
-def _booked_by(rated: Rated, currency: int, difference: int) -> str | None:
-    """Which of the adjustments since is that of the difference; several only where others adjusted too."""
-    found = [
-        (part.amount_units != difference, row.id)
-        for row in rated.adjusted_since
-        if (part := part_in(row, currency)) is not None
-    ]
-    return str(min(found)[1]) if found else None
-
-
-def _unpriced(rated: Rated, one: UnratedPart, currencies: Currencies) -> UnpricedRow:
-    event, currency = rated.found.event, one.part.currency
-    name, decimals = currencies[currency]
-    return UnpricedRow(
-        event_id=str(event.id),
-        customer_id=rated.customer.customer_id,
-        event_name=event.event_name,
-        model=model_of(rated),
-        credit_currency=name,
-        occurred_at=to_datetime(event.occurred_at_us),
-        charged=to_amount(rated.found.charged(currency), decimals),
-        reason=str(one.reason),
-    )
-
-
 # -------------------------------------------------------------------- how it is told
 
 
@@ -318,13 +206,15 @@ def _line(name: str, total: RerateTotal) -> str:
     )
 
 
+def _name(model: str | None) -> str:
+    return "no model" if model is None else shown(model)
+
+
+def _some(lines: list[str]) -> list[str]:
+    """As many as are read at a glance."""
+    more = len(lines) - LINES_MAX
+    return lines if more <= 0 else [*lines[:LINES_MAX], f"  and {more:,} more"]
+
+
 def _plain_line(reason: str) -> str:
     return "".join(char if char.isprintable() else " " for char in reason)
-
-
-def _text(instant: datetime) -> str:
-    return to_text(to_us(instant, "instant"))
-
-
-def _json(amount: int | Decimal) -> int | str:
-    return plain(amount) if isinstance(amount, Decimal) else amount

@@ -116,13 +116,13 @@ def used(control: UsageControl, who: str = "ana", feature: str | None = None) ->
     return [limit.used for limit in control.check(**asked).limits if not limit.is_pool]
 
 
-def grant(control: UsageControl, name: str, amount: object, **more: Any) -> None:
+def grant(control: UsageControl, name: str, amount: Any, **more: Any) -> None:
     control.grant_credits(
         customer_id="c",
         credit_currency="usd",
         grant_id=name,
         amount=amount,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
@@ -199,6 +199,16 @@ def test_it_says_so_on_a_terminal_and_as_json(c: UsageControl, say: Say) -> None
     booked = say("rerate", **BOOK)
     assert str(booked).endswith("\nbooked 1 adjustments")
     assert say("rerate", "2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z").totals == ()
+
+
+def test_many_models_are_told_by_what_they_differ_most(c: UsageControl, say: Say) -> None:
+    for number in range(15):
+        priced(c, number * 10 * A_CENT, "0.01", model=f"m{number:02}")
+    c.set_price(model="m?*", per_million={"input": 1})
+    rerating = say("rerate", **ALL)
+    assert len(rerating.models) == 15
+    lines = str(rerating).splitlines()
+    assert (lines[2].split(":")[0], lines[-2], lines[-1]) == ("  'm14'", "  and 3 more", "nothing was booked")
 
 
 def test_progress_is_told_of_what_was_looked_at(c: UsageControl, say: Say) -> None:

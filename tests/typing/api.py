@@ -27,11 +27,14 @@ from stiggctl import (
     Receipt,
     Refused,
     Remedy,
+    RerateRow,
+    Rerating,
     Reservation,
     StiggctlError,
     UsageControl,
     UsageModel,
 )
+from stiggctl.prices import ContractPrice
 from stiggctl.testing import ManualClock, allow_all, deny
 
 
@@ -166,6 +169,18 @@ def reporting(control: UsageControl) -> None:
     for answer in control.report_many([{"customerId": "c", "eventName": "e"}]):
         assert_type(answer, Receipt | StiggctlError)
     control.reverse(receipt.event_id, reason="refund", actor="ann")
+    rerating = control.rerate("2026-01-01T00:00:00Z", datetime.now(UTC), customer_id="c", progress=print)
+    assert_type(rerating, Rerating)
+    assert_type(list(rerating.rows), list[RerateRow])
+    assert_type([row.reason for row in rerating.unpriced], list[str])
+    assert_type(rerating.totals[0].difference, int | Decimal)
+    control.rerate(
+        since=datetime.now(UTC),
+        until=datetime.now(UTC),
+        prices=[ContractPrice(model="m", per_million={"input": 1}), {"model": "n", "perMillion": {}}],
+        book=True,
+        reason="r",
+    )
 
 
 def refused(control: UsageControl) -> None:
@@ -198,6 +213,7 @@ async def awaiting(control: UsageControl) -> None:
     assert_type(first, Receipt)
     await control.areport_many([{"customerId": "c", "eventName": "e"}])
     await control.areverse(second.event_id, reason="refund")
+    assert_type(await control.arerate("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"), Rerating)
 
 
 def around_a_call(control: UsageControl) -> None:
