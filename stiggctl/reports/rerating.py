@@ -107,7 +107,7 @@ class Rerating:
         lines = [f"{span}: {'rated anew' if self.totals else 'nothing that prices said'}"]
         for total in self.totals:
             models = [one for one in self.models if one.credit_currency == total.credit_currency]
-            models.sort(key=lambda one: -abs(one.difference))
+            models.sort(key=lambda one: Decimal(one.difference).copy_abs(), reverse=True)
             lines.append(_line(total.credit_currency, total))
             lines += _some([_line(f"  {_name(one.model)}", one) for one in models])
         reasons = sorted(self.reasons.items(), key=lambda one: -one[1])
