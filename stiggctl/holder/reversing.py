@@ -86,10 +86,12 @@ class Reversals:
         order.fingerprint = b"reverse"  # whoever asks, and why: it is one reversal
         order.reverses = event.id
         order.event_name = event.event_name
+        why = {"reversal_reason": reason} | ({} if actor is None else {"reversal_actor": actor})
+        # What a limit's scope asks for is as its event has it: that limit counts both, or neither.
+        scoped = reader.scoped_dimensions(customer.id)
         dimensions = dimensions_of(event.dimensions)
-        dimensions["reversal_reason"] = reason
-        if actor is not None:
-            dimensions["reversal_actor"] = actor
+        dimensions |= {name: value for name, value in why.items() if name not in scoped}
+        order.way.dimensions = dimensions
         order.dimensions = dimensions_json(dimensions)
         order.unattributed = event.unattributed
         return order

@@ -118,3 +118,27 @@ def test_it_goes_back_where_it_was_booked_though_the_resource_moved(acme: UsageC
     assert numbers(acme, "team-growth")["team-growth"] == (0, 0, 5000)
     assert numbers(acme, "team-other")["team-other"] == (0, 0, 9)
     assert list(acme.verify()) == []
+
+
+def test_a_limit_that_asks_for_why_it_was_reversed_counts_both_or_neither(
+    acme: UsageControl, say: Say
+) -> None:
+    scoped = {"resource_id": "user-01", "credit_currency": TOKENS, "limit": 50}
+    acme.set_allocation(**scoped, scope={"reversal_reason": "refund"})
+    acme.set_allocation(**scoped, scope={"reversal_actor": ["ops", "ann"]})
+
+    def used() -> list[Any]:
+        said = {"reversal_reason": "refund", "reversal_actor": "ann"}
+        asked = {"resource_ids": ["user-01"], "credit_currency": TOKENS, "requested_usage": 0}
+        return [limit.used for limit in acme.check(**asked, dimensions=said).limits if limit.scope]
+
+    outside = say("report", **USER, amount=7)
+    inside = say(
+        "report", **USER, amount=7, dimensions={"reversal_reason": "refund", "reversal_actor": "ann"}
+    )
+    assert used() == [7, 7]
+    say("reverse", outside.event_id, reason="refund", actor="ops")
+    assert (used(), list(acme.verify())) == ([7, 7], [])
+    say("reverse", inside.event_id, reason="mistake", actor="bob")
+    assert used() == [0, 0]
+    assert acme.verify() == []
