@@ -53,6 +53,7 @@ from stiggctl.reports.grants import GrantState, GrantStatus
 from stiggctl.reports.rerated import RerateRow, UnpricedRow
 from stiggctl.reports.rerating import RerateTotal, Rerating
 from stiggctl.reports.tree import TreeNode
+from stiggctl.reports.usage import UsageRow
 
 __all__ = [
     "AccessDenied",
@@ -109,4 +110,5 @@ __all__ = [
     "UnpricedRow",
     "UsageControl",
     "UsageModel",
+    "UsageRow",
 ]

@@ -44,7 +44,8 @@ CONTEXT = Context(
     traps=[DivisionByZero, FloatOperation, Inexact, InvalidOperation, Overflow, Underflow],
 )
 
-_POWERS: tuple[int, ...] = tuple(10**decimals for decimals in range(DECIMALS_MAX + 1))
+# Twice as many decimals as a currency has: those of a product of two.
+_POWERS: tuple[int, ...] = tuple(10**decimals for decimals in range(2 * DECIMALS_MAX + 1))
 
 # JSON's numbers, with any leading zeros. A plus sign is left out: "+5" reads like a change.
 # Seventeen digits of exponent are what Decimal can hold on any 64-bit machine.

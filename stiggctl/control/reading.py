@@ -7,7 +7,15 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from stiggctl.errors import AmbiguousResource, CustomerNotFound, ResourceNotFound
+from stiggctl.errors import (
+    AmbiguousResource,
+    CustomerNotFound,
+    InvalidRequest,
+    ResourceNotFound,
+    nearest,
+    shown,
+)
+from stiggctl.events import read_id
 from stiggctl.holder import Holder
 from stiggctl.holder.in_force import limits_on
 from stiggctl.holder.keeping import held_by_cell
@@ -17,8 +25,10 @@ from stiggctl.ledger import Reader
 from stiggctl.ledger.records import CellKey, CellRow, CustomerRow, Difference
 from stiggctl.reports.events import BookedEvent, booked_event
 from stiggctl.reports.grants import GrantState, grant_state, grants_in_order
+from stiggctl.reports.totals import Asked, By, read_grouping, read_totals
 from stiggctl.reports.tree import TreeNode, build_tree
-from stiggctl.windows import to_datetime, to_us
+from stiggctl.reports.usage import UsageRow
+from stiggctl.windows import END_US, FIRST_US, read_cadence, read_zone, to_datetime, to_us, windows_of
 
 
 class AuditEntry(NamedTuple):
@@ -130,6 +140,86 @@ class Reading:
             held_there = sum(end.units for end in within_share(ends, shares.get(cell, 0)))
             held[cell] = held.get(cell, 0) + held_there
 
+    def usage(
+        self,
+        customer_id: str | None = None,
+        *,
+        group_by: str | None = None,
+        bucket: str | None = None,
+        timezone: str = "UTC",
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        credit_currency: str | None = None,
+        resource_id: str | None = None,
+        resource_type_id: str | None = None,
+        event_name: str | None = None,
+    ) -> list[UsageRow]:
+        """Booked usage, summed: by resource, event, customer or any dimension, and by time.
+
+        All of one moment, exact, and the numbers that decisions see; what is held is not used. An
+        event counts at its instant, however late it was booked; a reversal counts at the instant of
+        what it takes back, as less than 0. Rows are those that have events: by bucket, then the
+        largest amount first (of the first currency by id, then the next), then by key.
+
+        By resource a row has what was charged to a resource or below it, as the tree was then. So an
+        event is in the rows of its user, its team and its region: do not add these rows up.
+
+        Args:
+            customer_id: left out: of all customers together, but by resource and by customer.
+            group_by: "resource", "event", "customer", or the name of a dimension, "model"; one that is
+                called like one of the three is "dimensions.resource". Left out: one total, also of
+                nothing. Events that have no such dimension, name or resource are in a row of key None.
+            bucket: hour, day, week, month, year, or a duration as a cadence is: PT6H, P1D, P3M. Buckets
+                are the very windows that limits of that cadence have.
+            timezone: of the buckets, an IANA zone.
+            since, until: instants; since is included, until is not. They may cut a bucket.
+            resource_id: only what was charged to it or below it, as the tree was then.
+            resource_type_id: with group_by="resource": only rows of resources of this type.
+
+        Raises CustomerNotFound, ResourceNotFound, AmbiguousResource, CurrencyNotFound,
+        InvalidTimestamp, and InvalidRequest, which says what would be right.
+
+        >>> control = getfixture("acme")
+        >>> for model, tokens in [("large", 30), ("small", 5), ("large", 12)]:
+        ...     _ = control.consume(
+        ...         resource_ids=["user-01"], credit_currency="ai-tokens", amount=tokens,
+        ...         dimensions={"model": model},
+        ...     )
+        >>> [(row.key, row.amount, row.events) for row in control.usage(group_by="model")]
+        [('large', 42, 2), ('small', 5, 1)]
+        """
+        holder = self._holder
+        holder.require_open()
+        grouping = read_grouping(group_by)
+        zone = read_zone(timezone)
+        windows = None if bucket is None else windows_of(read_cadence(bucket, "bucket"), zone)
+        since_us = FIRST_US if since is None else to_us(since, "since")
+        until_us = END_US if until is None else to_us(until, "until")
+        currency = None if credit_currency is None else holder.known.currency(credit_currency)
+        named = None if event_name is None else read_id(event_name, "event_name")
+        if resource_type_id is not None and grouping.by is not By.RESOURCE:
+            expected = 'group_by="resource" beside it: it says which resources have rows'
+            raise InvalidRequest(where="resource_type_id", value=resource_type_id, expected=expected)
+        with holder.ledger.reader() as reader:
+            customer, resource = _whose(reader, customer_id, resource_id)
+            if resource_type_id is not None:
+                _require_type(reader, resource_type_id)
+            return read_totals(
+                reader,
+                Asked(
+                    customers=reader.customers() if customer is None else [customer],
+                    of_all=customer is None,
+                    grouping=grouping,
+                    windows=windows,
+                    since_us=since_us,
+                    until_us=until_us,
+                    currency=currency,
+                    resource=resource,
+                    type_id=resource_type_id,
+                    event_name=named,
+                ),
+            )
+
     def events(
         self,
         customer_id: str | None = None,
@@ -151,13 +241,7 @@ class Reading:
         since_us = None if since is None else to_us(since, "since")
         until_us = None if until is None else to_us(until, "until")
         with holder.ledger.reader() as reader:
-            customer: CustomerRow | None = None
-            resource: int | None = None
-            if resource_id is not None:
-                customer = _owner(reader, resource_id, customer_id)
-                resource = reader.lineage(customer.id, [resource_id])[-1].id
-            elif customer_id is not None:
-                customer = _customer(reader, customer_id)
+            customer, resource = _whose(reader, customer_id, resource_id)
         return self._events(customer, resource, event_name, since_us, until_us)
 
     def _events(
@@ -232,6 +316,27 @@ def _customer(reader: Reader, customer_id: str) -> CustomerRow:
     if not customers:
         raise CustomerNotFound(customer_id=customer_id)
     return customers[0]
+
+
+def _whose(
+    reader: Reader, customer_id: str | None, resource_id: str | None
+) -> tuple[CustomerRow | None, int | None]:
+    """The customer and the resource (its row) that are meant; None: all."""
+    if resource_id is not None:
+        customer = _owner(reader, resource_id, customer_id)
+        return customer, reader.lineage(customer.id, [resource_id])[-1].id
+    return (None if customer_id is None else _customer(reader, customer_id)), None
+
+
+def _require_type(reader: Reader, resource_type_id: object) -> None:
+    known = {one.type_id for one in reader.types()}
+    if resource_type_id in known:
+        return
+    meant = nearest(resource_type_id, known) if isinstance(resource_type_id, str) else None
+    hint = "" if meant is None else f": did you mean {shown(meant)}?"
+    raise InvalidRequest(
+        where="resource_type_id", value=resource_type_id, expected=f"a resource type that exists{hint}"
+    )
 
 
 def _owner(reader: Reader, resource_id: str, customer_id: str | None) -> CustomerRow:

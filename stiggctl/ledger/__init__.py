@@ -41,7 +41,9 @@ from stiggctl.ledger.records import (
     RateRow,
     Reply,
     ResourceRow,
+    SumsWanted,
     TypeRow,
+    UsageSum,
 )
 
 
@@ -233,6 +235,20 @@ class Reader(Protocol):
 
     def reversals_of(self, event_ids: Sequence[int]) -> dict[int, int]:
         """Those of the events that were reversed -> the id of the reversal."""
+        ...
+
+    def instant_after(self, customer: int, since_us: int, until_us: int, *, events: int) -> int | None:
+        """When the event took place that comes so many after the first of a time.
+
+        None: there are not so many. Further parts of an event count as events.
+        """
+        ...
+
+    def sums(self, customer: int, spans: Sequence[tuple[int, int]], wanted: SumsWanted) -> Iterator[UsageSum]:
+        """Streams what a customer's events sum to in each span (its start included, its end not).
+
+        A value of a dimension that was written in several ways may come in as many sums.
+        """
         ...
 
     def differences(self) -> list[Difference]:

@@ -48,6 +48,7 @@ from stiggctl.ledger.records.usage import (
     KEYS_OF_USERS,
     LATE,
     UNBACKED,
+    Apart,
     Bucket,
     CellKey,
     CellRow,
@@ -60,6 +61,8 @@ from stiggctl.ledger.records.usage import (
     Orphan,
     Payment,
     Rolls,
+    SumsWanted,
+    UsageSum,
 )
 from stiggctl.ledger.records.writes import (
     AllocationWrite,
@@ -83,6 +86,7 @@ __all__ = [
     "UNBACKED",
     "AllocationRow",
     "AllocationWrite",
+    "Apart",
     "Ask",
     "AskCell",
     "AskPool",
@@ -128,6 +132,8 @@ __all__ = [
     "ResourceRow",
     "ResourceWrite",
     "Rolls",
+    "SumsWanted",
     "TypeRow",
     "TypeWrite",
+    "UsageSum",
 ]

@@ -4,6 +4,7 @@ Here: what is counted, booked and paid. Not here: what an exchange carries (exch
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 # Namespaces of idempotency keys: one is the users', one is ours (settle, reverse, no key given).
@@ -152,6 +153,39 @@ class Payment(NamedTuple):
     grant: int  #: its row
     grant_id: str
     units: int
+
+
+class Apart(StrEnum):
+    """What events are summed apart by."""
+
+    NOTHING = "nothing"
+    EVENT = "event"  #: their names
+    PATH = "path"
+    DIMENSION = "dimension"
+
+
+class SumsWanted(NamedTuple):
+    """Which events are summed, and what apart; None lets all pass."""
+
+    apart: Apart
+    dimension: str | None = None  #: with DIMENSION: its name
+    resource: int | None = None  #: only what was charged to it or below it
+    event_name: str | None = None
+    currency: int | None = None
+
+
+class UsageSum(NamedTuple):
+    """What some events of a span sum to in a currency, and how many they are.
+
+    Without a currency wanted an event of several counts once: beside its part 0.
+    """
+
+    span: int  #: its place among those that were asked for
+    said: str | None  #: the event's name, or the dimension's value as text in its one form; None: it has none
+    members: tuple[int, ...]  #: apart by PATH; else none
+    currency: int
+    units: int
+    events: int
 
 
 class Difference(NamedTuple):

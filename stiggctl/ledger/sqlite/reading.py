@@ -33,9 +33,11 @@ from stiggctl.ledger.records import (
     PriceRow,
     RateRow,
     ResourceRow,
+    SumsWanted,
     TypeRow,
+    UsageSum,
 )
-from stiggctl.ledger.sqlite import cells, events, model_rows, sums, verifying
+from stiggctl.ledger.sqlite import cells, events, grouping, model_rows, sums, verifying
 from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.holders import holder_row
 from stiggctl.ledger.sqlite.lending import ReadingConnection
@@ -286,6 +288,15 @@ class SqliteReader:
     def reversals_of(self, event_ids: Sequence[int]) -> dict[int, int]:
         """Those of the events that were reversed -> the id of the reversal."""
         return dict(self.rows(SQL["reversals_of"], {"events": json.dumps(event_ids)}))
+
+    def instant_after(self, customer: int, since_us: int, until_us: int, *, events: int) -> int | None:
+        """When the event took place that comes so many after the first of a time; None: not so many."""
+        asked = {"customer": customer, "since_us": since_us, "until_us": until_us, "events": events}
+        return next((at_us for (at_us,) in self.rows(SQL["instant_after_all"], asked)), None)
+
+    def sums(self, customer: int, spans: Sequence[tuple[int, int]], wanted: SumsWanted) -> Iterator[UsageSum]:
+        """What a customer's events sum to in each span (its start included, its end not)."""
+        return grouping.sums(self._stream, customer, spans, wanted)
 
     def differences(self) -> list[Difference]:
         """Every counter that is not what it should be (L2, L3, and the integrity check)."""

@@ -11,7 +11,7 @@ What always holds:
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from stiggctl.ledger.sqlite.statements import SQL
@@ -19,6 +19,9 @@ from stiggctl.scopes import EVERYTHING, Filter, filter_of
 
 #: Runs a statement and returns its rows: in a reader's snapshot, or in a transaction.
 Rows = Callable[[str, Mapping[str, object]], list[tuple[Any, ...]]]
+
+#: Runs a statement and returns its rows one after the other, without having all of them.
+Stream = Callable[[str, Mapping[str, object]], Iterator[tuple[Any, ...]]]
 
 #: Instants that no event is before, or at or after: SQLite's integers end there.
 EARLIEST_US, LATEST_US = -(2**63), 2**63 - 1

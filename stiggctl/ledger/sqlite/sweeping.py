@@ -12,17 +12,14 @@ What always holds:
 
 import heapq
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import repeat
 from typing import Any
 
 from stiggctl.ledger.sqlite.events import unpacked_members
 from stiggctl.ledger.sqlite.statements import SQL
-from stiggctl.ledger.sqlite.sums import EARLIEST_US, EVENTS_AT_A_TIME, LATEST_US, Rows, whole
+from stiggctl.ledger.sqlite.sums import EARLIEST_US, EVENTS_AT_A_TIME, LATEST_US, Rows, Stream, whole
 from stiggctl.scopes import EVERYTHING, filter_of
-
-#: Runs a statement and returns its rows one after the other, without having all of them.
-Stream = Callable[[str, Mapping[str, object]], Iterator[tuple[Any, ...]]]
 
 # Of one part of the events: (their path's members, currency, dimensions or null, units).
 _Group = tuple[tuple[int, ...], int, str, int]

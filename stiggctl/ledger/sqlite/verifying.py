@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from stiggctl.ledger.records import Difference
 from stiggctl.ledger.sqlite import rolling
 from stiggctl.ledger.sqlite.statements import SQL
-from stiggctl.ledger.sqlite.sums import LATEST_US, Counted, Rows, last_event, used_until, whole
-from stiggctl.ledger.sqlite.sweeping import Stream, SweptCell, swept
+from stiggctl.ledger.sqlite.sums import LATEST_US, Counted, Rows, Stream, last_event, used_until, whole
+from stiggctl.ledger.sqlite.sweeping import SweptCell, swept
 
 
 def differences(rows: Rows, stream: Stream) -> list[Difference]:

@@ -397,6 +397,36 @@ SELECT e.reverses, e.id
   FROM json_each(:events) AS asked
  CROSS JOIN events AS e ON e.reverses = asked.value AND e.part = 0;
 
+-- name: sums_apart
+-- What a customer's events sum to (two halves) in each of some spans, apart by currency and by what
+-- they have in common; and how many they are: without a currency, those whose part 0 it is. A dimension
+-- is told with its kind in front; where SQLite would round it (a fraction, more than 64 bits), all
+-- dimensions are. A row has five hundred sums. No row: no event.
+SELECT json_group_array(json_array(g.span, iif(:apart = 'path', NULL, g.said), hex(p.members), g.currency,
+                                   g.high, g.low, g.events))
+  FROM (SELECT sums.*, (row_number() OVER ()) / 500 AS page
+          FROM (SELECT s.key AS span,
+                       CASE :apart
+                            WHEN 'event' THEN e.event_name
+                            WHEN 'path' THEN e.path
+                            WHEN 'dimension' THEN
+                                 (SELECT iif(typeof(value) = 'real', e.dimensions, type || ':' || value)
+                                    FROM json_each(e.dimensions) WHERE key = :dimension) END AS said,
+                       e.currency AS currency,
+                       sum(e.amount_units >> 32) AS high, sum(e.amount_units & 0xffffffff) AS low,
+                       sum(:currency IS NOT NULL OR e.part = 0) AS events
+                  FROM json_each(:spans) AS s CROSS JOIN events AS e
+                 WHERE e.customer = :customer
+                   AND e.occurred_at_us >= json_extract(s.value, '$[0]')
+                   AND e.occurred_at_us < json_extract(s.value, '$[1]')
+                   AND (:currency IS NULL OR e.currency = :currency)
+                   AND (:event_name IS NULL OR e.event_name = :event_name)
+                   AND (:resource IS NULL OR EXISTS (SELECT 1 FROM path_resources AS r
+                                                      WHERE r.resource = :resource AND r.path = e.path))
+                 GROUP BY s.key, said, e.currency) AS sums) AS g
+  LEFT JOIN paths AS p ON :apart = 'path' AND p.id = g.said
+ GROUP BY g.page;
+
 -- ================================================================ usage: is it what it should be
 
 -- name: quick_check
