@@ -16,6 +16,7 @@ from stiggctl.cli.doctor import doctor
 from stiggctl.cli.export_model import export_model
 from stiggctl.cli.grants import grants
 from stiggctl.cli.tree import tree
+from stiggctl.cli.usage import usage
 
 
 class _Trouble(click.ClickException):
@@ -60,5 +61,5 @@ def main() -> None:
     write_any_script()
 
 
-for _verb in (demo, doctor, apply, export_model, check, tree, grants):
+for _verb in (demo, doctor, apply, export_model, check, tree, usage, grants):
     main.add_command(_verb)

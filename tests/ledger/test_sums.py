@@ -137,7 +137,7 @@ def test_an_event_of_two_currencies_counts_once(world: World) -> None:
 def test_a_dimension_is_told_in_its_one_form_whatever_it_is_and_is_called(
     world: World, name: str, value: Any, text: str
 ) -> None:
-    """GR1."""
+    """GP1."""
     said = dimensions_json({name: value, f"{name}2": "other", "zz": Decimal("0.25")})
     world.exchange(world.booking("k", 3, dimensions=said), world.booking("l", 4, dimensions="{}"))
     assert sums(world, apart=Apart.DIMENSION, dimension=name) == sorted(
@@ -146,7 +146,7 @@ def test_a_dimension_is_told_in_its_one_form_whatever_it_is_and_is_called(
 
 
 def test_many_sums_come_whole_and_once(world: World) -> None:
-    """GR2: pages of five hundred; more than a stream fetches at a time."""
+    """GP2: pages of five hundred; more than a stream fetches at a time."""
     for first in range(0, 3_000, 500):
         world.exchange(
             *(
@@ -162,7 +162,7 @@ def test_many_sums_come_whole_and_once(world: World) -> None:
 
 
 def test_sums_are_exact_beyond_64_bits(world: World) -> None:
-    """GR1."""
+    """GP1."""
     world.exchange(*(world.booking(str(n), 10**17 - n, []) for n in range(200)))
     world.exchange(*(world.booking(f"-{n}", -(10**17), [], event_name="-") for n in range(200)))
     down, up = -(200 * 10**17), 200 * 10**17 - sum(range(200))

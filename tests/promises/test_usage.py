@@ -425,7 +425,7 @@ def test_what_two_customers_call_alike_stays_apart(acme: UsageControl) -> None:
 @given(st.lists(st.tuples(texts, texts), min_size=1, max_size=6), texts)
 @settings(max_examples=60)
 def test_dimensions_are_of_any_script(said: list[tuple[str, str]], other: str) -> None:
-    """GR1: quotes, dots, backslashes, control characters, emoji: in names and in values."""
+    """GP1: quotes, dots, backslashes, control characters, emoji: in names and in values."""
     with UsageControl(":memory:", clock=ManualClock(NOON)) as control:
         control.apply(UNLIMITED)
         for name, value in said:
@@ -443,7 +443,7 @@ def test_dimensions_are_of_any_script(said: list[tuple[str, str]], other: str) -
 
 
 def test_a_value_has_one_form_however_it_was_written(acme: UsageControl) -> None:
-    """GR1."""
+    """GP1."""
     for value in (5, "5", Decimal("5.00"), True, "true", Decimal("0.50"), "0.5", 2**70, str(2**70)):
         acme.consume(**USER, amount=1, dimensions={"d": value})
     assert dict(told(acme.usage(group_by="d"))) == {"5": 3, "true": 2, "0.5": 2, str(2**70): 2}
@@ -561,7 +561,7 @@ def test_a_row_as_json_and_through_a_process_pool(acme: UsageControl) -> None:
 
 
 def test_sums_are_exact_beyond_64_bits(control: UsageControl) -> None:
-    """GR1: nobody limits this usage, so it has no bound."""
+    """GP1: nobody limits this usage, so it has no bound."""
     control.apply(UNLIMITED)
     events = [
         {

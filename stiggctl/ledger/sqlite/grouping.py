@@ -4,9 +4,9 @@ Here: the sums as SQLite makes them, to records. Not here: which spans (reports/
 have used (sums.py).
 
 What always holds:
-  GR1  A sum is exact, however large, and a value of a dimension is told as a scope compares it: a
+  GP1  A sum is exact, however large, and a value of a dimension is told as a scope compares it: a
        number that SQLite would round is read from the event's own text.
-  GR2  Sums come many in a step: SQLite gives up the GIL at each, and a thread that is busy has it for
+  GP2  Sums come many in a step: SQLite gives up the GIL at each, and a thread that is busy has it for
        five milliseconds then.
 """
 
