@@ -5,6 +5,8 @@ what a decision costs (decide.py, mixed.py), what a report costs after many (fla
 
     ten years       each day's 24 events in one `report_many`, by a clock that is moved; with a daily, a
                     monthly and a rolling day, and with one limit for ever; beside no limit at all
+    usage           `usage` by model and month of all of it, after everything else; beside one GROUP BY as one
+                    would write it for the occasion: without zones, for one resource, rounding as JSON does
     a limit added   `set_allocation` on a resource with so many past events and the first check of it;
                     meanwhile one thread reports to a resource beside it, and the longest that one of its
                     reports took is told, beside 50 ms. The same with one that reports to it: its bookings
@@ -141,8 +143,25 @@ def _adding(past: int) -> Iterator[Line]:
                 what = f"a limit {name} over {past:,} events: longest wait of a report {where}"
                 goal = WAIT_GOAL if target == "beside" else None
                 yield compared(what, "ms", [longest] * 2, [WAIT_MS] * 2, goal)
+        yield _summed(control, path, past)
         say("looking at all of it: verify")
         assert control.verify() == []
+
+
+def _summed(control: UsageControl, path: Path, past: int) -> Line:
+    say("summing all of it: usage")
+    began = time.perf_counter()
+    rows = control.usage(group_by="model", bucket="month")
+    ours = time.perf_counter() - began
+    connection = sqlite3.connect(path, isolation_level=None)
+    began = time.perf_counter()
+    by_hand = connection.execute(_BY_HAND).fetchall()
+    hand = time.perf_counter() - began
+    connection.close()
+    assert sorted((row.key or "", row.amount) for row in rows) == sorted(
+        (key, sum_) for key, _, sum_ in by_hand
+    )
+    return compared(f"usage by model and month of {past:,} events", "s", [ours] * 2, [hand] * 2)
 
 
 def _undisturbed(control: UsageControl) -> float:
@@ -216,6 +235,12 @@ def _write_past(path: Path, past: int) -> None:
     with path.open("rb") as written:
         os.fsync(written.fileno())  # or the disk is busy with it while bookings are timed
 
+
+_BY_HAND = """
+SELECT json_extract(dimensions, '$.model'), strftime('%Y-%m', occurred_at_us / 1e6, 'unixepoch') AS month,
+       sum(amount_units)
+  FROM events GROUP BY 1, 2
+"""
 
 # In the order of their instants and keys, as a service writes them; half of them are of another model.
 _MORE = """

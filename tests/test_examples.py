@@ -40,6 +40,7 @@ def test_there_are_examples() -> None:
         "credits",
         "degrade_instead_of_refusing",
         "guarded_call",
+        "margin",
         "metered_function",
         "observed_call",
         "override",
@@ -110,7 +111,7 @@ def test_the_command_lines_page_can_be_followed(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(model, encoding="utf-8")
     commands = re.findall(r"^stiggctl (.*)$", page, re.MULTILINE)
     kept = commands.pop(2).removesuffix(" > model.json")
-    dry, apply, check, several, tree, below, granted = commands
+    dry, apply, check, several, tree, below, used, spent, granted = commands
     assert "nothing was written" in command_prints(dry, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
     command_prints(apply, tmp_path)
@@ -122,6 +123,9 @@ def test_the_command_lines_page_can_be_followed(tmp_path: Path) -> None:
     assert command_prints(several, tmp_path, 3).startswith("denied")
     assert "usd" in command_prints(tree, tmp_path)
     assert "usd" not in command_prints(below, tmp_path)
+    assert "team" not in command_prints(used, tmp_path)
+    assert f"```text\n{command_prints(used, tmp_path)}```" in page
+    assert "margin" in command_prints(spent, tmp_path)
     assert "there are none" in command_prints(granted, tmp_path)
 
 

@@ -33,6 +33,7 @@ from stiggctl import (
     StiggctlError,
     UsageControl,
     UsageModel,
+    UsageRow,
 )
 from stiggctl.prices import ContractPrice
 from stiggctl.testing import ManualClock, allow_all, deny
@@ -196,6 +197,26 @@ def refused(control: UsageControl) -> None:
         assert_type(unavailable.holder_pid, int | None)
     except InvalidModel as invalid:
         assert_type([problem.path for problem in invalid.problems], list[str])
+
+
+def looking_back(control: UsageControl) -> None:
+    for row in control.usage(
+        "cust-acme-inc",
+        group_by="feature",
+        bucket="day",
+        timezone="Europe/Amsterdam",
+        since=datetime.now(UTC),
+        until="2027-01-01T00:00:00Z",
+    ):
+        assert_type(row, UsageRow)
+        assert_type(row.key, str | None)
+        assert_type(row.amount, int | Decimal | None)
+        assert_type(row.amounts, dict[str, int | Decimal])
+        assert_type(row.bucket_start, datetime | None)
+        assert_type(row.margin(worth={"ai-tokens": "0.01"}), Decimal)
+        row.margin({"ai-tokens": 0.01})  # type: ignore[dict-item]  # a float is no amount
+    control.usage(group_by="resource", resource_type_id="team", resource_id="org", event_name="chat")
+    control.usage(credit_currency="usd", group_by=["model"])  # type: ignore[arg-type]  # one, not several
 
 
 async def awaiting(control: UsageControl) -> None:
