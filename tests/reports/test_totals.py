@@ -67,6 +67,7 @@ def test_in_whatever_parts_events_are_summed_the_rows_are_the_same(
     monkeypatch.setattr(totals, "EVENTS_AT_A_TIME", events)
     monkeypatch.setattr(totals, "_WINDOWS_MAX", windows)
     monkeypatch.setattr(totals, "_OTHERS_MAX", 2)
+    monkeypatch.setattr(totals, "_SORTED_AT_A_TIME", windows)
     assert [control.usage(**asked) for asked in ASKED] == whole
     assert [len(rows) for rows in whole] == [1, *map(len, whole[1:])]
     assert all(len(rows) > 1 for rows in whole[1:])
