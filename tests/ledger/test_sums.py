@@ -1,5 +1,6 @@
 """Sums: what a customer's events sum to in spans of time, apart by name, path or dimension."""
 
+import json
 import random
 from collections import defaultdict
 from decimal import Decimal
@@ -9,6 +10,7 @@ import pytest
 
 from stiggctl.events import dimensions_json
 from stiggctl.ledger.records import Apart, Part, SumsWanted
+from stiggctl.ledger.sqlite.statements import SQL
 
 from .world import NOW_US, World
 
@@ -159,6 +161,12 @@ def test_many_sums_come_whole_and_once(world: World) -> None:
         str(n): (n, 1) for n in range(3_000)
     }
     assert len(found) == 3_000
+    with world.ledger.reader() as reader:
+        asked = {**SumsWanted(Apart.DIMENSION, "d")._asdict(), "customer": world.customer}
+        pages = reader.rows(SQL["sums_apart"], {**asked, "spans": json.dumps([ALWAYS])})
+    sizes = [len(json.loads(page)) for (page,) in pages]
+    assert max(sizes) == 500
+    assert len(sizes) == 7
 
 
 def test_sums_are_exact_beyond_64_bits(world: World) -> None:
