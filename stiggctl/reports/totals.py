@@ -226,7 +226,6 @@ class _Named:
         if unknown:
             if len(self._others) > _OTHERS_MAX:
                 self._others.clear()
-                unknown = [one for one in members if one not in self._ids]
             for row in self._reader.resources_by_row(unknown):
                 if self._type_id in {None, row.type_id}:
                     self._ids[row.id] = row.resource_id
