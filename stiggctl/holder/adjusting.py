@@ -26,7 +26,7 @@ from stiggctl.holder.reversing import LOOKS_MAX
 from stiggctl.holder.ways import Way
 from stiggctl.ledger import Reader
 from stiggctl.ledger.keys import adjustment_key
-from stiggctl.ledger.records import ESTIMATED, KEYS_OF_OURS, EventRow, GrantRow
+from stiggctl.ledger.records import KEYS_OF_OURS, EventRow, GrantRow
 
 if TYPE_CHECKING:
     from stiggctl.holder.holder import Holder
@@ -130,7 +130,6 @@ class Adjusting:
             event_name=event.event_name,
             dimensions=said,
             unattributed=event.unattributed,
-            flags=ESTIMATED if any(one.part.is_least for one in wanted) else 0,
         )
 
     def _said(

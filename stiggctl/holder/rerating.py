@@ -7,8 +7,7 @@ What always holds:
   RR1  Only what prices said is rated anew: a part that a rate priced, money that was priced by the usage
        that its event tells, and an estimate whose event tells its usage. What was told by hand stays.
   RR2  An event is rated by the prices and rates of its own instant. What has none is told with the reason.
-  RR3  Where a stream was cut, what it told is a part of its usage: then it costs what was booked at least.
-  RR4  A walk is of the ledger as it was at its last event, however long it takes and whoever books
+  RR3  A walk is of the ledger as it was at its last event, however long it takes and whoever books
        meanwhile, and keeps no more in memory than EVENTS_AT_A_TIME events.
 """
 
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from stiggctl.errors import RateNotFound, StiggctlError
 from stiggctl.events import DimensionValue, dimensions_of
 from stiggctl.holder.adjusted import Adjusted, adjusted, part_in
-from stiggctl.holder.costs import MONEY, Given, cost_by_model
+from stiggctl.holder.costs import Given, cost_by_model, is_money
 from stiggctl.holder.known import Known
 from stiggctl.ledger.keys import adjusted_by
 from stiggctl.ledger.records import ESTIMATED, CustomerRow, EventPart, EventRow
@@ -58,7 +57,6 @@ class RatedPart(NamedTuple):
     source: str | None  #: of the price, where no rate says it
     version: str  #: of the price, or which rate
     counted: tuple[str, ...]  #: the dimensions that say how much was used
-    is_least: bool  #: what it costs is not known whole (RR3)
 
 
 class UnratedPart(NamedTuple):
@@ -156,20 +154,16 @@ def rated_parts(
 
 
 def _money(known: Known, event: EventRow, dimensions: Mapping[str, DimensionValue]) -> int | None:
-    """The currency (its row) of an event in which its usage was priced, or is to be; None: in none."""
-    usd = known.currencies.get(MONEY)
-    if SOURCE in dimensions:
-        if len(event.parts) == 1:
-            return event.parts[0].currency
-        return None if usd is None else usd.id
-    if not event.flags & ESTIMATED or not any(name in dimensions for name in COUNTS):
+    """The currency (its row) of an event in which its usage was priced, or is to be; None: in none.
+
+    Of an estimate only an event that tells its usage is: it tells all of it, or nothing (observing.py, OG4).
+    """
+    if SOURCE not in dimensions and not (
+        event.flags & ESTIMATED and any(name in dimensions for name in COUNTS)
+    ):
         return None
-    # Nothing says that it is money. A currency of whole credits is not, though it be the only one: what
-    # costs a dollar would be booked as one credit.
-    if usd is None and len(known.currencies) == 1:
-        usd = next(row for row in known.currencies.values())
-        return usd.id if usd.decimals else None
-    return None if usd is None else usd.id
+    rows = [part.currency for part in event.parts]
+    return next((row for row in rows if is_money(known.currency_of_row[row][0])), None)
 
 
 def _by_rate(
@@ -190,7 +184,7 @@ def _by_rate(
         raise RateNotFound(event_name=event_name, customer_id=customer_id, known=known.event_names())
     units, row = price(rates, dimensions, {name: decimals})[name]
     counted = tuple(term.dimension for term in rates[0].terms)
-    return RatedPart(part, units, row, None, rate_version(row), (*COUNTS, *counted), is_least=False)
+    return RatedPart(part, units, row, None, rate_version(row), (*COUNTS, *counted))
 
 
 def _by_price(
@@ -206,10 +200,7 @@ def _by_price(
     usage = Usage.of_dimensions(dimensions)
     cost, version = cost_by_model(known, customer_id, usage, event.occurred_at_us, question.given)
     units = cost.units(known.currency_of_row[part.currency][1])
-    is_least = bool(event.flags & ESTIMATED) and SOURCE in dimensions
-    if is_least:
-        units = max(units, part.amount_units)
-    return RatedPart(part, units, None, cost.source, version, COUNTS, is_least)
+    return RatedPart(part, units, None, cost.source, version, COUNTS)
 
 
 def rate_version(row: int) -> str:

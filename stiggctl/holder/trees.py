@@ -169,7 +169,7 @@ class Trees:
     def prepare(self, order: Order) -> None:
         """Load the path of an order before it is queued (T4). What cannot be, its leader meets again."""
         way, loading = order.way, self.loading
-        key = f"{way.stripe.customer_id}\0{min(way.members or way.ids)}"
+        key = f"{way.stripe.customer_id}\0{min(way.members or way.ids, default='')}"
         for _ in range(LOADS_MAX):
             if self.is_ready(order):
                 return

@@ -158,7 +158,7 @@ def test_who_stops_before_it_looked_again_is_finished_by_another_call(
 def test_what_is_reversed_before_its_turn_is_not_adjusted(
     c: UsageControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RR4: it was there when it was asked, and is told as it was then."""
+    """RR3: it was there when it was asked, and is told as it was then."""
     monkeypatch.setattr(rerating, "EVENTS_AT_A_TIME", 1)
     usage(c)
     event_id = usage(c)

@@ -220,7 +220,7 @@ def test_progress_is_told_of_what_was_looked_at(c: UsageControl, say: Say) -> No
 
 
 def test_rows_are_of_the_moment_at_which_it_was_asked(c: UsageControl, say: Say) -> None:
-    """RR4."""
+    """RR3."""
     first = priced(c, 200 * A_CENT, 2, hours=-1)
     second = priced(c, 200 * A_CENT, 2)
     c.set_price(model="m", per_million={"input": 2})
@@ -453,26 +453,37 @@ def test_an_estimate_in_credits_is_no_money(control: UsageControl, say: Say) -> 
     assert say("rerate", **ALL).totals == ()
 
 
-def test_of_a_stream_that_was_cut_the_estimate_is_the_least(c: UsageControl, say: Say) -> None:
-    """RR3: what it told is a part of what it used."""
-    usage = payloads.chat(Usage(input=100 * A_CENT, model="m"))["usage"]
-    chunks: list[dict[str, Any]] = [
-        {
-            "type": "message_start",
-            "message": {"model": "m", "usage": {"input_tokens": usage["prompt_tokens"], "output_tokens": 0}},
-        }
-    ]
+def test_a_stream_that_was_cut_stays_as_it_was_booked(c: UsageControl, say: Say) -> None:
+    """RR1: it told a part of its usage, and so its event tells none."""
+    start = {"model": "m", "usage": {"input_tokens": 100 * A_CENT, "output_tokens": 0}}
     with c.guard(resource_ids=["ana"], credit_currency="usd", estimate=3) as call:
-        for chunk in chunks:
-            call.observe(chunk)
+        call.observe({"type": "message_start", "message": start})
     assert call.receipt is not None
     assert (call.receipt.charged, call.receipt.estimated) == (3, True)
-    for dollars, would_be in ((2, 3), (4, 4), (1, 3)):
-        c.set_price(model="m", per_million={"input": dollars})
-        [row] = say("rerate", **BOOK).rows
-        assert row.would_be == would_be
-        assert used(c)[0] == would_be
-    assert all(one.estimated for one in adjustments(c))
+    rerating = say("rerate", **ALL)
+    assert (list(rerating.rows), list(rerating.unpriced)) == ([], [])
+
+
+def test_what_was_observed_without_a_price_is_priced_once_there_is_one(c: UsageControl, say: Say) -> None:
+    """RR1: dollars were estimated; credits, which a rate priced, are as they were."""
+    rate = {"dimension": "input_tokens", "credits": 1, "per": 10 * A_CENT}
+    c.set_rate(event_name="chat", credit_currency=TOKENS, terms=[rate])
+    estimate = {"usd": 5, TOKENS: 40}
+    with c.guard(resource_ids=["ana"], event_name="chat", estimate=estimate) as call:
+        call.observe(payloads.chat(Usage(input=150 * A_CENT, model="new")))
+    assert call.receipt is not None
+    assert (call.receipt.amounts, call.receipt.estimated) == ({"usd": 5, TOKENS: 15}, True)
+    assert [row.event_id for row in say("rerate", **BOOK).unpriced] == [call.receipt.event_id]
+    c.set_price(model="new", per_million={"input": 2})
+    rows = list(say("rerate", **BOOK).rows)
+    assert {row.credit_currency: (row.charged, row.would_be) for row in rows} == {
+        "usd": (5, 3),
+        TOKENS: (15, 15),
+    }
+    [one] = adjustments(c)
+    assert one.amounts == {"usd": -2}
+    assert say("rerate", **BOOK).adjustments == 0
+    assert c.verify() == []
 
 
 def test_what_a_call_observed_is_rated_anew_as_it_was_priced(c: UsageControl, say: Say) -> None:
@@ -910,7 +921,7 @@ def test_of_what_is_reversed_meanwhile_nothing_is_left(
 
 
 def test_usage_that_comes_meanwhile_is_for_the_next_time(c: UsageControl, say: Say) -> None:
-    """RR4."""
+    """RR3."""
     for number in range(3):
         priced(c, 100 * A_CENT, 1, hours=-number)
     c.set_price(model="m", per_million={"input": "0.5"})
@@ -925,7 +936,7 @@ def test_usage_that_comes_meanwhile_is_for_the_next_time(c: UsageControl, say: S
 
 
 def test_more_events_than_are_looked_at_together(c: UsageControl, say: Say) -> None:
-    """RR4: a thousand of one instant, and parts that a stretch must not tear."""
+    """RR3: a thousand of one instant, and parts that a stretch must not tear."""
     c.set_rate(event_name="chat", credit_currency=TOKENS, credits=1)
     c.set_rate(event_name="chat", credit_currency="usd", credits="0.01")
     said = {"customerId": "c", "eventName": "chat", "timestamp": NOON, "resourceIds": ["bob"]}
