@@ -97,6 +97,10 @@ class Choosing:
         """Of whom it is asked; for nothing yet."""
         return self._choice.asked
 
+    def anew(self) -> "Choosing":
+        """The same question, with no candidate refused yet."""
+        return Choosing(self._holder, self._choice, self._ttl_seconds)
+
     def look(self) -> Fit:
         """The first that fits now; nothing is held."""
         holder = self._holder

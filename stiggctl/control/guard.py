@@ -169,7 +169,7 @@ class Guarding(Fitting):
                 fit, resource_ids, credit_currency, event_name, dimensions, customer_id, idempotency_key,
                 ttl_seconds,
             )  # fmt: skip
-            asked, asks = choosing.asked._replace(amounts=()), lambda: choosing
+            asked, asks = choosing.asked._replace(amounts=()), choosing.anew
         return Guard(self._holder, asked, asks, charges=on_error == "charge_estimate")
 
     def _estimating(

@@ -38,6 +38,16 @@ def test_where_the_ledger_cannot_be_asked_one_candidate_is_enough_to_know(
     assert control.reserve(**ANN, event_name="chat", fit=CANDIDATES).amount == 80
 
 
+def test_a_guard_that_could_not_ask_the_ledger_asks_it_again(control: UsageControl, faulty: Faulty) -> None:
+    guard = control.guard(**ANN, event_name="chat", fit=CANDIDATES)
+    faulty.reading = gone()
+    with pytest.raises(AccessDenied), guard:
+        pass
+    faulty.reading = None
+    with guard as call:
+        assert call.reservation.amount == 80
+
+
 def test_spare_serves_candidates_without_the_ledger(control: UsageControl, faulty: Faulty) -> None:
     faulty.reading = gone()
     held = control.reserve(**ANN, event_name="chat", fit=CANDIDATES[1:])

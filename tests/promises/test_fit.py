@@ -264,6 +264,21 @@ def test_a_guard_takes_candidates(priced: UsageControl, face: str) -> None:
     assert left(priced)[1] == 0
 
 
+def test_a_guard_that_was_denied_asks_each_candidate_again(priced: UsageControl) -> None:
+    """FT1: what was refused the first time is not the answer of the second."""
+    limit(priced, "0.001")
+    guard = priced.guard(**USD, fit=BOTH)
+    for _ in range(2):
+        with pytest.raises(AccessDenied) as denied, guard:
+            pass
+        assert denied.value.fit is not None
+        assert [one.candidate for one in denied.value.fit.refused] == BOTH
+    limit(priced, 10)
+    with guard as call:
+        assert call.fit is not None
+        assert (call.fit.model, call.fit.refused) == ("large", ())
+
+
 def test_threads_that_degrade_never_exceed_the_limit(priced: UsageControl) -> None:
     limit(priced, "0.1")
     barrier, held = Barrier(8), []
