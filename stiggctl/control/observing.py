@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.answers import Sight
-from stiggctl.errors import InvalidRequest
+from stiggctl.errors import InvalidAmount, InvalidRequest
 from stiggctl.events import DimensionValue
 from stiggctl.holder.costs import cost_by_model, is_money
 from stiggctl.holder.known import Known
@@ -95,7 +95,7 @@ class Observing:
                     sold = [source]
                 else:
                     units[currency], rates[currency] = self._rated(currency, decimals, dimensions)
-            except (PriceNotFound, InvalidRequest) as error:
+            except (PriceNotFound, InvalidRequest, InvalidAmount) as error:
                 errors[currency] = error
         said = usage.as_dimensions()
         named: list[Group] = [{name: said.pop(name)} for name in ("model", "provider") if name in said]

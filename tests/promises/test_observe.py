@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stiggctl import Call, InvalidModel, InvalidRequest, LedgerTrouble, UsageControl
+from stiggctl import Call, InvalidAmount, InvalidModel, InvalidRequest, LedgerTrouble, UsageControl
 from stiggctl.prices import PriceNotFound, Usage, UsageUnclear, cost_of
 from stiggctl.testing import ManualClock
 from tests.prices import payloads
@@ -324,6 +324,17 @@ def test_a_rate_that_cannot_be_reckoned_is_loud(
     assert receipt is not None
     assert (receipt.charged, receipt.estimated) == (75, True)
     assert "pages" in str(told[0].error)
+
+
+def test_a_price_that_is_no_amount_is_of_its_currency_alone(
+    priced: UsageControl, inside: Inside, told: list[LedgerTrouble]
+) -> None:
+    """Dollars are told, though the credits of a mistaken rate are more than any amount may be."""
+    priced.apply({"rates": [output_rate(terms=[{"dimension": "output_tokens", "credits": 10**16}])]})
+    receipt = inside(observing(RESPONSE), **BOTH).receipt
+    assert receipt is not None
+    assert (receipt.amounts, receipt.estimated) == ({TOKENS: 75, "usd": COST}, True)
+    assert [type(record.error.__cause__) for record in told] == [InvalidAmount]
 
 
 def test_what_used_tells_is_by_no_rate(priced: UsageControl, inside: Inside) -> None:
