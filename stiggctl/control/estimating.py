@@ -19,7 +19,7 @@ from stiggctl.amounts import Amount, to_amount
 from stiggctl.control.fit import Candidate
 from stiggctl.control.observing import Begun
 from stiggctl.decision.portions import Line, Portion
-from stiggctl.errors import RateNotFound
+from stiggctl.errors import InvalidRequest, RateNotFound, StiggctlError
 from stiggctl.events import DimensionValue, read_dimensions
 from stiggctl.holder.costs import contracts_for, is_money
 from stiggctl.rates import Rate, exact_price, price
@@ -73,9 +73,11 @@ def estimated(candidate: Candidate, call: Begun, credit_currency: str | None) ->
     if credit_currency is not None:
         names = [credit_currency]
     else:
-        names = sorted({*filter(is_money, known.currencies), *rates}) or ["usd"]
+        names = sorted({*filter(is_money, known.currencies), *rates})
+        if not names and call.event_name is not None:
+            raise _no_rate(call, "any currency")  # of this candidate: another may have one
     currencies, lines = [], []
-    for name in names:
+    for name in names or ["usd"]:
         decimals = known.currency(name).decimals
         currencies.append((name, decimals))
         if is_money(name):
@@ -83,10 +85,18 @@ def estimated(candidate: Candidate, call: Begun, credit_currency: str | None) ->
         elif name in rates:
             lines.append(_credits(candidate, rates[name], call.dimensions, decimals))
         else:
-            event_name, names_known = call.event_name or "", known.event_names()
-            raise RateNotFound(event_name=event_name, customer_id=call.customer_id, known=names_known)
+            raise _no_rate(call, repr(name))
     portion = Portion(candidate.least_output_tokens, candidate.max_output_tokens, tuple(lines))
     return Estimated(candidate, call.dimensions, tuple(currencies), portion)
+
+
+def _no_rate(call: Begun, currency: str) -> StiggctlError:
+    """Nothing says what it costs in a currency that prices are not in."""
+    if call.event_name is None:
+        expected = f"the event whose rate says what a call costs in {currency}"
+        return InvalidRequest(where="event_name", value=None, expected=expected)
+    names = call.known.event_names()
+    return RateNotFound(event_name=call.event_name, customer_id=call.customer_id, known=names)
 
 
 def _dollars(candidate: Candidate, call: Begun, decimals: int) -> Line:
@@ -135,11 +145,14 @@ def _credits(candidate: Candidate, rate: Rate, dimensions: Dimensions, decimals:
 def _used(
     of_input: str, of_output: str, candidate: Candidate, output_tokens: int, dimensions: Dimensions
 ) -> dict[str, DimensionValue]:
-    """What its event would say, had it used so much of these classes; what the caller told stands before."""
+    """What its event would say, had it used so much of these classes; what the caller told stands before.
+
+    How it is to be served it says, too: rates may be for that.
+    """
     used: dict[str, DimensionValue] = {f"{name}_tokens": 0 for name in ALWAYS_SAID}
     used[f"{of_input}_tokens"] = candidate.input_tokens
     used[f"{of_output}_tokens"] = output_tokens
-    return {**used, **dimensions}
+    return {**used, **(candidate.served or {}), **dimensions}
 
 
 def _line(none: Fraction, most: Fraction, most_tokens: int, decimals: int) -> Line:

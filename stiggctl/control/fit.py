@@ -33,13 +33,16 @@ class Candidate:
     provider: str | None = field(default=None, kw_only=True, repr=False)
     #: False: the request asks for no cache, of a provider that bills none unasked
     caching: bool = field(default=True, kw_only=True, repr=False)
-    served: Mapping[str, str] | None = field(default=None, kw_only=True, repr=False)  #: as `estimate` has it
+    #: as `estimate` has it: {"service_tier": "priority"}
+    served: Mapping[str, str] | None = field(default=None, kw_only=True, repr=False, hash=False)
 
     def __post_init__(self) -> None:
         for name in ("model", "provider"):
             text = getattr(self, name)
             if not (isinstance(text, str) and text) and not (name == "provider" and text is None):
                 raise InvalidRequest(where=f"Candidate.{name}", value=text, expected="a name, as text")
+        if self.served is not None:
+            _check_served(self.served)
         _check(self.input_tokens, "input_tokens", 0, _TOKENS_MAX)
         _check(self.max_output_tokens, "max_output_tokens", 1, _TOKENS_MAX)
         if self.minimum_output_tokens is not None:
@@ -57,6 +60,14 @@ def _check(count: object, name: str, least: int, most: int) -> None:
     if isinstance(count, bool) or not isinstance(count, int) or not least <= count <= most:
         expected = f"a count of tokens, as an int from {least} to {most}"
         raise InvalidRequest(where=f"Candidate.{name}", value=count, expected=expected)
+
+
+def _check_served(served: object) -> None:
+    if not isinstance(served, Mapping) or not all(
+        isinstance(each, str) and each for pair in served.items() for each in pair
+    ):
+        expected = 'how it is to be served, as text: {"service_tier": "priority"}'
+        raise InvalidRequest(where="Candidate.served", value=served, expected=expected)
 
 
 class Refused(NamedTuple):

@@ -73,8 +73,9 @@ def read_choice(
         raise InvalidRequest(where="resource_ids", value=None, expected=expected)
     currency = None if credit_currency is None else read_id(credit_currency, "credit_currency")
     customer = None if customer_id is None else read_id(customer_id, "customer_id")
-    named = "usd" if currency is None else currency
-    asked = Asked(customer, read_ids(resource_ids), ((named, Decimal(0) if is_money(named) else 0),))
+    # What a currency is named for says what decimals it needs, where nobody defined it: money's, or none.
+    named = () if currency is None else ((currency, Decimal(0) if is_money(currency) else 0),)
+    asked = Asked(customer, read_ids(resource_ids), named)
     given = read_dimensions(dimensions)
     for name in ("model", "provider"):
         if name in given and (name == "model" or any(one.provider for one in candidates)):

@@ -28,7 +28,7 @@ class _AskingAllowed(Asking):
         self._stand_in = holder
 
     def customer_of(self, asked: Asked) -> str | None:
-        return self._stand_in.defined(asked).customer_id
+        return self._stand_in.customer_of(asked)
 
     def look(self, asked: Asked, now_us: int, portion: Portion | None = None) -> Decision:
         del portion  # all of it is allowed

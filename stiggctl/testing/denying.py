@@ -50,7 +50,7 @@ class _AskingDenied(Asking):
         self._reason = reason
 
     def customer_of(self, asked: Asked) -> str | None:
-        return self._stand_in.defined(asked).customer_id
+        return self._stand_in.customer_of(asked)
 
     def look(self, asked: Asked, now_us: int, portion: Portion | None = None) -> Decision:
         del portion  # no part of it is allowed either

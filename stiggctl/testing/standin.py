@@ -14,10 +14,12 @@ What always holds:
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from threading import Lock
 from typing import Any
 
 from stiggctl.amounts import Amount
+from stiggctl.control.observing import is_money
 from stiggctl.decision.cells import CUSTOMER, Strand, Stripe
 from stiggctl.decision.nodes import Node
 from stiggctl.definitions import Applied, UsageModel, draft_of
@@ -78,6 +80,15 @@ class StandIn(Holder):
         """The request, its customer named; what it names is there (SI1)."""
         self.define_currencies(dict(asked.amounts))
         return asked._replace(customer_id=self.define_resources(asked.customer_id, asked.ids))
+
+    def customer_of(self, asked: Asked) -> str:
+        """Whose call it is; one without a currency costs dollars, where no event has another price."""
+        known = self.known
+        if not asked.amounts and not known.event_names() and not any(map(is_money, known.currencies)):
+            asked = asked._replace(amounts=(("usd", Decimal(0)),))
+        customer_id = self.defined(asked).customer_id
+        assert customer_id is not None  # it is defined
+        return customer_id
 
     def define_currencies(self, amounts: Mapping[str, Amount | None]) -> None:
         """Define those that there are not, with the decimals that their first amount may need."""

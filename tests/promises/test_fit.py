@@ -185,6 +185,16 @@ def test_a_rate_counts_what_the_caller_tells(priced: UsageControl, say: Say) -> 
         say("fit", **ask, candidates=[LARGE])
 
 
+def test_a_rate_for_how_a_call_is_served_counts(priced: UsageControl, say: Say) -> None:
+    """EM1: its event will say how it was served."""
+    of_tier = RATE | {"where": {"service_tier": "priority"}, "terms": [], "credits": 900}
+    priced.apply({"rates": [RATE, of_tier]})
+    served = Candidate("m", 1_000, 100, served={"service_tier": "priority"})
+    ask = ASK | {"credit_currency": TOKENS, "event_name": "chat"}
+    assert say("fit", **ask, candidates=[served]).amount == 900
+    assert say("fit", **ask, candidates=[Candidate("m", 1_000, 100)]).amount == 10
+
+
 # ------------------------------------------------------------------ held in the same step
 
 
@@ -328,6 +338,26 @@ def test_a_candidate_without_a_price_is_passed_over_loudly(
     assert [record.error.__cause__ for record in told] == [fit.refused[0].error]
 
 
+@pytest.mark.parametrize("verb", ["fit", "reserve"])
+def test_a_candidate_without_a_rate_is_passed_over_where_there_are_no_dollars(
+    control: UsageControl, say: Say, verb: str
+) -> None:
+    """FT2: that the model has no dollars is no reason to refuse the next one."""
+    control.apply(flat({"a": 100}) | {"rates": [RATE | {"where": {"model": "large"}}]})
+    ask = ASK | {"event_name": "chat"}
+    name = "candidates" if verb == "fit" else "fit"
+    found = say(verb, **ask, **{name: [Candidate("small", 1, 10), Candidate("large", 1, 10)]})
+    fit = found if verb == "fit" else found.fit
+    assert (fit.model, fit.amounts) == ("large", {TOKENS: 1})
+    assert isinstance(fit.refused[0].error, RateNotFound)
+    with pytest.raises(RateNotFound):
+        say(verb, **ask, **{name: [Candidate("small", 1, 10)]})
+    with pytest.raises(CurrencyNotFound, match="usd"):
+        say(verb, **ASK, **{name: [Candidate("large", 1, 10)]})
+    with pytest.raises(InvalidRequest, match="event_name"):
+        say(verb, **ASK, credit_currency=TOKENS, **{name: [Candidate("large", 1, 10)]})
+
+
 def test_where_nothing_has_a_price_that_is_the_error(
     priced: UsageControl, say: Say, told: list[LedgerTrouble]
 ) -> None:
@@ -403,6 +433,18 @@ def test_a_candidate_that_cannot_be_meant_is_refused(arguments: Any) -> None:
         Candidate(*arguments)
 
 
+@pytest.mark.parametrize("served", [5, "priority", {"service_tier": 1}, {"": "priority"}])
+def test_how_it_is_served_is_told_in_words(served: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"Candidate\.served"):
+        Candidate("m", 1, 1, served=served)
+
+
+def test_a_candidate_can_be_looked_up(priced: UsageControl) -> None:
+    flex = Candidate("large", 1_000, 10, served={"service_tier": "flex"})
+    names = {flex: "cheap", LARGE: "dear"}
+    assert names[priced.fit(**USD, candidates=[flex]).candidate or LARGE] == "cheap"
+
+
 def test_who_is_unknown_is_told_as_check_tells_it(priced: UsageControl, say: Say) -> None:
     with pytest.raises(ResourceNotFound):
         say("fit", **(USD | {"resource_ids": ["nobody"]}), candidates=BOTH)
@@ -420,6 +462,22 @@ def test_the_verdicts_of_a_test_hold_for_candidates(priced: UsageControl) -> Non
         assert not priced.fit(**USD, candidates=BOTH)
         with pytest.raises(AccessDenied, match="suspended"):
             priced.reserve(**USD, fit=BOTH)
+
+
+def test_the_verdicts_of_a_test_hold_for_credits_alone(control: UsageControl) -> None:
+    """SI1: nothing is defined that was not named, so a call without dollars has no price in them."""
+    control.apply(flat({"a": 100}) | {"rates": [RATE]})
+    with allow_all(control):
+        held = control.reserve(**ASK, event_name="chat", fit=[Candidate("large", 1_000, 4_000)])
+        assert held.amounts == {TOKENS: 400}
+    with deny("BUDGET_EXCEEDED", control):
+        assert [one.decision for one in control.fit(**ASK, event_name="chat", candidates=BOTH).refused]
+
+
+def test_the_verdicts_of_a_test_need_no_model(control: UsageControl) -> None:
+    control.apply({"prices": PRICES})
+    with allow_all(control):
+        assert control.fit(**ASK, event_name="chat", candidates=BOTH).model == "large"
 
 
 def test_suspension_denies_every_candidate(priced: UsageControl, say: Say) -> None:
