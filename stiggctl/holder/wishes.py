@@ -64,8 +64,10 @@ class Wish:
             met = seen(stripe, tuple(sights))
             self.taken = met if hold is None else Taken(met.sights, hold)
         elif (hold := stripe.holds.get(self.number)) is not None:
-            # An interrupt came after it was taken, and this is the second round.
-            self.taken = Taken(tuple(sights), hold)
+            # An interrupt came after it was taken, and this is the second round. It may have taken less.
+            units = hold.units()
+            held = [(*sight[:4], units[sight[0].credit_currency], sight[5]) for sight in sights]
+            self.taken = Taken(tuple(held), hold)
         else:
             self.taken = take_locked(
                 stripe,

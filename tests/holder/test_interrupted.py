@@ -120,6 +120,24 @@ def test_what_others_draw_while_their_leader_is_interrupted_is_held_once(
 
 
 @pytest.mark.parametrize("then", [False, True])
+def test_what_others_draw_of_less_than_all_says_what_it_holds(
+    control: UsageControl, faulty: Faulty, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, *, then: bool
+) -> None:
+    """X2, PN2: held by the first round, and told by the second."""
+    forget(control)
+    led = Led(control, faulty)
+    reserving = Calls(lambda: control.reserve(**BOTH, amount=500, minimum=7))
+    led.waiting(3)
+    monkeypatch.setattr(wishes, "take_locked", once(wishes.take_locked, then=then))
+    led.let_go()
+    (held,) = reserving.done()
+    assert held.amount == held.decision.requested["t"] == 89  # type: ignore[attr-defined]  # as above
+    assert numbers(control, "ann")["ann"] == (1, 89)
+    assert held.settle().charged == 89  # type: ignore[attr-defined]  # as above
+    whole(control, clock, used=90)
+
+
+@pytest.mark.parametrize("then", [False, True])
 def test_what_others_extend_while_their_leader_is_interrupted_grows_once(
     control: UsageControl, faulty: Faulty, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, *, then: bool
 ) -> None:
