@@ -168,7 +168,11 @@ class Choosing:
         return self._choice.asked._replace(amounts=one.amounts, dimensions=one.dimensions)
 
     def _request(self, one: Estimated) -> Request:
-        told = self._choice.told._replace(dimensions=dict(one.dimensions), chosen=one.chosen)
+        told = self._choice.told._replace(
+            dimensions=dict(one.dimensions),
+            chosen=one.chosen,
+            credit_currency=self._choice.credit_currency,
+        )
         return Request(
             self._holder, self._asked(one), told, ttl_seconds=self._ttl_seconds, minimum=one.portion
         )

@@ -45,6 +45,7 @@ class Told(NamedTuple):
     dimensions: dict[str, DimensionValue]
     idempotency_key: str | None
     chosen: tuple[str, ...] = ()  #: which of the dimensions are a candidate's: derived, not given
+    credit_currency: str | None = None  #: of a candidate: that was given; without one they are derived, too
 
     @property
     def given(self) -> dict[str, DimensionValue]:
@@ -284,7 +285,9 @@ class Reservation:
             event_name=told.event_name,
             dimensions=told.given if told.chosen else told.dimensions,
             timestamp=None,
-            credit_currency=",".join(sorted(sight[0].credit_currency for sight in self._sights)),
+            credit_currency=told.credit_currency
+            if told.chosen
+            else ",".join(sorted(sight[0].credit_currency for sight in self._sights)),
             amounts={},
             resource_ids=told.ids,
         )

@@ -22,6 +22,7 @@ from stiggctl import (
     Candidate,
     CurrencyNotFound,
     Fit,
+    IdempotencyConflict,
     InvalidRequest,
     LedgerTrouble,
     RateNotFound,
@@ -253,6 +254,21 @@ def test_a_key_knows_its_call_whichever_model_was_chosen(priced: UsageControl, s
     assert again.fit.model == "small"
     receipt = again.settle("0.001")
     assert (receipt.duplicate, receipt.event_id, receipt.charged) == (True, first.event_id, Decimal("0.02"))
+
+
+def test_a_key_knows_its_call_whatever_the_candidate_costs(priced: UsageControl, say: Say) -> None:
+    """EV2: without a currency, in which it costs something was derived from the candidate, too."""
+    priced.apply({"rates": [RATE | {"where": {"model": "large"}}]})
+    limit(priced, 10)
+    ask = ASK | {"event_name": "chat", "fit": BOTH, "idempotency_key": "k"}
+    first = say("reserve", **ask).settle()
+    assert first.amounts == {TOKENS: 400, "usd": Decimal("0.04125")}
+    priced.set_allocation(resource_id="a", credit_currency=TOKENS, limit=410, customer_id="c")
+    again = say("reserve", **ask)
+    assert (again.fit.model, again.amounts) == ("small", {"usd": Decimal("0.00825")})
+    assert again.settle().duplicate
+    with pytest.raises(IdempotencyConflict, match="credit_currency"):
+        say("reserve", **ask, credit_currency="usd").settle()
 
 
 def test_a_guard_takes_candidates(priced: UsageControl, face: str) -> None:
