@@ -7,6 +7,8 @@ Here: `fit`, and how a reserve or a guard takes a candidate. Not here: what a ca
        it. So what is held fits, and each denial before it was true at its moment.
   FT2  A candidate of which nothing says what it costs is passed over, loudly; where that is all of them,
        the first one's error is raised.
+  FT3  Where the ledger cannot be asked, each further question would wait as long: of the candidates
+       after that only those are taken that memory admits, and of the others nothing is told.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,7 @@ from stiggctl.control.estimating import Estimated, estimated
 from stiggctl.control.fit import Candidate, Fit, Refused
 from stiggctl.control.named import Face, in_force
 from stiggctl.control.observing import Begun
-from stiggctl.control.requests import Request, Taken, read_told, read_ttl
+from stiggctl.control.requests import Request, Taken, look_at_once, read_told, read_ttl
 from stiggctl.control.reservation import Told
 from stiggctl.errors import (
     AccessDenied,
@@ -109,7 +111,12 @@ class Choosing:
             one = self._estimated(candidate)
             if one is None:
                 continue
-            decision = holder.asking.look(self._asked(one), holder.clock.now_us(), one.portion)
+            asked, now_us = self._asked(one), holder.clock.now_us()
+            decision = look_at_once(holder, asked, now_us)
+            if decision is None and not self._asks_nobody():
+                decision = holder.asking.look(asked, now_us, one.portion)
+            if decision is None:
+                continue
             if decision.has_access:
                 return self._fit(one, decision)
             self._refused.append(Refused(candidate, decision))
@@ -121,7 +128,7 @@ class Choosing:
             one = self._estimated(candidate)
             if one is not None:
                 request = self._request(one)
-                answer = request.at_once() or request.waiting()
+                answer = request.at_once() or (None if self._asks_nobody() else request.waiting())
                 if (taken := self._taken(one, request, answer)) is not None:
                     return taken
         raise self._denied()
@@ -133,7 +140,7 @@ class Choosing:
             one = await aside.do(partial(self._estimated, candidate))
             if one is not None:
                 request = self._request(one)
-                answer = await request.answer()
+                answer = request.at_once() if self._asks_nobody() else await request.answer()
                 if (taken := self._taken(one, request, answer)) is not None:
                     return taken
         raise self._denied()
@@ -141,9 +148,7 @@ class Choosing:
     # ---------------------------------------------------------------- one candidate
 
     def _estimated(self, candidate: Candidate) -> Estimated | None:
-        """What it may cost; None where nothing says so, or nobody needs to be asked any more."""
-        if self._asks_nobody():
-            return None
+        """What it may cost; None where nothing says so."""
         try:
             return estimated(candidate, self._call(), self._choice.credit_currency)
         except StiggctlError as error:
@@ -155,13 +160,17 @@ class Choosing:
     def _call(self) -> Begun:
         """By what it is priced: the model as it is now, and the customer whose resources they are."""
         holder, told = self._holder, self._choice.told
-        now_us = holder.clock.now_us()
+        now_us, asked = holder.clock.now_us(), self._choice.asked
         try:
-            customer_id, known = holder.asking.customer_of(self._choice.asked), holder.known
+            if not self._asks_nobody():
+                customer_id, known = holder.asking.customer_of(asked), holder.known
+                return Begun(known, customer_id, now_us, told.event_name, told.dimensions)
         except LedgerUnavailable as trouble:
             if not trouble.unreachable:
                 raise
-            known, customer_id = holder.last_known, self._choice.asked.customer_id
+        known, customer_id = holder.last_known, asked.customer_id
+        if customer_id is None and known.only_customer is not None:
+            customer_id = known.only_customer.customer_id
         return Begun(known, customer_id, now_us, told.event_name, told.dimensions)
 
     def _asked(self, one: Estimated) -> Asked:
@@ -177,7 +186,9 @@ class Choosing:
             self._holder, self._asked(one), told, ttl_seconds=self._ttl_seconds, minimum=one.portion
         )
 
-    def _taken(self, one: Estimated, request: Request, answer: Answer) -> Taken | None:
+    def _taken(self, one: Estimated, request: Request, answer: Answer | None) -> Taken | None:
+        if answer is None:
+            return None
         decision = answer.decision
         if decision is not None and not decision.has_access:
             self._refused.append(Refused(one.candidate, decision))
@@ -194,9 +205,12 @@ class Choosing:
     # ---------------------------------------------------------------- none
 
     def _asks_nobody(self) -> bool:
-        """Whether the ledger could not be asked: each further question would wait as long (FT1)."""
-        last = self._refused[-1].decision if self._refused else None
-        return last is not None and last.access_denied_reason is AccessDeniedReason.LEDGER_UNAVAILABLE
+        """Whether the ledger could not be asked: only memory is asked of what is left (FT3)."""
+        return any(
+            refused.decision is not None
+            and refused.decision.access_denied_reason is AccessDeniedReason.LEDGER_UNAVAILABLE
+            for refused in self._refused
+        )
 
     def _last_denial(self) -> Decision:
         """Of the candidate that was asked last; where nothing says what any costs, that is raised (FT2)."""
