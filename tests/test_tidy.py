@@ -27,7 +27,7 @@ STATEMENTS = sorted(LIBRARY.glob("ledger/**/*.sql"))
 #: those that do not: the lines they may have, and why.
 LINES_MAX = 300
 LONGER: dict[str, tuple[int, str]] = {
-    "stiggctl/control/reservation.py": (345, "one object and its four verbs, in both faces"),
+    "stiggctl/control/reservation.py": (350, "one object and its four verbs, in both faces"),
     "stiggctl/control/spending.py": (335, "three verbs of the face, each in both"),
     "stiggctl/definitions/parts.py": (315, "the model as people write it, read as a whole"),
     "stiggctl/errors.py": (440, "one hierarchy, read as a whole"),

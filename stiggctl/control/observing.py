@@ -84,6 +84,9 @@ class Observing:
         from stiggctl.prices import PriceNotFound  # noqa: PLC0415 - as above
 
         begun, units, errors = self._begun, {}, {}
+        if begun.customer_id is None and begun.known.has_own_terms:
+            reason = "whose call it is was not known when it began, and customers have terms of their own"
+            raise PriceNotFound(model=usage.model, provider=usage.provider, reason=reason)
         sold: list[Group] = []
         rates: dict[str, int] = {}
         # What the caller told stands before what the response tells, for rates as on the event.

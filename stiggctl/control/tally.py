@@ -29,6 +29,7 @@ from stiggctl.control.used import Used, read_used
 from stiggctl.errors import ControlClosed, InvalidRequest, LedgerError, LedgerUnavailable, StiggctlError
 from stiggctl.holder import Holder
 from stiggctl.holder.costs import is_money
+from stiggctl.holder.enriching import Groups
 from stiggctl.holder.owed import in_a_section
 
 
@@ -37,6 +38,8 @@ class Ending(NamedTuple):
 
     amounts: dict[str, int | Decimal] | None
     estimated: bool
+    groups: Groups  #: what its event says of what was used
+    rates: Mapping[str, int]  #: which rates priced it
     unclear: Exception | None = None  #: why what was observed does not say it
 
 
@@ -46,9 +49,11 @@ class Tally:
     __slots__ = (
         "_begun",
         "_doubtful",
+        "_groups",
         "_heard",
         "_holder",
         "_observing",
+        "_rates",
         "charges",
         "over",
         "receipt",
@@ -73,6 +78,8 @@ class Tally:
         self._observing: Observing | None = None
         self._heard: set[str] = set()  #: currencies of which the last word was a response's
         self._doubtful: dict[str, Exception] = {}  #: currencies that a response did not tell, and why
+        self._groups: Groups = ()  #: what its event is to say of what was used
+        self._rates: Mapping[str, int] = {}  #: by currency: the row of the rate that priced it
         self.charges = charges  #: an error books the estimate, where nothing was told
         self.reservation = reservation
         self.sights = sights
@@ -95,10 +102,7 @@ class Tally:
         self._heard.clear()
         self._doubtful.clear()
         # What it used is what was observed; what it cost is what was told.
-        self.reservation.observed = tuple(
-            [group for group in self.reservation.observed if "price_source" not in group]
-        )
-        self.reservation.priced_by = {}
+        self._groups, self._rates = _unpriced(self._groups), {}
 
     def observe(self, response: object, provider: str | None, model: str | None) -> None:
         """This is what it answered, or the next chunk of that. Raises InvalidRequest."""
@@ -119,12 +123,16 @@ class Tally:
         if priced.units:
             self.units = {**told, **priced.units}
             self._heard = by_response
-        self.reservation.observed, self.reservation.priced_by = priced.groups, priced.rates
+        self._groups, self._rates = priced.groups, priced.rates
+        # Whoever settles it by hand says what it cost.
+        self.reservation.observed = _unpriced(priced.groups)
 
     def add(self, units: Mapping[str, int]) -> None:
-        """So much more was used."""
-        told = self.units or {}
-        self.units = {name: told.get(name, 0) + more for name, more in units.items()}
+        """So much more was used; but of what a response told whole, that was all."""
+        told, whole = self.units or {}, self._heard - self._doubtful.keys()
+        self.units = told | {
+            name: told.get(name, 0) + more for name, more in units.items() if name not in whole
+        }
 
     def told(self) -> dict[str, int | Decimal]:
         """What was told, as amounts."""
@@ -155,8 +163,9 @@ class Tally:
             if ending is None:
                 self.receipt = self.reservation.release()
             else:
+                _say(self.reservation, ending)
                 self.receipt = self.reservation.settle(amounts=ending.amounts, estimated=ending.estimated)
-                self._tell_unclear(ending)
+                _tell_unclear(self._holder, self.reservation, self.receipt, ending)
         except StiggctlError as trouble:
             self._not_ended(trouble, ending, error)
         except BaseException:  # interrupted: it is booked all the same
@@ -174,10 +183,11 @@ class Tally:
             if ending is None:
                 self.receipt = self.reservation.release()
             else:
+                _say(self.reservation, ending)
                 self.receipt = await self.reservation.asettle(
                     amounts=ending.amounts, estimated=ending.estimated
                 )
-                self._tell_unclear(ending)
+                _tell_unclear(self._holder, self.reservation, self.receipt, ending)
         except StiggctlError as trouble:
             self._not_ended(trouble, ending, error)
         except BaseException:
@@ -189,20 +199,20 @@ class Tally:
         """What is to be booked; None: nothing, set it free."""
         if self._doubtful and not self.reservation.released:
             unclear = next(iter(self._doubtful.values()))
-            return Ending(self._estimate_at_least(), estimated=True, unclear=unclear)
+            return self._booking(self._estimate_at_least(), unclear)
         if self.units is not None:
-            return Ending(self.told(), estimated=False)
+            return self._booking(self.told())._replace(estimated=False)
         if (failed and not self.charges) or self.reservation.released:
             return None
-        return Ending(None, estimated=True)
+        return self._booking(None)
+
+    def _booking(self, amounts: dict[str, int | Decimal] | None, unclear: Exception | None = None) -> Ending:
+        return Ending(amounts, True, self._groups, self._rates, unclear)
 
     def _estimate_at_least(self) -> dict[str, int | Decimal]:
         """What is booked where it is unclear what it cost: never less than what is set aside for it."""
         told, held = self.told(), self.reservation.amounts
         return told | {currency: max(told[currency], held[currency]) for currency in self._doubtful}
-
-    def _tell_unclear(self, ending: Ending) -> None:
-        _tell_unclear(self._holder, self.reservation, ending)
 
     def _not_ended(self, trouble: StiggctlError, ending: Ending | None, error: BaseException | None) -> None:
         """It could not be booked now: keep it for later, or say so."""
@@ -246,9 +256,21 @@ class Tally:
             self._owe(self._ending(failed=True))
 
 
-def _tell_unclear(holder: Holder, reservation: Reservation, ending: Ending) -> None:
-    """The estimate is booked in place of a cost: nobody may take that for a cost (OG2)."""
-    if ending.unclear is None:
+def _unpriced(groups: Groups) -> Groups:
+    """What an event says of what was used, without what that was priced by."""
+    return tuple([group for group in groups if "price_source" not in group])
+
+
+def _say(reservation: Reservation, ending: Ending) -> None:
+    reservation.observed, reservation.priced_by = ending.groups, ending.rates
+
+
+def _tell_unclear(holder: Holder, reservation: Reservation, receipt: Receipt, ending: Ending) -> None:
+    """The estimate is booked in place of a cost: nobody may take that for a cost (OG2).
+
+    Where its key named an event, or it was settled by hand, it is not.
+    """
+    if ending.unclear is None or not receipt.estimated:
         return
     trouble = LedgerError(
         location=holder.location,
@@ -265,14 +287,15 @@ def _end(holder: Holder, reservation: Reservation, ending: Ending | None) -> Non
     if ending is None:
         reservation.release()
         return
+    _say(reservation, ending)
     try:
-        reservation.settle(amounts=ending.amounts, estimated=ending.estimated)
+        receipt = reservation.settle(amounts=ending.amounts, estimated=ending.estimated)
     except (LedgerError, ControlClosed):
         raise
     except StiggctlError:
         reservation.release()
         raise
-    _tell_unclear(holder, reservation, ending)
+    _tell_unclear(holder, reservation, receipt, ending)
 
 
 def _may_wait(block: FrameType | None) -> bool:

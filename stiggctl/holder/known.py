@@ -86,6 +86,13 @@ class Known:
             found = self._contracts[customer_id] = _contracts(self._prices.get(customer_id, ()))
         return found
 
+    @property
+    def has_own_terms(self) -> bool:
+        """Whether some customer has prices or rates of its own."""
+        return any(customer_id is not None for customer_id in self._prices) or any(
+            rate.customer_id is not None for rates in self._rates.values() for rate in rates
+        )
+
     def event_names(self) -> tuple[str, ...]:
         """The events that have a rate, for a hint."""
         return tuple(sorted(self._rates))

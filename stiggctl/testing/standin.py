@@ -19,7 +19,6 @@ from threading import Lock
 from typing import Any
 
 from stiggctl.amounts import Amount
-from stiggctl.control.observing import is_money
 from stiggctl.decision.cells import CUSTOMER, Strand, Stripe
 from stiggctl.decision.nodes import Node
 from stiggctl.definitions import Applied, UsageModel, draft_of
@@ -27,6 +26,7 @@ from stiggctl.events import Report
 from stiggctl.holder import Holder, models
 from stiggctl.holder.asking import Asked
 from stiggctl.holder.booking import Bookings
+from stiggctl.holder.costs import is_money
 from stiggctl.holder.nodes import NOBODY
 from stiggctl.holder.orders import Order
 from stiggctl.holder.trees import Found, Trees

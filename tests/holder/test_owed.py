@@ -477,6 +477,21 @@ def test_what_was_observed_without_the_ledger_is_booked_when_it_is_back(
     assert control.verify() == []
 
 
+@FAIL_OPEN
+def test_without_the_ledger_nobody_elses_price_is_taken(control: UsageControl, faulty: Faulty) -> None:
+    """OG2: whose call it is was not known, and some have terms of their own."""
+    control.set_rate(event_name="chat", credit_currency="t", terms=EACH_TOKEN)
+    control.put_resource("zoe", resource_type_id="org", customer_id="other")
+    control.set_rate(event_name="chat", credit_currency="t", credits=39, customer_id="other")
+    faulty.reading = gone()
+    with control.guard(resource_ids=["zoe"], credit_currency="t", estimate=40, event_name="chat") as call:
+        call.observe(RESPONSE)
+    faulty.reading = None
+    beat(control)
+    (event,) = control.events()
+    assert (event.customer_id, event.amounts["t"], event.estimated) == ("other", 40, True)
+
+
 # ------------------------------------------------------------------ closing, and what can never be done
 
 

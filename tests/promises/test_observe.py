@@ -219,6 +219,48 @@ def test_what_the_caller_told_of_such_a_currency_stands(
     assert told == []
 
 
+# ------------------------------------------------------------------ beside what is told otherwise
+
+
+@pytest.mark.parametrize("each_chunk", [True, False], ids=["every chunk", "those with usage"])
+def test_chunks_after_the_whole_usage_are_not_charged_on_top(inside: Inside, *, each_chunk: bool) -> None:
+    """A stream that is metered and observed costs what its usage says."""
+    chunks = [chunk for chunk, _, _ in messages()]
+
+    def block(call: Call) -> None:
+        for chunk in call.stream(chunks, amount=lambda _: "0.0008"):
+            if each_chunk or chunk["type"] in {"message_start", "message_delta"}:
+                call.observe(chunk, model="a-model")
+
+    receipt = inside(block).receipt
+    assert receipt is not None
+    assert (receipt.charged, receipt.estimated) == (COST, False)
+
+
+@pytest.mark.parametrize("way", ["replayed", "settled by hand"])
+def test_trouble_says_that_the_estimate_is_booked_only_where_it_is(
+    inside: Inside, told: list[LedgerTrouble], way: str
+) -> None:
+    key = "k" if way == "replayed" else None
+    inside(observing(RESPONSE), idempotency_key=key)
+
+    def block(call: Call) -> None:
+        call.observe({})
+        if way == "settled by hand":
+            call.reservation.settle("0.7")
+
+    receipt = inside(block, idempotency_key=key).receipt
+    assert receipt is not None
+    assert not receipt.estimated
+    assert told == []
+
+
+def test_an_event_that_was_settled_by_hand_names_no_price(priced: UsageControl, inside: Inside) -> None:
+    inside(lambda call: (call.observe(RESPONSE), call.reservation.settle("0.7")))
+    assert said(priced)["output_tokens"] == 15
+    assert "price_source" not in said(priced)
+
+
 # ------------------------------------------------------------------ credits by rates
 
 BOTH: dict[str, Any] = {
