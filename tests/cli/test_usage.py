@@ -97,6 +97,13 @@ def test_buckets_are_named_as_the_clocks_of_the_zone_show_them(run: Run, acme: P
     ]
 
 
+def test_the_first_day_of_all_has_a_name_too(run: Run, acme: Path) -> None:
+    with UsageControl(acme) as control:
+        long_ago = {"timestamp": "0001-01-01T00:00:00Z", "resource_ids": ["ana"], "customer_id": "acme"}
+        control.report(**long_ago, amounts={"usd": 1})
+    assert lines(run, acme, "--bucket", "day", "--timezone", "America/New_York")[1].startswith("0001-01-01  ")
+
+
 @pytest.mark.parametrize(
     ("asked", "events"),
     [

@@ -33,8 +33,8 @@ from stiggctl.testing import ManualClock
 from .saying import ACME, TOKENS, flat, moment, numbers
 
 USER: dict[str, Any] = {"resource_ids": ["user-01", "emea"], "credit_currency": TOKENS}
-#: One resource without a limit, and two currencies.
-UNLIMITED = {**flat({"a": None}), "creditCurrencies": [{"id": TOKENS}, {"id": "usd", "decimals": 9}]}
+#: One resource without a limit, and two currencies, not in the order of their ids.
+UNLIMITED = {**flat({"a": None}), "creditCurrencies": [{"id": "usd", "decimals": 9}, {"id": TOKENS}]}
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
