@@ -61,6 +61,11 @@ class Observing:
         self._priced: Priced | None = None
         self._said: object = None  #: by the last word
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether the last word was a chunk."""
+        return self._observed.is_stream
+
     def hear(self, response: object, provider: str | None, model: str | None) -> Priced | None:
         """What it costs by now; None where a chunk tells nothing that was not told before (OG2)."""
         observed = self._observed

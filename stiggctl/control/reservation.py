@@ -87,7 +87,7 @@ class Reservation:
     fit: "Fit | None"  #: the candidate that it is for, where it was reserved by `fit=`
     released: bool  #: by `release`, before anything was settled
     observed: Groups  #: what its event will say beside its dimensions, by what a guard observed
-    priced_by: Mapping[str, int]  #: by currency: the row of the rate that priced it
+    priced_by: Mapping[str, tuple[int, int]]  #: by currency: the row of the rate that priced it, and at what
 
     def __init__(
         self,
@@ -277,21 +277,22 @@ class Reservation:
         order.reservation = self.reservation_id
         order.observed = self.observed
         if self.priced_by:
-            rates = self.priced_by
-            order.charges = tuple(
-                [charge._replace(rate=rates.get(charge.strand.credit_currency)) for charge in order.charges]
-            )
+            order.charges = tuple(map(self._by_rate, order.charges))
+        reserved = ",".join(sorted(sight[0].credit_currency for sight in self._sights))
         order.fingerprint = fingerprint(
             event_name=told.event_name,
             dimensions=told.given if told.chosen else told.dimensions,
             timestamp=None,
-            credit_currency=told.credit_currency
-            if told.chosen
-            else ",".join(sorted(sight[0].credit_currency for sight in self._sights)),
+            credit_currency=told.credit_currency if told.chosen else reserved,
             amounts={},
             resource_ids=told.ids,
         )
         return order
+
+    def _by_rate(self, charge: Charge) -> Charge:
+        """With the row of the rate whose price it is; another amount is by no rate."""
+        row, units = self.priced_by.get(charge.strand.credit_currency, (None, 0))
+        return charge._replace(rate=row if units == charge.units else None)
 
     def _way(self, stripe: Stripe) -> Way:
         """The path that admitted it, wherever its resources stand now."""

@@ -39,7 +39,7 @@ class Ending(NamedTuple):
     amounts: dict[str, int | Decimal] | None
     estimated: bool
     groups: Groups  #: what its event says of what was used
-    rates: Mapping[str, int]  #: which rates priced it
+    rates: Mapping[str, tuple[int, int]]  #: which rates priced it, and at what
     unclear: Exception | None = None  #: why what was observed does not say it
 
 
@@ -54,6 +54,7 @@ class Tally:
         "_holder",
         "_observing",
         "_rates",
+        "_whole",
         "charges",
         "over",
         "receipt",
@@ -79,7 +80,9 @@ class Tally:
         self._heard: set[str] = set()  #: currencies of which the last word was a response's
         self._doubtful: dict[str, Exception] = {}  #: currencies that a response did not tell, and why
         self._groups: Groups = ()  #: what its event is to say of what was used
-        self._rates: Mapping[str, int] = {}  #: by currency: the row of the rate that priced it
+        #: by currency: the row of the rate that priced it, and at what
+        self._rates: Mapping[str, tuple[int, int]] = {}
+        self._whole: set[str] = set()  #: currencies that a stream told, with its end
         self.charges = charges  #: an error books the estimate, where nothing was told
         self.reservation = reservation
         self.sights = sights
@@ -102,7 +105,7 @@ class Tally:
         self._heard.clear()
         self._doubtful.clear()
         # What it used is what was observed; what it cost is what was told.
-        self._groups, self._rates = _unpriced(self._groups), {}
+        self._groups, self._rates, self._whole = _unpriced(self._groups), {}, set()
 
     def observe(self, response: object, provider: str | None, model: str | None) -> None:
         """This is what it answered, or the next chunk of that. Raises InvalidRequest."""
@@ -123,16 +126,21 @@ class Tally:
         if priced.units:
             self.units = {**told, **priced.units}
             self._heard = by_response
-        self._groups, self._rates = priced.groups, priced.rates
+        self._groups = priced.groups
+        self._rates = {name: (row, priced.units[name]) for name, row in priced.rates.items()}
+        self._whole = priced.units.keys() - priced.errors.keys() if self._observing.is_stream else set()
         # Whoever settles it by hand says what it cost.
         self.reservation.observed = _unpriced(priced.groups)
 
     def add(self, units: Mapping[str, int]) -> None:
-        """So much more was used; but of what a response told whole, that was all."""
-        told, whole = self.units or {}, self._heard - self._doubtful.keys()
-        self.units = told | {
-            name: told.get(name, 0) + more for name, more in units.items() if name not in whole
-        }
+        """So much more was used; but of a stream that told its whole usage, that was all."""
+        told = self.units or {}
+        more = {name: number for name, number in units.items() if number and name not in self._whole}
+        self.units = {**dict.fromkeys(units, 0), **told}
+        for name, number in more.items():
+            self.units[name] += number
+        if any(map(is_money, more)):
+            self._groups = _unpriced(self._groups)
 
     def told(self) -> dict[str, int | Decimal]:
         """What was told, as amounts."""

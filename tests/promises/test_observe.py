@@ -156,6 +156,17 @@ def test_what_used_tells_has_no_price_of_ours(priced: UsageControl, inside: Insi
     assert "price_source" not in dimensions
 
 
+def test_what_a_stream_adds_has_no_price_of_ours(priced: UsageControl, inside: Inside) -> None:
+    def block(call: Call) -> None:
+        call.observe(RESPONSE)
+        assert list(call.stream("ab", amount=lambda _: "0.001")) == ["a", "b"]
+
+    call = inside(block)
+    assert call.receipt is not None
+    assert call.receipt.charged == COST + Decimal("0.002")
+    assert "price_source" not in said(priced)
+
+
 def test_the_caller_names_what_a_response_does_not(priced: UsageControl, inside: Inside) -> None:
     whole = payloads.converse(Usage(input=1000))
     call = inside(observing(whole, model="a-model", provider="mine"))
@@ -366,6 +377,27 @@ def test_a_rate_that_cannot_be_reckoned_is_loud(
     assert receipt is not None
     assert (receipt.charged, receipt.estimated) == (75, True)
     assert "pages" in str(told[0].error)
+
+
+def test_a_rate_that_the_last_word_no_longer_meets_prices_nothing(
+    priced: UsageControl, inside: Inside, told: list[LedgerTrouble]
+) -> None:
+    """OG2: what it was by an earlier word is no cost of the last one."""
+    priced.apply({"rates": [output_rate(where={"model": "a-model"})]})
+    response = payloads.chat(replace(USAGE, model="another"))
+    asked = {"credit_currency": TOKENS, "estimate": 75, "event_name": "chat"}
+    receipt = inside(observing(RESPONSE, response), **asked).receipt
+    assert receipt is not None
+    assert (receipt.charged, receipt.estimated) == (75, True)
+    assert len(told) == 1
+
+
+def test_a_customers_own_rate_stands_before_that_for_all(priced: UsageControl, inside: Inside) -> None:
+    priced.apply({"rates": [output_rate(), output_rate(customerId="c", credits=100)]})
+    asked = {"credit_currency": TOKENS, "estimate": 75, "event_name": "chat"}
+    receipt = inside(observing(RESPONSE), **asked).receipt
+    assert receipt is not None
+    assert receipt.charged == 106
 
 
 def test_a_price_that_is_no_amount_is_of_its_currency_alone(
