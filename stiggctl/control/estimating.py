@@ -4,7 +4,8 @@ Here: a candidate as a portion of a request: dollars by prices, other currencies
 a candidate is (fit.py), what fits (fitting.py), what a call did cost (observing.py).
 
   EM1  An estimate is no less than what any response of text costs, in each currency, by the prices and
-       rates of the instant: input counts as the dearest class that it may be billed as, so does output.
+       rates of the instant, of the provider and the way of serving that the candidate names: input counts
+       as the dearest class that it may be billed as, so does output.
   EM2  It is a straight line over the tokens of output, in exact fractions: so the largest number that
        fits is found by one division, and rounded once.
 """

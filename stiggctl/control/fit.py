@@ -74,7 +74,8 @@ class Refused(NamedTuple):
     """A candidate that may not be made, and why."""
 
     candidate: Candidate
-    decision: Decision | None  #: the denial, of its least; None where nothing says what it costs
+    #: the denial: where a limit denies, of its least; None where nothing says what it costs
+    decision: Decision | None
     error: StiggctlError | None = None  #: PriceNotFound, or what else its cost cannot be told for
 
     @property

@@ -21,8 +21,9 @@ from stiggctl.control.estimating import Estimated, estimated
 from stiggctl.control.fit import Candidate, Fit, Refused
 from stiggctl.control.named import Face, in_force
 from stiggctl.control.observing import Begun
-from stiggctl.control.requests import Request, Taken, look_at_once, read_told, read_ttl
+from stiggctl.control.requests import Request, Taken, read_told, read_ttl, wants_at_once
 from stiggctl.control.reservation import Told
+from stiggctl.decision.decide import fits, look
 from stiggctl.errors import (
     AccessDenied,
     InvalidAmount,
@@ -36,6 +37,8 @@ from stiggctl.events import DimensionValue, read_dimensions, read_id, read_ids
 from stiggctl.holder import Holder
 from stiggctl.holder.asking import Answer, Asked
 from stiggctl.holder.costs import is_money
+from stiggctl.holder.proving import refusal_of
+from stiggctl.holder.ways import rest_of
 
 #: More candidates than anybody has models; each is a decision.
 CANDIDATES_MAX = 100
@@ -112,7 +115,7 @@ class Choosing:
             if one is None:
                 continue
             asked, now_us = self._asked(one), holder.clock.now_us()
-            decision = look_at_once(holder, asked, now_us)
+            decision = _look_at_once(holder, asked, now_us)
             if decision is None and not self._asks_nobody():
                 decision = holder.asking.look(asked, now_us, one.portion)
             if decision is None:
@@ -236,6 +239,19 @@ class Choosing:
                 )
                 trouble.__cause__ = refused.error
                 self._holder.report_trouble(trouble)
+
+
+def _look_at_once(holder: Holder, asked: Asked, now_us: int) -> Decision | None:
+    """The yes that memory can give to a look; never waits."""
+    wanted = wants_at_once(holder, asked.customer_id, asked.amounts)
+    if wanted is None:
+        return None
+    stripe, wants = wanted
+    sights = look(stripe, asked.ids[0], rest_of(stripe, asked.ids, asked.dimensions), wants, now_us)
+    holder.keeping.sweep(stripe)
+    if sights is None or refusal_of(sights) is not None or not all(map(fits, sights)):
+        return None
+    return Decision(None, sights, now_us, holder.ids)
 
 
 def unpriced() -> tuple[type[StiggctlError], ...]:

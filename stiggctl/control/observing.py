@@ -12,6 +12,7 @@ Here: which currency is priced by what, and what the event will say of it. Not h
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.answers import Sight
@@ -35,6 +36,7 @@ class Begun(NamedTuple):
     at_us: int
     event_name: str | None
     dimensions: Mapping[str, DimensionValue]
+    provider: str | None = None  #: the candidate's that was chosen: whose prices the estimate was by
 
 
 class Priced(NamedTuple):
@@ -114,7 +116,9 @@ class Observing:
 
     def _dollars(self, usage: "Usage", decimals: int) -> tuple[int, Group]:
         """What it cost, and what that was priced by."""
-        known, customer_id, at_us, _, _ = self._begun
+        known, customer_id, at_us, _, _, provider = self._begun
+        if usage.provider is None and provider is not None:
+            usage = replace(usage, provider=provider)  # else it would fit the prices of any
         cost, version = cost_by_model(known, customer_id, usage, at_us)
         return cost.units(decimals), {"price_source": cost.source, "price_version": version}
 
@@ -122,7 +126,7 @@ class Observing:
         self, currency: str, decimals: int, dimensions: Mapping[str, DimensionValue]
     ) -> tuple[int, int]:
         """What it costs by the rate of its event, and the row of that."""
-        known, customer_id, at_us, event_name, _ = self._begun
+        known, customer_id, at_us, event_name, _, _ = self._begun
         rates = [] if event_name is None else known.rates(event_name, customer_id or "", dimensions, at_us)
         for rate in rates:
             if rate.currency_id == currency:

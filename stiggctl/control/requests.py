@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from stiggctl.amounts import AMOUNT_MAX, Amount, to_units
-from stiggctl.answers import AccessDeniedReason, Decision, Receipt
+from stiggctl.answers import AccessDeniedReason, Receipt
 from stiggctl.control.observing import Begun
 from stiggctl.control.reservation import Reservation, Told
 from stiggctl.decision.cells import Stripe
-from stiggctl.decision.decide import Wants, fits, look, take
+from stiggctl.decision.decide import Wants, take
 from stiggctl.decision.portions import Portion
 from stiggctl.decision.reservations import release
 from stiggctl.errors import AccessDenied, ControlClosed, InvalidRequest, LedgerUnavailable
@@ -27,7 +27,6 @@ from stiggctl.events import (
 from stiggctl.holder import Holder, Kept
 from stiggctl.holder.asking import Answer, Asked, Hoped, read_minimum
 from stiggctl.holder.orders import Charge, Order
-from stiggctl.holder.proving import refusal_of
 from stiggctl.holder.ways import rest_of, way_of
 from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS
 
@@ -108,19 +107,6 @@ def wants_at_once(
             units = to_units(amount, strand.decimals, f"amounts[{name!r}]" if several else "amount")
         wants.append((strand, units))
     return wants[0][0].stripe, tuple(wants)
-
-
-def look_at_once(holder: Holder, asked: Asked, now_us: int) -> Decision | None:
-    """The yes that memory can give to a look; never waits."""
-    wanted = wants_at_once(holder, asked.customer_id, asked.amounts)
-    if wanted is None:
-        return None
-    stripe, wants = wanted
-    sights = look(stripe, asked.ids[0], rest_of(stripe, asked.ids, asked.dimensions), wants, now_us)
-    holder.keeping.sweep(stripe)
-    if sights is None or refusal_of(sights) is not None or not all(map(fits, sights)):
-        return None
-    return Decision(None, sights, now_us, holder.ids)
 
 
 class Request:
@@ -228,7 +214,9 @@ class Request:
         elif customer_id is None and known.only_customer is not None:
             customer_id = known.only_customer.customer_id
         told = self.told
-        return Begun(known, customer_id, self._admitted_us(answer), told.event_name, told.dimensions)
+        at_us = self._admitted_us(answer)
+        provider = str(told.dimensions["provider"]) if "provider" in told.chosen else None
+        return Begun(known, customer_id, at_us, told.event_name, told.dimensions, provider)
 
     def _id_of(self, answer: Answer) -> str:
         """What the reservation, its decision and its event are called."""

@@ -74,6 +74,15 @@ def test_of_several_currencies_each_has_its_own(control: UsageControl) -> None:
     assert booked(control) == [("points", 6, None), ("t", 6, "chat")]
 
 
+def test_a_part_of_a_price_is_by_no_rate(control: UsageControl) -> None:
+    """OG4: of a stream that was cut, also where what it told by then is more than the estimate."""
+    control.set_rate(**RATE | {"credits": 50})
+    with control.guard(**GUARD) as call:
+        call.observe(messages()[0][0])
+    ((currency, units, rate),) = booked(control)
+    assert (currency, units > 40, rate) == ("t", True, None)
+
+
 @pytest.mark.parametrize("policy", ["fail_open"])
 @pytest.mark.parametrize("admitted", ["by the ledger", "by the policy"])
 def test_what_is_sent_later_has_it_too(control: UsageControl, admitted: str) -> None:

@@ -6,7 +6,7 @@ import json
 import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from threading import Barrier, Thread
@@ -23,18 +23,19 @@ from stiggctl import (
     CurrencyNotFound,
     Fit,
     IdempotencyConflict,
+    InvalidAmount,
     InvalidRequest,
     LedgerTrouble,
     RateNotFound,
     ResourceNotFound,
     UsageControl,
 )
-from stiggctl.prices import PriceNotFound
+from stiggctl.prices import PriceNotFound, Usage
 from stiggctl.testing import ManualClock, allow_all, deny
 from tests.prices import payloads
 from tests.prices.test_streams import USAGE
 
-from .saying import TOKENS, Say, flat, numbers
+from .saying import TOKENS, Say, flat, moment, numbers
 
 LARGE, SMALL = Candidate("large", 1_000, 4_000, 2_000), Candidate("small", 1_000, 4_000, 500)
 BOTH = [LARGE, SMALL]
@@ -177,6 +178,79 @@ def test_input_and_output_count_as_the_dearest_class_that_they_may_be(priced: Us
     assert (cached.amount, plain.amount) == (7 + 60 + 9, 7 + 30 + 9)
 
 
+def test_in_dollars_what_goes_in_may_be_written_to_a_cache(priced: UsageControl, say: Say) -> None:
+    """EM1."""
+    priced.set_price(model="large", per_million={"input": 1, "cache_write_1h": 2, "output": 10})
+    fits = [
+        say("fit", **USD, candidates=[Candidate("large", 1_000, 100, caching=caching)])
+        for caching in (True, False)
+    ]
+    assert [fit.amount for fit in fits] == [Decimal("0.003"), Decimal("0.002")]
+
+
+def test_a_provider_that_is_named_has_its_own_price_and_stands_on_the_event(
+    priced: UsageControl, say: Say
+) -> None:
+    own = {"model": "large", "perMillion": {"input": 0, "output": 1}}
+    priced.apply({"prices": [own | {"provider": name} for name in ("here", "there")]})
+    priced.set_price(model="large", provider="there", per_million={"input": 0, "output": 2})
+    priced.set_price(model="large", customer_id="c", provider="nowhere", per_million={"output": 3})
+    here, there = (Candidate("large", 1_000, 1_000, provider=name) for name in ("here", "there"))
+    fits = [say("fit", **USD, candidates=[one]) for one in (here, there)]
+    assert [fit.amount for fit in fits] == [Decimal("0.001"), Decimal("0.002")]
+    first = say("reserve", **USD, fit=[here], idempotency_key="k").settle()
+    again = say("reserve", **USD, fit=[there], idempotency_key="k").settle()
+    assert (again.duplicate, again.event_id) == (True, first.event_id)  # EV2: derived, not given
+    (event,) = priced.events()
+    assert event.dimensions == {"model": "large", "provider": "here"}
+
+
+@pytest.mark.parametrize("names", [("here", "there"), ("there", "here")])
+def test_a_response_that_names_no_provider_is_priced_by_the_candidates(
+    priced: UsageControl, names: tuple[str, str]
+) -> None:
+    """OG1: by the price that its estimate was by, not by that of whom it might be of."""
+    dollars = {"here": 1, "there": 2}
+    for name in names:
+        priced.set_price(model="m", provider=name, per_million={"input": 0, "output": dollars[name]})
+    for name in names:
+        with priced.guard(**USD, fit=[Candidate("m", 10, 1_000, provider=name)]) as call:
+            call.observe(payloads.chat(Usage(input=10, output=1_000, model="m")))
+        assert call.fit is not None
+        assert call.receipt is not None
+        assert call.receipt.charged == call.fit.amount == Decimal(dollars[name]) / 1_000
+
+
+def test_how_it_is_served_is_priced_in_dollars_too(priced: UsageControl, say: Say) -> None:
+    """What the list has no price for is not taken at the usual one."""
+    usual = Candidate("gpt-5", 1_000, 100)
+    served = Candidate("gpt-5", 1_000, 100, served={"service_tier": "priority"})
+    fit = say("fit", **USD, candidates=[served, usual])
+    assert fit.candidate is usual
+    assert isinstance(fit.refused[0].error, PriceNotFound)
+
+
+def test_rates_are_those_of_the_instant(priced: UsageControl, clock: ManualClock, say: Say) -> None:
+    begins = datetime.fromtimestamp(clock.now_us() / 1e6 + 3_600, UTC)
+    priced.apply({"rates": [RATE]})
+    priced.set_rate(event_name="chat", credit_currency=TOKENS, credits=7, effective_at=begins)
+    ask = ASK | {"credit_currency": TOKENS, "event_name": "chat", "candidates": [LARGE]}
+    assert say("fit", **ask).amount == 400
+    clock.advance(seconds=3_600)
+    assert say("fit", **ask).amount == 7
+
+
+def test_what_costs_more_than_any_amount_is_passed_over(priced: UsageControl, say: Say) -> None:
+    priced.set_price(model="large", per_million={"input": 1, "output": 10**6})
+    priced.set_rate(event_name="chat", credit_currency=TOKENS, terms=[
+        {"dimension": "output_tokens", "credits": 10**6}
+    ])  # fmt: skip
+    vast = Candidate("large", 0, 10**12, 1)
+    for ask in (USD, ASK | {"credit_currency": TOKENS, "event_name": "chat"}):
+        fit = say("fit", **ask, candidates=[vast, Candidate("small", 0, 1, 0)])
+        assert (fit.model, type(fit.refused[0].error)) == ("small", InvalidAmount)
+
+
 def test_a_rate_counts_what_the_caller_tells(priced: UsageControl, say: Say) -> None:
     terms = [{"dimension": "images", "credits": 20}, *RATE["terms"]]
     priced.apply({"rates": [RATE | {"terms": terms}]})
@@ -184,6 +258,21 @@ def test_a_rate_counts_what_the_caller_tells(priced: UsageControl, say: Say) -> 
     assert say("fit", **ask, dimensions={"images": 3}, candidates=[LARGE]).amount == 460
     with pytest.raises(InvalidRequest, match="images"):
         say("fit", **ask, candidates=[LARGE])
+    priced.apply({"rates": [RATE | {"where": {"model": "small"}}]})
+    fit = say("fit", **ask, candidates=BOTH)  # of the large one it cannot be told
+    assert (fit.model, type(fit.refused[0].error)) == ("small", InvalidRequest)
+
+
+def test_what_the_caller_tells_of_tokens_stands(priced: UsageControl, say: Say) -> None:
+    """The rate counts the caller's number, as it will when the call is booked: no output is dearer."""
+    priced.apply({"rates": [RATE]})
+    ask = ASK | {"credit_currency": TOKENS, "event_name": "chat", "dimensions": {"output_tokens": 90}}
+    fit = say("fit", **ask, candidates=[Candidate("large", 1_000, 4_000, 10)])
+    assert (fit.max_output_tokens, fit.amount) == (4_000, 9)
+    with priced.guard(**ask, fit=BOTH) as call:
+        call.observe(payloads.chat(USAGE))
+    assert call.receipt is not None
+    assert (call.receipt.charged, call.receipt.estimated) == (9, False)
 
 
 def test_a_rate_for_how_a_call_is_served_counts(priced: UsageControl, say: Say) -> None:
@@ -199,12 +288,13 @@ def test_a_rate_for_how_a_call_is_served_counts(priced: UsageControl, say: Say) 
 # ------------------------------------------------------------------ held in the same step
 
 
-def test_reserve_holds_it_and_says_which(priced: UsageControl, say: Say) -> None:
-    held = say("reserve", **USD, fit=BOTH, idempotency_key="k")
+def test_reserve_holds_it_and_says_which(priced: UsageControl, clock: ManualClock, say: Say) -> None:
+    held = say("reserve", **USD, fit=BOTH, idempotency_key="k", ttl_seconds=30)
     assert (held.fit.model, held.fit.max_output_tokens) == ("small", 4_000)
     assert (held.amount, held.fit.amount) == (Decimal("0.00825"), Decimal("0.00825"))
     assert held.fit.refused[0].candidate == LARGE
     assert left(priced) == (0, Decimal("0.00825"))
+    assert held.expires_at == moment(clock) + timedelta(seconds=30)
     held.settle("0.001")
     (event,) = priced.events()
     assert (event.dimensions, event.idempotency_key) == ({"model": "small"}, "k")
@@ -352,6 +442,17 @@ def test_a_candidate_without_a_price_is_passed_over_loudly(
     assert isinstance(fit.refused[0].error, PriceNotFound)
     assert (fit.refused[0].decision, fit.refused[0].binding) == (None, None)
     assert [record.error.__cause__ for record in told] == [fit.refused[0].error]
+    # Also where then none fits.
+    limit(priced, "0.001")
+    if verb == "fit":
+        fit = say(verb, **USD, **taken)
+    else:
+        with pytest.raises(AccessDenied) as denied:
+            say(verb, **USD, **taken)
+        assert denied.value.fit is not None
+        fit = denied.value.fit
+    assert [type(one.error) for one in fit.refused] == [PriceNotFound, type(None), type(None)]
+    assert [record.error.__cause__ for record in told[1:]] == [fit.refused[0].error]
 
 
 @pytest.mark.parametrize("verb", ["fit", "reserve"])
@@ -412,6 +513,7 @@ def test_prices_are_those_of_the_instant(priced: UsageControl, clock: ManualCloc
         ({"candidates": ["large"]}, r"candidates\[0\]"),
         ({"candidates": BOTH, "dimensions": {"model": "large"}}, "model"),
         ({"candidates": BOTH, "resource_ids": None}, "resource_ids"),
+        ({"candidates": [Candidate("m", 1, 1, provider="p")], "dimensions": {"provider": "q"}}, "provider"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
