@@ -25,7 +25,7 @@ from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.nodes import Node
 from stiggctl.decision.paths import compile_path
 from stiggctl.holder import Holder
-from stiggctl.ledger.records import Ask, AskCell, Batch
+from stiggctl.ledger.records import Ask, AskCell, Batch, Drawn
 
 #: What each request names beside a user.
 BESIDE = ("emea", "chat")
@@ -114,7 +114,7 @@ def _draw(holder: Holder, strand: Strand, nodes: dict[str, Node], ids: list[str]
         gives=[],
         asks=[Ask(cells=tuple(cells), request_units=1)],
     )
-    assert holder.ledger.exchange(batch).asks == [True]
+    assert holder.ledger.exchange(batch).asks == [Drawn.GRANTED]
 
 
 def _above() -> dict[str, Any]:

@@ -38,6 +38,10 @@ LONGER: dict[str, tuple[int, str]] = {
     "stiggctl/holder/exchange.py": (445, "the queue and its lead: the argument about interrupts is one"),
     "stiggctl/holder/holder.py": (350, "how a process begins, changes and ends on a ledger"),
     "stiggctl/holder/orders.py": (325, "one order, from its making to its receipt"),
+    "stiggctl/ledger/sqlite/reckoning.py": (
+        325,
+        "what a batch does to numbers: its three parts, and their rules",
+    ),
     "stiggctl/holder/page.py": (310, "one layout of a file, written and read"),
 }
 

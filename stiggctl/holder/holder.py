@@ -140,14 +140,12 @@ class Holder:
                 if not applied:
                     return applied
                 try:
-                    outcome = self.ledger.change_model(change, self.row or None)
+                    self.ledger.change_model(change)
                 except Stale:
                     continue
                 except BaseException:
                     self.model_changed(None)  # it may have been written all the same
                     raise
-                if isinstance(outcome, list):
-                    continue  # another process came just now
                 self.model_changed(None if change.for_all else change.customers_touched)
             return applied
         raise self.restless(CHANGES_MAX, "this change was planned")

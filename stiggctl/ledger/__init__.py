@@ -14,7 +14,7 @@ What always holds of every implementation:
 Whatever the database says is translated here, once, into a LedgerError.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -41,6 +41,7 @@ from stiggctl.ledger.records import (
     RateRow,
     Reply,
     ResourceRow,
+    ShareRow,
     SumsWanted,
     TypeRow,
     UsageSum,
@@ -179,6 +180,14 @@ class Reader(Protocol):
         """Those not buried."""
         ...
 
+    def recalled(self, holder: int, now_us: int) -> list[int]:
+        """Cells of which somebody wants what others have to spare, and this holder may have some."""
+        ...
+
+    def shares(self, cells: Sequence[int], holder: int) -> dict[int, list[ShareRow]]:
+        """Cell -> what other holders that are not buried were granted of it; none is left out."""
+        ...
+
     def event_by_key(self, customer: int, namespace: int, key: str) -> EventRow | None:
         """The event of that key, if one was booked."""
         ...
@@ -263,8 +272,12 @@ class Ledger(Protocol):
         """A snapshot to read from."""
         ...
 
-    def enlist(self, holder: HolderWrite) -> int | list[HolderRow]:
-        """Write my row and return its id; or, while others are not buried, return theirs."""
+    def enlist(self, holder: HolderWrite, beside: Collection[int] = ()) -> int | list[HolderRow]:
+        """Write my row and return its id; or, where others are not buried, return theirs.
+
+        `beside`: those that the caller knows to live. So who is dead is buried before anybody
+        counts on a company that is none.
+        """
         ...
 
     def bury(self, holder: int, orphans: dict[int, list[Orphan]], now_us: int) -> None:
@@ -278,6 +291,10 @@ class Ledger(Protocol):
         """The longest ttl that this holder promised; before a longer one is used."""
         ...
 
+    def obey(self, holder: int, change: int) -> None:
+        """This holder decides by that change of the model from now on. Raises Fenced."""
+        ...
+
     def open_cells(self, wanted: Sequence[CellWanted], change: int, holder: int) -> dict[CellKey, CellRow]:
         """Open what is not open (`used` = its events so far) and return all. Raises Stale.
 
@@ -287,11 +304,21 @@ class Ledger(Protocol):
         ...
 
     def exchange(self, batch: Batch) -> Reply:
-        """Book, give back, draw: the one write of usage. Raises Stale or Fenced, writing nothing."""
+        """Book, give back, draw: the one write of usage. Raises Stale or Fenced, writing nothing.
+
+        An ask that does not fit in what is free, but might in what other holders have to spare, has
+        them asked for it for a second (`recalled`, `CellRow.hushed`): meanwhile no draw there carries
+        a surplus.
+        """
         ...
 
-    def change_model(self, change: ModelChange, holder: int | None) -> LedgerState | list[HolderRow]:
-        """Write the rows; raises Stale. While holders other than `holder` live: returns those."""
+    def change_model(self, change: ModelChange) -> LedgerState:
+        """Write the rows, and raise the versions by which holders see that their paths are old.
+
+        Raises Stale. Every exchange under the former change is Stale from here on; what holders have
+        to spare is theirs until they see it, but where a limit is lower than what was granted of it:
+        that is asked for, as by an ask that waits.
+        """
         ...
 
     def still_there(self) -> None:

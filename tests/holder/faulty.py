@@ -83,9 +83,9 @@ class Faulty:
         _take(self.opening)
         return self._ledger.open_cells(keys, change, holder)
 
-    def change_model(self, change: ModelChange, holder: int | None) -> LedgerState | list[Any]:
+    def change_model(self, change: ModelChange) -> LedgerState:
         self._said("change_model")
-        state = self._ledger.change_model(change, holder)
+        state = self._ledger.change_model(change)
         _take(self.after_change.popleft() if self.after_change else None)
         return state
 

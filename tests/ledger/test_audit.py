@@ -58,6 +58,6 @@ def test_a_change_that_is_not_written_leaves_no_line(world: World) -> None:
         expected_change=world.version - 1, at_us=1, resources=[resource("x")], audit=[line(1, "x")]
     )
     with pytest.raises(Stale):
-        world.ledger.change_model(change, world.me)
+        world.ledger.change_model(change)
     with world.ledger.reader() as reader:
         assert list(reader.audit()) == []

@@ -88,7 +88,7 @@ def test_a_grant_is_put_by_its_key_and_what_was_voided_stays_void(pool: Prepaid)
     world.change(grants=[grant("first", 30, priority=1, kind="PROMOTIONAL", expires_at_us=NOW_US)])
     world.change(grants_voided=[row.id])
     world.ledger.change_model(
-        ModelChange(expected_change=world.version, at_us=NOW_US + 9, grants_voided=[row.id, 999]), world.me
+        ModelChange(expected_change=world.version, at_us=NOW_US + 9, grants_voided=[row.id, 999])
     )
     world.change(grants=[grant("first", 40)])
     with world.ledger.reader() as reader:
@@ -102,9 +102,7 @@ def test_a_change_of_grants_alone_is_a_change(world: World) -> None:
     """MC1: also of one that is void already; under another model it is Stale, and nothing is written."""
     before = world.version
     with pytest.raises(Stale):
-        world.ledger.change_model(
-            ModelChange(expected_change=before - 1, at_us=0, grants=[grant("g", 5)]), world.me
-        )
+        world.ledger.change_model(ModelChange(expected_change=before - 1, at_us=0, grants=[grant("g", 5)]))
     assert world.change(grants=[grant("g", 5)]).change == before + 1
     assert world.change(grants_voided=[1]).change == before + 2
 

@@ -1,4 +1,4 @@
-"""Holders: one process at a time writes usage; what a dead one held is withheld until it ends."""
+"""Holders: who may write usage; what a dead one held is withheld until it ends."""
 
 import pytest
 from hypothesis import given
@@ -18,6 +18,27 @@ def test_a_process_enlists_where_nobody_else_lives(ledger) -> None:
     assert ledger.enlist(holder("you")) == [row]
     with ledger.reader() as reader:
         assert reader.holders() == [row]
+
+
+def test_a_process_enlists_beside_those_that_it_knows_to_live(ledger) -> None:
+    """Of one that it does not know it is told first: that one may be dead, and is to be buried."""
+    first = ledger.enlist(holder(obeys=7))
+    second = ledger.enlist(holder(), [first])
+    assert isinstance(second, int)
+    for known, told in (([], [first, second]), ([first], [second]), ([second, 99], [first])):
+        assert [row.id for row in ledger.enlist(holder(), known)] == told
+    third = ledger.enlist(holder(), [second, first])
+    with ledger.reader() as reader:
+        assert {row.id: row.obeys for row in reader.holders()} == {first: 7, second: 0, third: 0}
+
+
+def test_who_is_buried_obeys_nobody_any_more(ledger) -> None:
+    me = ledger.enlist(holder(obeys=7))
+    ledger.bury(me, {}, NOW_US)
+    with pytest.raises(Fenced):
+        ledger.obey(me, 8)
+    with ledger.reader() as reader:
+        assert reader.rows("SELECT * FROM seen", {}) == []
 
 
 def test_a_holder_that_is_buried_makes_room_and_its_id_is_never_used_again(ledger) -> None:

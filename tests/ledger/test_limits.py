@@ -559,7 +559,7 @@ def test_what_is_asked_of_one_resource_of_many_looks_at_none_of_the_others(ledge
             *(allocation(name, 5, scope=MODEL) for name in names),
         ],
     )
-    ledger.change_model(change, None)
+    ledger.change_model(change)
     with ledger.reader() as reader:
         [row] = reader.templates(1)
     keys = [wanted(row, TODAY, resource=resource) for resource in range(1, count + 1)]
@@ -574,7 +574,7 @@ def test_what_is_asked_of_one_resource_of_many_looks_at_none_of_the_others(ledge
     change = ModelChange(
         expected_change=2, at_us=NOW_US, resources=[seat("r5", "gold"), seat("r6", "silver")]
     )
-    ledger.change_model(change, None)
+    ledger.change_model(change)
     changed = time.process_time()
     assert read - started < 0.02  # with a look at all of them it is more than that
     assert changed - read < 0.02

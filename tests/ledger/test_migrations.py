@@ -14,14 +14,19 @@ from sqlite_utils.migrations import Migrations
 
 from stiggctl.errors import LedgerError
 from stiggctl.ledger import migrations
-from stiggctl.ledger.migrations import version_1, version_2, version_3
+from stiggctl.ledger.migrations import version_1, version_2, version_3, version_4
 from stiggctl.ledger.opening import open_ledger
 from stiggctl.ledger.records import CellKey, CellWanted, LedgerState, ModelChange, RateRow, Rolls
 from stiggctl.ledger.sqlite import schema
 
 from .world import NOW_US, TODAY, World, allocation, grant, holder, resource, template, thing, wanted
 
-VERSIONS = {1: version_1.STATEMENTS, 2: version_2.STATEMENTS, 3: version_3.STATEMENTS}
+VERSIONS = {
+    1: version_1.STATEMENTS,
+    2: version_2.STATEMENTS,
+    3: version_3.STATEMENTS,
+    4: version_4.STATEMENTS,
+}
 
 
 def described(path: Path) -> set[tuple[Any, ...]]:
@@ -33,7 +38,7 @@ def test_the_version_is_the_number_of_steps(path: Path) -> None:
     open_ledger(path).close()
     with closing(Database(path)) as database:
         applied = [step.name for step in migrations.STEPS.applied(database)]
-    assert applied == ["version_1", "version_2", "version_3"]
+    assert applied == ["version_1", "version_2", "version_3", "version_4"]
     assert len(applied) == schema.SCHEMA_VERSION == len(VERSIONS)
 
 
@@ -102,7 +107,21 @@ ROWS_OF_2 = (
        (5, 1, {TODAY[0]}, 59, 7, {TODAY[1]}), (6, 1, 0, 60, 30, NULL),
        (7, 2, {TODAY[0] - 1}, 70, 30, {TODAY[0]})""",
 )
-ROWS = {1: ROWS_OF_1, 2: ROWS_OF_2}
+#: What that of schema 3 added: a grant and what it paid, and a rolling window with its bucket.
+ROWS_OF_3 = (
+    *ROWS_OF_2,
+    "UPDATE ledger SET schema_version = 3",
+    """INSERT INTO grants (customer, grant_id, currency, amount_units, priority, kind)
+       VALUES (1, 'welcome', 1, 100, 50, 'PAID')""",
+    "INSERT INTO event_grants VALUES (1, 1, 30)",
+    """INSERT INTO allocations (customer, allocation_id, resource, currency, lim, enforcement, cadence,
+                               rolling)
+       VALUES (1, 'rolling', 1, 1, 80, 'HARD', 'PT1H', 1)""",
+    f"""INSERT INTO cells (allocation, resource, window_start_us, lim, used, opens, width_us, hush_until)
+       VALUES (8, 1, 0, 80, 7, {TODAY[0]}, 60000000, {NOW_US}), (1, 0, 0, 100, 30, NULL, NULL, 0)""",
+    f"INSERT INTO buckets VALUES (7, {TODAY[0]}, 7)",
+)
+ROWS = {1: ROWS_OF_1, 2: ROWS_OF_2, 3: ROWS_OF_3}
 
 
 def make(path: Path, version: int, rows: Sequence[str]) -> None:
@@ -197,7 +216,7 @@ def test_the_keys_of_version_1_are_found_again(path: Path) -> None:
                 template(70, '{"tier":["gold"]}', cadence="P1D", scope='{"model":["gpt-5"]}'),
             ],
         )
-        ledger.change_model(change, me)
+        ledger.change_model(change)
         with ledger.reader() as reader:
             rows = reader.allocations()
             limits = [(row.id, row.limit_units) for row in rows]
@@ -222,14 +241,14 @@ def test_what_limits_nothing_in_particular_is_refused_by_the_table(path: Path) -
             allocation("nowhere", 5),
         ):
             with pytest.raises(LedgerError, match="nothing was changed"):
-                ledger.change_model(ModelChange(expected_change=8, at_us=NOW_US, allocations=[wrong]), None)
+                ledger.change_model(ModelChange(expected_change=8, at_us=NOW_US, allocations=[wrong]))
         change = ModelChange(
             expected_change=8,
             at_us=NOW_US,
             types=[thing("other")],
             resources=[resource("b", type_id="other")],
         )
-        assert ledger.change_model(change, None).change == 9
+        assert ledger.change_model(change).change == 9
 
 
 def test_what_version_2_limited_is_limited_as_before(path: Path) -> None:
@@ -266,7 +285,7 @@ def test_a_migrated_ledger_has_grants_and_rolling_limits(path: Path, version: in
             allocations=[allocation("a", 40, allocation_id="hourly", cadence="PT1H", rolling=True)],
             grants=[grant("welcome", 90)],
         )
-        state = ledger.change_model(change, me)
+        state = ledger.change_model(change)
         assert isinstance(state, LedgerState)
         with ledger.reader() as reader:
             [row] = [row for row in reader.allocations() if row.allocation_id == "hourly"]
@@ -277,7 +296,8 @@ def test_a_migrated_ledger_has_grants_and_rolling_limits(path: Path, version: in
             CellWanted(CellKey(given.id, 0, 0), None, "{}", 90),
         ]
         hourly, welcome = ledger.open_cells(asked, state.change, me).values()
-        assert (hourly.used, welcome.used, welcome.limit_units) == (37, 0, 90)
+        paid = 30 if version == 3 else 0
+        assert (hourly.used, welcome.used, welcome.limit_units) == (37, paid, 90)
         with ledger.reader() as reader:
             assert reader.cells(asked, me)[asked[0].key].buckets == (
                 (TODAY[0] - 10, 30),
@@ -290,18 +310,18 @@ def test_a_migrated_ledger_has_grants_and_rolling_limits(path: Path, version: in
 
 
 @pytest.fixture
-def version_4(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def version_5(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A later stiggctl: one step more, which counts how often it is taken."""
-    steps, taken = steps_to(3), []
+    steps, taken = steps_to(4), []
 
-    @steps(name="version_4")
-    def version_4(database: Database) -> None:
+    @steps(name="version_5")
+    def version_5(database: Database) -> None:
         taken.append(1)
         database.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT) STRICT")
         database.execute("INSERT INTO notes (text) SELECT key FROM events ORDER BY id")
 
     monkeypatch.setattr(migrations, "STEPS", steps)
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 4)
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 5)
     return taken
 
 
@@ -315,17 +335,17 @@ def old(path: Path) -> Path:
 
 @pytest.mark.parametrize("create", [True, False])
 def test_an_older_ledger_is_brought_up_to_date_with_its_rows(
-    old: Path, version_4: list[int], create: bool
+    old: Path, version_5: list[int], create: bool
 ) -> None:
     for _ in range(2):
         with closing(open_ledger(old, create=create)) as ledger, ledger.reader() as reader:
-            assert reader.state().schema_version == 4
+            assert reader.state().schema_version == 5
             assert reader.rows("SELECT text FROM notes", {}) == [("k",)]
             assert reader.differences() == []
-    assert version_4 == [1]
+    assert version_5 == [1]
 
 
-def test_a_migrated_ledger_is_as_a_new_one(old: Path, version_4: list[int]) -> None:
+def test_a_migrated_ledger_is_as_a_new_one(old: Path, version_5: list[int]) -> None:
     """G2."""
     open_ledger(old).close()
     new = old.with_name("new.db")
@@ -333,8 +353,8 @@ def test_a_migrated_ledger_is_as_a_new_one(old: Path, version_4: list[int]) -> N
     assert described(old) == described(new)
 
 
-def test_of_many_that_migrate_at_once_one_does(path: Path, version_4: list[int]) -> None:
-    """Over three steps at once."""
+def test_of_many_that_migrate_at_once_one_does(path: Path, version_5: list[int]) -> None:
+    """Over four steps at once."""
     make(path, 1, ROWS_OF_1)
     together, versions = Barrier(5), []
 
@@ -348,18 +368,18 @@ def test_of_many_that_migrate_at_once_one_does(path: Path, version_4: list[int])
         thread.start()
     for thread in threads:
         thread.join()
-    assert versions == [4] * 5
-    assert version_4 == [1]
+    assert versions == [5] * 5
+    assert version_5 == [1]
 
 
 def test_a_step_that_fails_leaves_the_ledger_as_it_was(
-    path: Path, version_4: list[int], monkeypatch: pytest.MonkeyPatch
+    path: Path, version_5: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(path, 1, ROWS_OF_1)
     before = described(path)
 
-    @migrations.STEPS(name="version_5")
-    def version_5(database: Database) -> None:
+    @migrations.STEPS(name="version_6")
+    def version_6(database: Database) -> None:
         database.execute("CREATE TABLE more (id INTEGER)")
         raise ZeroDivisionError
 
@@ -368,4 +388,4 @@ def test_a_step_that_fails_leaves_the_ledger_as_it_was(
     assert described(path) == before
     monkeypatch.undo()
     with closing(open_ledger(path)) as ledger, ledger.reader() as reader:
-        assert reader.state().schema_version == 3
+        assert reader.state().schema_version == 4

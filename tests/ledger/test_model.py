@@ -10,12 +10,11 @@ from stiggctl.errors import LedgerError
 from stiggctl.ledger import Stale
 from stiggctl.ledger.records import (
     AllocationRow,
+    Batch,
     CurrencyRow,
     CurrencyWrite,
     CustomerRow,
     CustomerWrite,
-    HolderRow,
-    LedgerState,
     ModelChange,
     PriceRow,
     PriceWrite,
@@ -39,15 +38,15 @@ def test_a_new_ledger_has_an_id_and_counts_its_changes(ledger) -> None:
     with ledger.reader() as reader:
         first = reader.state()
     assert len(first.id) == 36
-    assert (first.schema_version, first.model_version, first.change) == (3, 1, 1)
+    assert (first.schema_version, first.model_version, first.change) == (4, 1, 1)
     change = ModelChange(
         expected_change=1,
         at_us=NOW_US,
         customers=[CustomerWrite(customer_id="c", name=None, archived_at_us=None)],
     )
-    assert ledger.change_model(change, None) == first._replace(change=2)
+    assert ledger.change_model(change) == first._replace(change=2)
     with pytest.raises(Stale):
-        ledger.change_model(change, None)
+        ledger.change_model(change)
     with ledger.reader() as reader:
         assert reader.state() == first._replace(change=2)
 
@@ -72,16 +71,31 @@ def test_a_change_of_nothing_writes_nothing(world: World) -> None:
     assert world.change().change == before
 
 
-def test_while_another_process_lives_nothing_is_changed(world: World) -> None:
-    change = ModelChange(expected_change=world.version, at_us=NOW_US, resources=[resource("new")])
-    for who in (None, world.me + 1):
-        [other] = world.ledger.change_model(change, who)
-        assert isinstance(other, HolderRow)
-        assert other.id == world.me
+def test_whoever_changes_the_model_every_holder_is_stale_until_it_obeys(world: World) -> None:
+    you, before = world.join(), world.version
+    world.change(resources=[resource("new")], customers_touched={"acme"})
+    for who in (world.me, you):
+        batch = Batch(holder=who, change=before, now_us=NOW_US, bookings=[], gives=[], asks=[])
+        with pytest.raises(Stale):
+            world.ledger.exchange(batch)
+        world.exchange(by=who)
     with world.ledger.reader() as reader:
-        assert reader.state().change == world.version
-        assert "new" not in ids(reader.resources())
-    assert isinstance(world.ledger.change_model(change, world.me), LedgerState)
+        assert {row.id: row.obeys for row in reader.holders()} == {world.me: 0, you: before}
+    for change in (world.version, before):  # what is known is never known less
+        world.ledger.obey(you, change)
+        with world.ledger.reader() as reader:
+            assert reader.holders()[1].obeys == world.version
+
+
+def test_of_two_changes_of_one_model_the_later_is_planned_again(world: World) -> None:
+    """MC1: whoever they are."""
+    world.join()
+    late = ModelChange(expected_change=world.version, at_us=NOW_US, resources=[resource("late")])
+    world.change(resources=[resource("new")])
+    with pytest.raises(Stale):
+        world.ledger.change_model(late)
+    with world.ledger.reader() as reader:
+        assert "late" not in ids(reader.resources())
 
 
 def test_what_names_something_that_is_not_there_is_refused_whole(world: World) -> None:
@@ -565,14 +579,14 @@ def test_a_hundred_thousand_resources_are_written_in_seconds(ledger) -> None:
         allocations=[allocation(f"r{n}", n, allocation_id=f"a{n}" if n % 2 else None) for n in range(count)],
     )
     started = time.process_time()
-    ledger.change_model(change, None)
+    ledger.change_model(change)
     again = time.process_time()
     change.expected_change, change.resources, change.allocations = (
         2,
         change.resources[:9],
         change.allocations[:9],
     )
-    ledger.change_model(change, None)
+    ledger.change_model(change)
     ended = time.process_time()
     assert again - started < 20  # 3 s here; with a look at all of them for each it was minutes
     assert ended - again < 0.5  # and a few do not look at the many

@@ -11,12 +11,23 @@ from hypothesis import strategies as st
 from stiggctl.amounts import COUNTER_MAX
 from stiggctl.errors import LedgerCorrupt
 from stiggctl.ledger.opening import open_ledger
-from stiggctl.ledger.records import Ask, AskCell, Booked, Draining, Known, Orphan, Part, Payer, Refused
+from stiggctl.ledger.records import (
+    Ask,
+    AskCell,
+    Booked,
+    Draining,
+    Drawn,
+    Known,
+    Orphan,
+    Part,
+    Payer,
+    Refused,
+)
 from stiggctl.ledger.sqlite import pools
 from stiggctl.shares import drawable, surplus
 
 from .prepaid import Prepaid
-from .test_shares import _halt_surplus, _with_company
+from .test_shares import _halt_surplus
 from .world import NOW_US, World, grant
 
 SECOND = 1_000_000
@@ -104,7 +115,7 @@ def test_the_largest_overage_is_the_events_the_pools_too(pool: Prepaid) -> None:
 def test_what_others_may_spend_is_paid_of_last(pool: Prepaid) -> None:
     """PY2: what was granted of a grant, to whomever, is spent by those who hold it first."""
     world = pool.world
-    _with_company(world, 1, {})
+    world.join()
     _share(pool, "x", 6)
     _share(pool, "z", 40)
     assert pool.paid(pool.book("1", 9, ALL)) == {"x": 4, "y": 5}
@@ -182,15 +193,14 @@ def test_of_what_is_reversed_the_part_that_nobody_backed_comes_back_to_nobody(po
         ([("x", 11)], []),
         ([("y", 0), ("x", 30)], []),
         ([], [("x", 12, 11)]),
-        ([], [("x", 5, 6)]),
         ([], [("x", 5, -1)]),
         ([], [("x", -5, 1)]),
-        ([], [("x", 0, 1)]),
+        ([], [("x", 5, 11)]),
         ([("x", 6)], [("x", 5, 5)]),
     ],
 )
 def test_a_share_of_a_grant_is_never_negative(pool: Prepaid, payers: Any, payings: Any) -> None:
-    """L3: nothing is written. Nor is more spent than is paid."""
+    """L3: nothing is written. Nor is anything spent of what comes back."""
     world = pool.world
     world.exchange(asks=[pool.ask(10, ["x"])])
     before = pool.numbers()
@@ -287,6 +297,7 @@ def test_where_nothing_is_granted_nobody_is_recalled(pool: Prepaid) -> None:
 
 def test_room_is_drawn_in_drain_order_what_is_lacking_first(pool: Prepaid) -> None:
     """PY4."""
+    pool.world.join()
     _halt_surplus(pool.world)
     reply = pool.world.exchange(asks=[pool.ask(25, ["y", "x", "z"])])
     assert reply.asks == [True]
@@ -306,13 +317,47 @@ def test_alone_all_of_the_pool_is_drawn(pool: Prepaid) -> None:
 
 def test_in_company_the_surplus_is_of_the_whole_pool_and_drawn_in_drain_order(world: World) -> None:
     pool = Prepaid(world, {"x": 50, "y": 60, "z": 4_000})
-    _with_company(world, 1, {})
+    world.join()
     world.exchange(asks=[pool.ask(20, ALL)])
     part = surplus(4_110 - 20, request_units=20, holders_alive=2, recalled=False)
     assert part > 90
     assert pool.numbers() == {"x": (0, 50), "y": (0, 60), "z": (0, part + 20 - 110)}
     world.exchange(gives=[], asks=[pool.ask(90, ["x"])])
     assert pool.numbers()["x"] == (0, 50)
+    world.assert_sound()
+
+
+def test_a_pool_waits_for_others_as_a_whole(pool: Prepaid) -> None:
+    """RC6: whichever grant hides it, what would do is asked for; and no more is waited for than that."""
+    world = pool.world
+    world.join()
+    _share(pool, "x", 10)
+    _share(pool, "z", 30)
+    assert world.exchange(asks=[pool.ask(71, ALL)]).asks == [Drawn.NO]
+    assert _recalled(pool) == []
+    assert world.exchange(asks=[pool.ask(31, ALL)]).asks == [Drawn.WAIT]
+    assert _recalled(pool) == [pool.ids["x"], pool.ids["z"]]
+    assert pool.numbers() == {"x": (0, 0), "y": (0, 0), "z": (0, 0)}
+    assert world.exchange(asks=[pool.ask(30, ALL)]).asks == [Drawn.GRANTED]
+    assert pool.numbers() == {"x": (0, 0), "y": (0, 20), "z": (0, 10)}
+    world.assert_sound()
+
+
+def _recalled(pool: Prepaid) -> list[int]:
+    with pool.world.ledger.reader() as reader:
+        return reader.recalled(reader.holders()[-1].id, NOW_US)
+
+
+def test_what_a_hold_has_left_over_of_an_exact_grant_is_free_in_the_commit_that_books(pool: Prepaid) -> None:
+    """PY3."""
+    world = pool.world
+    world.join()
+    _halt_surplus(world)
+    world.exchange(asks=[pool.ask(15, ALL)])
+    assert pool.numbers() == {"x": (0, 10), "y": (0, 5), "z": (0, 0)}
+    done = pool.book("k", 7, [], [("x", 7, 10), ("y", 0, 5)])
+    assert pool.paid(done) == {"x": 7}
+    assert pool.numbers() == {"x": (7, 0), "y": (0, 0), "z": (0, 0)}
     world.assert_sound()
 
 

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from stiggctl.errors import LedgerCorrupt
 from stiggctl.ledger.opening import open_ledger
-from stiggctl.ledger.records import Booked, Known, Orphan
+from stiggctl.ledger.records import Booked, Drawn, Known, Orphan, ShareRow
 from stiggctl.shares import surplus
 
 from .world import NOW_US, World, allocation, resource
 
 SECOND = 1_000_000
+EARLIER_US = NOW_US - 60 * SECOND
 
 
 # ------------------------------------------------------------------ drawing
@@ -89,25 +90,27 @@ def test_whatever_the_policy_says_no_draw_passes_a_limit(
     world.assert_sound()
 
 
-def _halt_surplus(world: World) -> None:
+def _halt_surplus(world: World, until_us: int = NOW_US + 1) -> None:
     """As if every cell had been recalled just now."""
     world.ledger._connections.transact(
-        lambda cursor: cursor.execute("UPDATE cells SET hush_until = ?", [NOW_US + 1])
+        lambda cursor: cursor.execute("UPDATE cells SET hush_until = ?", [until_us])
     )
 
 
 def test_a_cell_that_was_recalled_gives_what_is_lacking_and_no_more(world: World) -> None:
     _halt_surplus(world)
-    world.exchange(asks=[world.ask(5)])
+    reply = world.exchange(asks=[world.ask(5)])
     assert world.numbers()["a"] == (0, 5, 0)
-    assert world.cell("a").exact
-    world.exchange(asks=[world.ask(7, spare=5)], now_us=NOW_US + 1)
+    assert reply.cells[world.ids["a"]].hushed
+    assert not world.cell("a").exact  # RC7
+    reply = world.exchange(asks=[world.ask(7, spare=5)], now_us=NOW_US + 1)
     assert world.numbers()["a"] == (0, 100, 0)
-    assert not world.cell("a").exact
+    assert not reply.cells[world.ids["a"]].hushed
 
 
 def test_a_share_that_carried_a_surplus_is_exact_again_when_nothing_is_left_of_it(world: World) -> None:
     world.exchange(asks=[world.ask(5)])
+    world.join()
     assert not world.cell("a").exact
     _halt_surplus(world)
     world.exchange(gives=[world.give("a", 90)], asks=[world.ask(5, ["a"])])
@@ -141,34 +144,30 @@ def test_a_cell_that_has_gone_limits_no_ask(world: World) -> None:
     assert world.cell("b").granted == 50
 
 
-# ------------------------------------------------------------------ in company (SQLite's rows)
+# ------------------------------------------------------------------ in company
 
 
-def _with_company(world: World, holders: int, granted: dict[str, int]) -> int:
-    """Other holders live, and have been granted so much; this version enlists only one itself."""
+def _company(world: World, granted: dict[str, int], *, exact: bool = False) -> int:
+    """Another holder lives, and has been granted so much, just now: hushes of that are over by NOW_US."""
+    other = world.join()
+    _halt_surplus(world, EARLIER_US + 1)
+    for name, units in granted.items():
+        ask = world.ask(units, [name], request=0)
+        assert world.exchange(asks=[ask], by=other, now_us=EARLIER_US).asks == [Drawn.GRANTED]
+    if not exact:
+        _mark(world, other, exact=False)
+    return other
 
-    def add(cursor: Any) -> None:
-        for n in range(holders):
-            cursor.execute(
-                "INSERT INTO holders (name, host, boot, pid, lock_inode, ttl_max_ms)"
-                " VALUES (?, '', '', 1, 1, 1)",
-                [f"other-{n}"],
-            )
-        other = cursor.lastrowid
-        for name, units in granted.items():
-            cell = world.ids[name]
-            cursor.execute(
-                "INSERT INTO shares (cell, holder, granted, exact) VALUES (?, ?, ?, 0)", [cell, other, units]
-            )
-            cursor.execute("UPDATE cells SET granted = granted + ? WHERE id = ?", [units, cell])
 
-    world.ledger._connections.transact(add)
-    with world.ledger.reader() as reader:
-        return reader.holders()[-1].id
+def _mark(world: World, holder: int, *, exact: bool) -> None:
+    """As if its shares carried a surplus, or none."""
+    world.ledger._connections.transact(
+        lambda cursor: cursor.execute("UPDATE shares SET exact = ? WHERE holder = ?", [exact, holder])
+    )
 
 
 def test_in_company_a_draw_takes_a_part_of_what_is_free(world: World) -> None:
-    _with_company(world, 1, {"root": 200})
+    _company(world, {"root": 200})
     world.exchange(asks=[world.ask(10)])
     part = surplus(1_000 - 200 - 10, request_units=10, holders_alive=2, recalled=False)
     assert part > 0
@@ -180,7 +179,7 @@ def test_in_company_a_draw_takes_a_part_of_what_is_free(world: World) -> None:
 
 def test_each_holder_has_its_own_share(world: World) -> None:
     """N1: what is remembered is one holder's."""
-    other = _with_company(world, 1, {"a": 20})
+    other = _company(world, {"a": 20})
     ask = world.ask(5, ["a"], request=10)
     assert world.exchange(asks=[ask]).cells[world.ids["a"]][5:8] == (5, True, 20)
     assert world.exchange(asks=[ask], by=other).cells[world.ids["a"]][5:8] == (25, False, 5)
@@ -189,14 +188,14 @@ def test_each_holder_has_its_own_share(world: World) -> None:
 
 
 def test_what_others_were_granted_is_not_free(world: World) -> None:
-    _with_company(world, 1, {"a": 70})
-    assert world.cell("a").others == 70
-    assert world.exchange(asks=[world.ask(31, ["a"])]).asks == [False]
-    assert world.exchange(asks=[world.ask(30, ["a"])]).asks == [True]
+    _company(world, {"a": 70})
+    assert (world.cell("a").others, world.cell("a").hidden) == (70, 70)
+    assert world.exchange(asks=[world.ask(31, ["a"])]).asks == [Drawn.WAIT]
+    assert world.exchange(asks=[world.ask(30, ["a"])]).asks == [Drawn.GRANTED]
 
 
 def test_usage_past_what_is_granted_recalls_the_cell_for_a_second(world: World) -> None:
-    _with_company(world, 1, {"a": 70})
+    _company(world, {"a": 70})
     world.exchange(world.booking("k", 40, ["a"]))
     world.exchange(world.booking("back", -30, ["a"]))
     ask = world.ask(1, ["a"], request=0)
@@ -210,6 +209,133 @@ def test_usage_of_a_limit_of_which_nobody_was_granted_anything_recalls_nothing(w
     world.exchange(world.booking("k", 40, ["soft"]))
     with world.ledger.reader() as reader:
         assert reader.rows("SELECT max(hush_until) FROM cells", {}) == [(0,)]
+
+
+# ------------------------------------------------------------------ what others may hide
+
+
+def test_an_ask_waits_only_where_what_others_may_hide_would_do(world: World) -> None:
+    """RC6: to the unit; nothing is drawn meanwhile, and they are asked for it for a second."""
+    other = _company(world, {"a": 40, "root": 40})
+    world.exchange(asks=[world.ask(50, request=500)])
+    before = world.numbers()
+    assert world.exchange(asks=[world.ask(51)]).asks == [Drawn.NO]
+    assert _hushed(world) == {}
+    reply = world.exchange(asks=[world.ask(50)])
+    assert reply.asks == [Drawn.WAIT]
+    assert world.numbers() == before
+    # Of `root` there is enough: nobody is asked for it.
+    assert _hushed(world) == {"a": NOW_US + SECOND}
+    assert reply.cells[world.ids["a"]].hushed
+    with world.ledger.reader() as reader:
+        for at_us, recalled in ((NOW_US + SECOND - 1, ["a"]), (NOW_US + SECOND, [])):
+            assert reader.recalled(other, at_us) == [world.ids[name] for name in recalled]
+    gone = world.exchange(gives=[world.give("a", 40)], by=other)
+    assert gone.cells[world.ids["a"]].others == 50
+    assert world.exchange(asks=[world.ask(50)]).asks == [Drawn.GRANTED]
+    world.assert_sound()
+
+
+def _hushed(world: World) -> dict[str, int]:
+    names = {id_: name for name, id_ in world.ids.items()}
+    with world.ledger.reader() as reader:
+        rows = reader.rows("SELECT id, hush_until FROM cells WHERE hush_until > :us", {"us": EARLIER_US + 1})
+    return {names[id_]: until_us for id_, until_us in rows}
+
+
+def test_an_exact_share_hides_nothing(world: World) -> None:
+    """RC6: its holder returns what falls free at once, so the answer is final."""
+    other = _company(world, {"a": 40}, exact=True)
+    assert (world.cell("a").others, world.cell("a").hidden) == (40, 0)
+    assert world.exchange(asks=[world.ask(61, ["a"])]).asks == [Drawn.NO]
+    _mark(world, other, exact=False)
+    assert world.exchange(asks=[world.ask(61, ["a"])]).asks == [Drawn.WAIT]
+
+
+def test_who_returned_its_spare_says_that_the_rest_is_exact(world: World) -> None:
+    """RC6: also where there was nothing to return; from then on the answer is final."""
+    other = _company(world, {"a": 40})
+    assert world.exchange(asks=[world.ask(61, ["a"])]).asks == [Drawn.WAIT]
+    with world.ledger.reader() as reader:
+        assert reader.recalled(other, NOW_US) == [world.ids["a"]]
+    world.exchange(gives=[world.give("a", 0, exact=True)], by=other)
+    with world.ledger.reader() as reader:
+        assert reader.recalled(other, NOW_US) == []
+        assert reader.shares([world.ids["a"], world.ids["b"]], world.me) == {
+            world.ids["a"]: [ShareRow(other, 40, True)]
+        }
+    assert world.exchange(asks=[world.ask(61, ["a"])]).asks == [Drawn.NO]
+    assert world.exchange(asks=[world.ask(60, ["a"])]).asks == [Drawn.GRANTED]
+    world.assert_sound()
+
+
+def test_who_is_alone_has_no_exact_share_whatever_it_says(world: World) -> None:
+    """RC7: who comes later would take what it has to spare for held."""
+    world.exchange(asks=[world.ask(100, ["a"])], gives=[])
+    world.exchange(gives=[world.give("a", 0, exact=True)])
+    assert not world.cell("a").exact
+    other = world.join()
+    assert world.exchange(asks=[world.ask(1, ["a"])], by=other).asks == [Drawn.WAIT]
+
+
+def test_one_cell_that_is_short_for_good_makes_the_answer_no(world: World) -> None:
+    """RC6: and nobody is asked for the others."""
+    _company(world, {"a": 100})
+    world.exchange(world.booking("k", 1_000, ["root"]))
+    assert world.exchange(asks=[world.ask(5)]).asks == [Drawn.NO]
+    assert world.exchange(asks=[world.ask(5, ["root", "a"])]).asks == [Drawn.NO]
+    assert _hushed(world) == {}
+
+
+def test_where_less_would_do_others_are_asked_only_below_that(world: World) -> None:
+    _company(world, {"a": 90})
+    assert world.exchange(asks=[world.ask(50, ["a"], minimum=11)]).asks == [Drawn.WAIT]
+    assert world.exchange(asks=[world.ask(50, ["a"], minimum=10)]).asks == [Drawn.GRANTED]
+    assert world.numbers()["a"] == (0, 10, 90)
+
+
+def test_who_waits_and_asks_again_writes_nothing_while_its_call_stands(world: World) -> None:
+    _company(world, {"a": 90})
+    ask = world.ask(50, ["a"])
+    world.exchange(asks=[ask])
+    before = _changes(world)
+    for later_us in (1, SECOND // 2):
+        assert world.exchange(asks=[ask], now_us=NOW_US + later_us).asks == [Drawn.WAIT]
+    assert _changes(world) == before
+    world.exchange(asks=[ask], now_us=NOW_US + SECOND // 2 + 1)
+    assert _hushed(world) == {"a": NOW_US + SECOND // 2 + 1 + SECOND}
+
+
+def test_while_a_cell_is_recalled_no_draw_carries_a_surplus(world: World) -> None:
+    """So two that both wait both end: nothing is hidden anew meanwhile."""
+    other = _company(world, {"root": 950})
+    world.exchange(asks=[world.ask(51, ["root"])])
+    world.exchange(gives=[world.give("root", 950)], by=other)
+    world.exchange(asks=[world.ask(1, ["root"])], by=other)
+    assert world.cell("root", other).granted == 1
+    assert world.cell("root", other).exact
+    world.exchange(asks=[world.ask(1, ["root"])], by=other, now_us=NOW_US + SECOND)
+    assert world.cell("root", other).granted > 2
+
+
+def test_what_is_left_over_of_an_exact_share_is_free_in_the_commit_that_books(world: World) -> None:
+    """Spends may be more than the amount; a key that is known spends nothing, so nothing is freed twice."""
+    world.join()
+    _halt_surplus(world)
+    world.exchange(asks=[world.ask(10)])
+    for _ in range(2):
+        world.exchange(world.booking("k", 6, spend=10))
+        assert world.numbers()["a"] == (6, 0, 0)
+    world.assert_sound()
+
+
+def test_a_dead_holders_share_hides_nothing_once_it_is_buried(world: World) -> None:
+    other = _company(world, {"a": 90})
+    ask = world.ask(50, ["a"])
+    assert world.exchange(asks=[ask]).asks == [Drawn.WAIT]
+    world.ledger.bury(other, {world.ids["a"]: [Orphan(51, NOW_US + SECOND)]}, NOW_US)
+    assert world.exchange(asks=[ask]).asks == [Drawn.NO]
+    assert world.exchange(asks=[ask], now_us=NOW_US + SECOND).asks == [Drawn.GRANTED]
 
 
 # ------------------------------------------------------------------ giving back, spending

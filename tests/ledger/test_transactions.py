@@ -456,7 +456,7 @@ def test_an_error_that_is_kept_keeps_no_connection(path: Path) -> None:
 
 # ------------------------------------------------------------------ which tables (L5)
 
-_USAGE = {"holders", "cells", "shares", "events", "paths", "path_resources", "sqlite_sequence"}
+_USAGE = {"holders", "seen", "cells", "shares", "events", "paths", "path_resources", "sqlite_sequence"}
 
 
 def test_usage_and_configuration_share_no_table(world: World) -> None:

@@ -187,8 +187,16 @@ class World:
         self.reread()
 
     def enlist(self) -> int:
-        """A new holder."""
+        """A new holder, where nobody else lives."""
         id_ = self.ledger.enlist(holder())
+        assert isinstance(id_, int)
+        return id_
+
+    def join(self) -> int:
+        """A new holder beside those that live."""
+        with self.ledger.reader() as reader:
+            living = [row.id for row in reader.holders()]
+        id_ = self.ledger.enlist(holder(obeys=self.version), living)
         assert isinstance(id_, int)
         return id_
 
@@ -197,7 +205,7 @@ class World:
         with self.ledger.reader() as reader:
             expected = reader.state().change
         change = ModelChange(expected_change=expected, at_us=NOW_US, **writes)
-        state = self.ledger.change_model(change, getattr(self, "me", None))
+        state = self.ledger.change_model(change)
         assert isinstance(state, LedgerState)
         self.version = state.change
         return state
@@ -276,9 +284,9 @@ class World:
             request_units=amount if request is None else request,
         )
 
-    def give(self, name: str, units: int) -> Give:
+    def give(self, name: str, units: int, *, exact: bool = False) -> Give:
         """What I return of a resource's cell."""
-        return Give(self.ids[name], units)
+        return Give(self.ids[name], units, exact)
 
     def exchange(
         self,

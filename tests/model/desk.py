@@ -40,7 +40,7 @@ class Desk:
         self.last = change
         self.now_us += 1_000_000
         if applied:
-            self.ledger.change_model(change, None)
+            self.ledger.change_model(change)
         else:
             assert is_nothing(change)
         return applied

@@ -163,7 +163,7 @@ class FakeLedger:
 
     # ------------------------------------------------------------------ the one write
 
-    def change_model(self, change: ModelChange, holder: int | None = None) -> LedgerState:
+    def change_model(self, change: ModelChange) -> LedgerState:
         if change.expected_change != self.change:
             raise Stale
         self.change += 1

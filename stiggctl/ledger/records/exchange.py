@@ -4,15 +4,17 @@ Here: bookings, gives and asks, and the reply. Not here: cells and events as the
 """
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import NamedTuple
 
 from stiggctl.ledger.records.usage import CellRow, EventRow, Payment
 
 
 class Paying(NamedTuple):
-    """Units of an event that a certain grant pays, and how much of that leaves my share of it.
+    """Units of an event that a certain grant pays, and how much leaves my share of it.
 
-    Negative units, with nothing spent, go back to it: of a reversal.
+    More may leave than is paid: what a hold has left over, where my share is exact. Negative units,
+    with nothing spent, go back to it: of a reversal.
     """
 
     cell: int
@@ -43,8 +45,9 @@ class Draining(NamedTuple):
 class Part(NamedTuple):
     """What one event costs in one currency, and where that counts.
 
-    `used` of every cell grows by `amount_units`, my share of `cells[at]` falls by `spends[at]`; but
-    a rolling cell that opens after the event took place is passed over, as one that is closed is.
+    `used` of every cell grows by `amount_units`, my share of `cells[at]` falls by `spends[at]`: of an
+    exact one by all that was held, so that what is left over is free in the same commit. But a rolling
+    cell that opens after the event took place is passed over, as one that is closed is.
     Columns, not a record a cell: an event makes one of these, whatever it counts in.
     """
 
@@ -130,6 +133,7 @@ class Give(NamedTuple):
 
     cell: int
     units: int
+    exact: bool = False  #: from now on my share carries no surplus: what falls free of it I return at once
 
 
 class AskCell(NamedTuple):
@@ -176,6 +180,14 @@ class Batch:
     asks: list[Ask]
 
 
+class Drawn(IntEnum):
+    """What came of an ask."""
+
+    NO = 0  #: short in some cell or pool, also if others gave back all that they may have to spare
+    GRANTED = 1
+    WAIT = 2  #: short, but others may have enough to spare: they were asked for it
+
+
 @dataclass(slots=True, kw_only=True)
 class Reply:
     """What an exchange did.
@@ -184,5 +196,6 @@ class Reply:
     """
 
     bookings: list[Booked | Known | Refused]
-    asks: list[bool]  #: granted, or short in some cell
+    asks: list[Drawn]
     cells: dict[int, CellRow]
+    alive: int = 1  #: holders that are not buried, the asking one among them

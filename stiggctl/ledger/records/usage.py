@@ -28,6 +28,7 @@ class HolderWrite:
     pid: int
     lock_inode: int
     ttl_max_ms: int
+    obeys: int = 0  #: the last LedgerState.change that it knows
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,6 +43,15 @@ class HolderRow:
     lock_inode: int
     state: int
     ttl_max_ms: int
+    obeys: int = 0  #: the last LedgerState.change by which it decides
+
+
+class ShareRow(NamedTuple):
+    """What one living holder was granted of a cell."""
+
+    holder: int
+    granted: int
+    exact: bool  #: it carries no surplus: all of it is held, or on its way back
 
 
 class Orphan(NamedTuple):
@@ -61,9 +71,10 @@ class Bucket(NamedTuple):
 class CellRow(NamedTuple):
     """One cell as the ledger has it, seen by one holder.
 
-    `granted` is the asking holder's share (0 for a reader); `others` what living other
-    holders were granted; `orphans` what dead ones held, by end, earliest first. Of a grant,
-    `allocation` is its row and `resource` 0.
+    `granted` is the asking holder's share (0 for a reader); `others` what other holders that are
+    not buried were granted, `hidden` what of that they may have to spare: all but the exact shares.
+    `orphans` is what dead ones held, by end, earliest first. Of a grant, `allocation` is its row and
+    `resource` 0.
     """
 
     id: int
@@ -78,6 +89,9 @@ class CellRow(NamedTuple):
     #: of a rolling one: its buckets that are not empty, oldest first; they sum to `used`. Told by a
     #: reader, and by the reply to an exchange that asked for room in it; else None.
     buckets: tuple[Bucket, ...] | None = None
+    hidden: int = 0
+    #: spare of it is asked for by somebody, or was until a moment ago; told by the reply to an exchange
+    hushed: bool = False
 
 
 class CellKey(NamedTuple):

@@ -15,7 +15,7 @@ Here: the Ledger protocol over the rooms of this package. Not here: where a file
     sweeping      all windows and scopes at once
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from stiggctl.ledger.records import (
@@ -73,9 +73,9 @@ class SqliteLedger:
         """A snapshot to read from."""
         return SqliteReader(self._connections)
 
-    def enlist(self, holder: HolderWrite) -> int | list[HolderRow]:
-        """Write my row and return its id; or, while others are not buried, return theirs."""
-        return self._connections.transact(lambda cursor: holders.enlist(cursor, holder))
+    def enlist(self, holder: HolderWrite, beside: Collection[int] = ()) -> int | list[HolderRow]:
+        """Write my row and return its id; or, while others than those `beside` live, return theirs."""
+        return self._connections.transact(lambda cursor: holders.enlist(cursor, holder, beside))
 
     def bury(self, holder: int, orphans: dict[int, list[Orphan]], now_us: int) -> None:
         """End a dead holder: `orphans` (by cell) stay withheld, the rest of its shares is free."""
@@ -84,6 +84,10 @@ class SqliteLedger:
     def raise_ttl(self, holder: int, ttl_max_ms: int) -> None:
         """The longest ttl that this holder promised; before a longer one is used."""
         self._connections.transact(lambda cursor: holders.raise_ttl(cursor, holder, ttl_max_ms))
+
+    def obey(self, holder: int, change: int) -> None:
+        """This holder decides by that change of the model from now on. Raises Fenced."""
+        self._connections.transact(lambda cursor: holders.obey(cursor, holder, change))
 
     def open_cells(
         self, wanted: Sequence[CellWanted], change: int, holder: int, *, now_us: int | None = None
@@ -100,9 +104,9 @@ class SqliteLedger:
         """Book, give back, draw: the one write of usage. Raises Stale or Fenced, writing nothing."""
         return self._usage.exchange(batch)
 
-    def change_model(self, change: ModelChange, holder: int | None) -> LedgerState | list[HolderRow]:
-        """Write the rows; raises Stale. While holders other than `holder` live: returns those."""
-        return self._connections.transact(lambda cursor: model.change_model(cursor, change, holder))
+    def change_model(self, change: ModelChange) -> LedgerState:
+        """Write the rows, and raise the versions by which holders see it; raises Stale."""
+        return self._connections.transact(lambda cursor: model.change_model(cursor, change))
 
     def checkpoint(self, *, everything: bool = False) -> None:
         """Move what the log has into the file, as far as readers let it, while others write."""

@@ -67,7 +67,7 @@ class _Found:
 
     def __init__(self, row: list[Any], wanted: Mapping[CellKey, CellWanted]) -> None:
         (allocation, resource, window_start_us, customer, currency, id_, closes, lim, used, granted, mine,
-         exact, orphans, opens, width_us, buckets) = row  # fmt: skip
+         exact, orphans, opens, width_us, buckets, hidden) = row  # fmt: skip
         self.key = CellKey(allocation, resource, window_start_us)
         self.wanted = wanted[self.key]
         stands, rolls = None if width_us is None else Rolls(opens, width_us), self.wanted.rolls
@@ -92,6 +92,7 @@ class _Found:
             exact=mine == 0 or exact == 1,
             others=(granted or 0) - mine - sum(orphan.units for orphan in withheld),
             orphans=withheld,
+            hidden=hidden,
         )
 
     @property

@@ -1,6 +1,6 @@
 """Holders: who may write usage, and what becomes of the shares of one that died.
 
-Here: enlist, bury, raise_ttl, as transactions. Not here: who is alive (holder/liveness.py
+Here: enlist, bury, raise_ttl, obey, as transactions. Not here: who is alive (holder/liveness.py
 looks at its lock file), what a dead one held (its page, read there too).
 
 What always holds:
@@ -9,6 +9,7 @@ What always holds:
 """
 
 import sqlite3
+from collections.abc import Collection
 from dataclasses import asdict
 
 from stiggctl.ledger import Fenced
@@ -21,9 +22,9 @@ def live(cursor: sqlite3.Cursor) -> list[HolderRow]:
     return [holder_row(row) for row in cursor.execute(SQL["live_holders"])]
 
 
-def holder_row(row: tuple[int, str, str, str, int, int, int, int]) -> HolderRow:
+def holder_row(row: tuple[int, str, str, str, int, int, int, int, int]) -> HolderRow:
     """A row as `live_holders` selects it."""
-    id_, name, host, boot, pid, lock_inode, state, ttl_max_ms = row
+    id_, name, host, boot, pid, lock_inode, state, ttl_max_ms, obeys = row
     return HolderRow(
         id=id_,
         name=name,
@@ -33,17 +34,27 @@ def holder_row(row: tuple[int, str, str, str, int, int, int, int]) -> HolderRow:
         lock_inode=lock_inode,
         state=state,
         ttl_max_ms=ttl_max_ms,
+        obeys=obeys,
     )
 
 
-def enlist(cursor: sqlite3.Cursor, holder: HolderWrite) -> int | list[HolderRow]:
-    """Its id; or, while others are not buried, theirs."""
-    others = live(cursor)
+def enlist(cursor: sqlite3.Cursor, holder: HolderWrite, beside: Collection[int]) -> int | list[HolderRow]:
+    """Its id; or, while others than those `beside` are not buried, theirs."""
+    others = [row for row in live(cursor) if row.id not in beside]
     if others:
         return others
-    id_ = cursor.execute(SQL["enlist"], asdict(holder)).lastrowid
+    row = asdict(holder)
+    obeys = row.pop("obeys")
+    id_ = cursor.execute(SQL["enlist"], row).lastrowid
     assert id_ is not None
+    obey(cursor, id_, obeys)
     return id_
+
+
+def obey(cursor: sqlite3.Cursor, holder: int, change: int) -> None:
+    """It decides by that change of the model from now on. Raises Fenced as `raise_ttl` does."""
+    if not cursor.execute(SQL["obey"], {"holder": holder, "change": change}).rowcount:
+        raise Fenced
 
 
 def raise_ttl(cursor: sqlite3.Cursor, holder: int, ttl_max_ms: int) -> None:
@@ -71,5 +82,6 @@ def bury(cursor: sqlite3.Cursor, holder: int, orphans: dict[int, list[Orphan]], 
                 left -= withheld
         if left:
             cursor.execute(SQL["free_cell"], {"cell": cell, "units": left})
-    cursor.execute(SQL["drop_shares_of"], {"holder": holder})
+    for name in ("drop_shares_of", "forget_seen"):
+        cursor.execute(SQL[name], {"holder": holder})
     cursor.execute(SQL["bury"], {"holder": holder})

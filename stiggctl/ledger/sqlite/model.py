@@ -20,7 +20,6 @@ from stiggctl.ledger.records import (
     AuditLine,
     CurrencyWrite,
     CustomerWrite,
-    HolderRow,
     LedgerState,
     ModelChange,
     OverrideWrite,
@@ -29,7 +28,7 @@ from stiggctl.ledger.records import (
     ResourceWrite,
     TypeWrite,
 )
-from stiggctl.ledger.sqlite import allocations, grants, holders
+from stiggctl.ledger.sqlite import allocations, grants
 from stiggctl.ledger.sqlite.statements import SQL
 
 _Write = (
@@ -44,13 +43,8 @@ _Write = (
 )
 
 
-def change_model(
-    cursor: sqlite3.Cursor, change: ModelChange, holder: int | None
-) -> LedgerState | list[HolderRow]:
-    """Write the rows and raise the versions; or return the holders that live beside `holder`."""
-    others = [row for row in holders.live(cursor) if row.id != holder]
-    if others:
-        return others
+def change_model(cursor: sqlite3.Cursor, change: ModelChange) -> LedgerState:
+    """Write the rows and raise the versions, by which every holder sees that its paths are old."""
     if _state(cursor).change != change.expected_change:
         raise Stale
     if _is_empty(change):

@@ -87,6 +87,7 @@ class Numbers:
         "cell",
         "exact",
         "granted",
+        "hidden",
         "hush_until",
         "lim",
         "mine",
@@ -113,6 +114,7 @@ class Numbers:
         orphans: list[list[int]],
         opens_us: int | None,
         width_us: int | None,
+        hidden: int,
     ) -> None:
         self.cell = cell
         self.allocation = allocation
@@ -127,14 +129,15 @@ class Numbers:
         self.orphans = sorted_orphans(orphans)
         self.opens_us = opens_us
         self.width_us = width_us  # of a bucket; None: it does not roll
+        self.hidden = hidden  # what other living holders have that is not exact; no batch of mine changes it
 
-    def row(self) -> CellRow:
+    def row(self, now_us: int) -> CellRow:
         """As it crosses the border."""
         mine, orphans = self.mine, self.orphans
         withheld = sum(orphan.units for orphan in orphans) if orphans else 0
         # Where nothing is granted there is no surplus, whatever the row of a spent share says. By
         # position: by name it takes twice as long, and each exchange makes one a cell.
-        return CellRow(
+        row = CellRow(
             self.cell,
             self.allocation,
             self.resource,
@@ -145,6 +148,9 @@ class Numbers:
             self.granted - mine - withheld,
             orphans,
         )
+        if self.hidden or self.hush_until > now_us:  # only in company
+            return row._replace(hidden=self.hidden, hushed=self.hush_until > now_us)
+        return row
 
 
 def sorted_orphans(rows: list[list[int]]) -> tuple[Orphan, ...]:

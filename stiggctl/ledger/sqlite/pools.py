@@ -125,6 +125,14 @@ class Pool:
         """The most that fits: what is overdrawn of one is paid by all."""
         return sum(self._spare) + sum(self._free)
 
+    def hidden(self) -> int:
+        """What others may have to spare of it."""
+        return sum(numbers.hidden for numbers in self._grants)
+
+    def hiding(self) -> list[Numbers]:
+        """The grants of which they may."""
+        return [numbers for numbers in self._grants if numbers.hidden]
+
     def is_hushed(self, now_us: int) -> bool:
         """Whether some grant of it was recalled lately."""
         return any(numbers.hush_until > now_us for numbers in self._grants)

@@ -33,6 +33,7 @@ from stiggctl.ledger.records import (
     PriceRow,
     RateRow,
     ResourceRow,
+    ShareRow,
     SumsWanted,
     TypeRow,
     UsageSum,
@@ -215,6 +216,18 @@ class SqliteReader:
     def holders(self) -> list[HolderRow]:
         """Those not buried."""
         return [holder_row(row) for row in self.rows(SQL["live_holders"], {})]
+
+    def recalled(self, holder: int, now_us: int) -> list[int]:
+        """Cells of which somebody wants what others have to spare, and this holder may have some."""
+        return [cell for (cell,) in self.rows(SQL["recalled"], {"holder": holder, "now_us": now_us})]
+
+    def shares(self, cells: Sequence[int], holder: int) -> dict[int, list[ShareRow]]:
+        """Cell -> what other holders that are not buried were granted of it."""
+        found: dict[int, list[ShareRow]] = {}
+        asked = {"cells": json.dumps(list(cells)), "holder": holder}
+        for cell, of, granted, exact in self.rows(SQL["shares_in"], asked):
+            found.setdefault(cell, []).append(ShareRow(of, granted, exact == 1))
+        return found
 
     def event_by_key(self, customer: int, namespace: int, key: str) -> EventRow | None:
         """The event of that key, if one was booked."""

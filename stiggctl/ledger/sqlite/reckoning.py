@@ -12,12 +12,15 @@ What always holds:
       as it is, overages sum to `max(0, used − limit)`; at a pool, together with what nobody backs.
   RC4  What is refused or known changes no number.
   RC5  An event counts in a rolling cell, and in its bucket there, if it took place since that opens.
+  RC6  An ask is answered no only where all that others may hide would not do either, in some cell or
+       pool. An exact share hides nothing: its holder returns what falls free in the commit that frees it.
+  RC7  Alone no share is exact: nobody asks for what it may hide, and returning it would be for nothing.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from stiggctl.amounts import COUNTER_MAX
-from stiggctl.ledger.records import Ask, Booking, Drained, Draining, Give, Part, PartBooked
+from stiggctl.ledger.records import Ask, Booking, Drained, Draining, Drawn, Give, Part, PartBooked
 from stiggctl.ledger.sqlite import pools
 from stiggctl.ledger.sqlite.numbers import Numbers
 from stiggctl.ledger.sqlite.rolling import start_of
@@ -145,7 +148,7 @@ class Reckoning:
     def _drain(self, draining: Draining, amount: int) -> Drained:
         """Have grants pay for a part, and say what it did to the pool of its payers."""
         for _, units, spend in draining.payings:
-            if not 0 <= spend <= max(0, units):
+            if spend < 0 or (units < 0 and spend):
                 raise Contradiction(
                     f"of {units} units that a grant pays, {spend} leave a holder's share of it"
                 )
@@ -202,10 +205,15 @@ class Reckoning:
 
     def give(self, gives: Sequence[Give]) -> None:
         """Take back what a holder returns."""
-        for cell, units in gives:
+        for cell, units, exact in gives:
             numbers = self.cells.get(cell)
-            if numbers is not None and units:
+            if numbers is None:
+                continue
+            if units:
                 self._take_back(numbers, units)
+            if exact and numbers.mine and not numbers.exact and self.alive > 1:
+                numbers.exact = 1
+                self.shares_changed[cell] = numbers
 
     # ---------------------------------------------------------------- drawing
 
@@ -223,7 +231,7 @@ class Reckoning:
             ended.append(cell)
         return ended
 
-    def draw(self, ask: Ask) -> bool:
+    def draw(self, ask: Ask) -> Drawn:
         """Grant what is asked in all of its cells and pools; or, where it is short in one, nothing.
 
         Own spare counts, and may cover what is missing (`need` below 0): so an ask fits where
@@ -237,22 +245,40 @@ class Reckoning:
         # Where less than the amount would do, all cells of one currency (of one amount), and its pool,
         # are asked for the most that fits in each of them.
         reach: dict[tuple[int, int], int] = {}
+        short: list[Numbers] = []
         for numbers, spare, amount, minimum in open_cells:
             fits = spare + numbers.lim - numbers.used - numbers.granted
             if fits < minimum:
-                return False
+                if fits + numbers.hidden < minimum:
+                    return Drawn.NO
+                short.append(numbers)
             reach[amount, minimum] = min(reach.get((amount, minimum), amount), fits)
         asked_pools = [(pools.Pool(pool.grants, self.cells), pool[1], pool[2]) for pool in ask.pools]
         for pool, amount, minimum in asked_pools:
             fits = pool.fits()
             if fits < minimum:
-                return False
+                if fits + pool.hidden() < minimum:
+                    return Drawn.NO
+                short += pool.hiding()
             reach[amount, minimum] = min(reach.get((amount, minimum), amount), fits)
+        if short:
+            self._recall(short)
+            return Drawn.WAIT
         for numbers, spare, amount, minimum in open_cells:
             self._draw(numbers, reach[amount, minimum] - spare, ask.request_units)
         for pool, amount, minimum in asked_pools:
             self._draw_of_pool(pool, reach[amount, minimum], ask.request_units)
-        return True
+        return Drawn.GRANTED
+
+    def _recall(self, short: Iterable[Numbers]) -> None:
+        """Have others asked for what they have to spare of these.
+
+        Who waits asks again every few milliseconds: while the last call stands for long enough, nothing
+        is written.
+        """
+        for numbers in short:
+            if numbers.hush_until < self.now_us + HUSH_US // 2:
+                self._hush(numbers)
 
     def _draw(self, numbers: Numbers, need: int, request_units: int) -> None:
         lacking = max(0, need)
@@ -275,10 +301,11 @@ class Reckoning:
             self._take(numbers, lacking, taken)
 
     def _take(self, numbers: Numbers, lacking: int, taken: int) -> None:
-        """Add what is taken to my share; it is exact if that is what was lacking, and it was."""
+        """Add what is taken to my share; it is exact if that is what was lacking, and it was (RC7)."""
         if taken <= 0:
             return
-        numbers.exact = int(taken == lacking and (numbers.exact == 1 or numbers.mine == 0))
+        was_exact = numbers.exact == 1 or numbers.mine == 0
+        numbers.exact = int(self.alive > 1 and taken == lacking and was_exact)
         numbers.mine += taken
         numbers.granted += taken
         self.changed[numbers.cell] = self.shares_changed[numbers.cell] = numbers

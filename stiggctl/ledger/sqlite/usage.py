@@ -28,6 +28,7 @@ from stiggctl.ledger.records import (
     Booked,
     Booking,
     Drained,
+    Drawn,
     EventRow,
     Known,
     PartBooked,
@@ -250,7 +251,7 @@ class _Attempt:
         self._new_paths[path] = row
         return row
 
-    def _give_and_draw(self) -> list[bool]:
+    def _give_and_draw(self) -> list[Drawn]:
         """Gives before asks: what is given back may be what an ask lacks."""
         batch, reckoning = self._batch, self._reckoning
         reckoning.give(batch.gives)
@@ -278,12 +279,12 @@ class _Attempt:
         self._known.end(cursor)
         return first
 
-    def _reply(self, bookings: list[Booked | Known | Refused], granted: list[bool]) -> Reply:
-        cells = {cell: numbers.row() for cell, numbers in self._reckoning.cells.items()}
+    def _reply(self, bookings: list[Booked | Known | Refused], granted: list[Drawn]) -> Reply:
+        cells = {cell: numbers.row(self._batch.now_us) for cell, numbers in self._reckoning.cells.items()}
         if self._known.rolls and self._batch.asks:
             found = self._reckoning.cells
             rolling = [c for c in _asked(self._batch) if c in found and found[c].width_us is not None]
             if rolling:
                 for cell, buckets in of_cells(self._rows_of, rolling).items():
                     cells[cell] = cells[cell]._replace(buckets=buckets)
-        return Reply(bookings=bookings, asks=granted, cells=cells)
+        return Reply(bookings=bookings, asks=granted, cells=cells, alive=self._known.alive)

@@ -24,7 +24,9 @@ SELECT json_group_array(json_array(
          coalesce(s.granted, 0), coalesce(s.exact, 1),
          json((SELECT json_group_array(json_array(o.granted, o.until_us))
                  FROM shares AS o WHERE o.cell = c.id AND o.until_us > 0)),
-         c.opens, c.width_us))
+         c.opens, c.width_us,
+         (SELECT coalesce(sum(o.granted), 0) FROM shares AS o
+           WHERE o.cell = c.id AND o.until_us = 0 AND o.exact = 0 AND o.holder <> :holder)))
   FROM json_each(:cells) AS asked
   JOIN cells AS c ON c.id = asked.value
   LEFT JOIN shares AS s ON s.cell = c.id AND s.holder = :holder AND s.until_us = 0;
@@ -104,7 +106,9 @@ SELECT json_group_array(json_array(
          c.opens, c.width_us,
          CASE WHEN c.width_us IS NOT NULL
               THEN json((SELECT json_group_array(json_array(b.start_us, b.used))
-                           FROM buckets AS b WHERE b.cell = c.id)) END))
+                           FROM buckets AS b WHERE b.cell = c.id)) END,
+         (SELECT coalesce(sum(o.granted), 0) FROM shares AS o
+           WHERE o.cell = c.id AND o.until_us = 0 AND o.exact = 0 AND o.holder <> :holder)))
   FROM json_each(:keys) AS asked
   JOIN allocations AS a ON a.id = json_extract(asked.value, '$[0]')
   JOIN resources AS r ON r.id = json_extract(asked.value, '$[1]')
@@ -119,7 +123,9 @@ SELECT json_group_array(json_array(
          c.id, c.closes, c.lim, c.used, c.granted, coalesce(s.granted, 0), coalesce(s.exact, 1),
          json((SELECT json_group_array(json_array(o.granted, o.until_us))
                  FROM shares AS o WHERE o.cell = c.id AND o.until_us > 0)),
-         NULL, NULL, NULL))
+         NULL, NULL, NULL,
+         (SELECT coalesce(sum(o.granted), 0) FROM shares AS o
+           WHERE o.cell = c.id AND o.until_us = 0 AND o.exact = 0 AND o.holder <> :holder)))
   FROM json_each(:keys) AS asked
   JOIN grants AS g ON g.id = json_extract(asked.value, '$[0]')
   LEFT JOIN cells AS c
@@ -266,12 +272,43 @@ SELECT r.resource, sum(high), sum(low)
 
 -- name: live_holders
 -- No row: nobody has this ledger.
-SELECT id, name, host, boot, pid, lock_inode, state, ttl_max_ms FROM holders WHERE state = 0 ORDER BY id;
+SELECT h.id, h.name, h.host, h.boot, h.pid, h.lock_inode, h.state, h.ttl_max_ms, coalesce(s.version, 0)
+  FROM holders AS h LEFT JOIN seen AS s ON s.holder = h.id
+ WHERE h.state = 0
+ ORDER BY h.id;
 
 -- name: enlist
--- Only where `live_holders` gave no row, in the same transaction.
+-- Only where `live_holders` gave nobody that is unknown to who enlists, in the same transaction.
 INSERT INTO holders (name, host, boot, pid, lock_inode, ttl_max_ms)
 VALUES (:name, :host, :boot, :pid, :lock_inode, :ttl_max_ms);
+
+-- name: obey
+-- The last change of the model by which a living holder decides. No row changed: it is buried, or
+-- never enlisted (Fenced). Never falls.
+INSERT INTO seen (holder, version)
+SELECT id, :change FROM holders WHERE id = :holder AND state = 0
+    ON CONFLICT (holder) DO UPDATE SET version = max(seen.version, excluded.version);
+
+-- name: forget_seen
+-- Who is buried decides by nothing any more.
+DELETE FROM seen WHERE holder = :holder;
+
+-- name: recalled
+-- Cells of which somebody wants what others have to spare, and a holder has a share that may carry some.
+-- The few that are recalled now are found by `cells_recalled`, however many shares it has. No row: none.
+SELECT c.id
+  FROM cells AS c INDEXED BY cells_recalled
+  JOIN shares AS s ON s.cell = c.id AND s.holder = :holder AND s.until_us = 0
+ WHERE c.hush_until > 0 AND c.hush_until > :now_us AND s.exact = 0 AND s.granted > 0
+ ORDER BY c.id;
+
+-- name: shares_in
+-- What living holders other than one were granted of some cells. No row: nothing.
+SELECT s.cell, s.holder, s.granted, s.exact
+  FROM json_each(:cells) AS asked
+  JOIN shares AS s ON s.cell = asked.value AND s.until_us = 0
+ WHERE s.holder <> :holder AND s.granted > 0
+ ORDER BY s.cell, s.holder;
 
 -- name: ttl_of_live
 -- No row: never enlisted, or buried.
