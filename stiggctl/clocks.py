@@ -26,9 +26,15 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The clocks of the operating system."""
+    """The clocks of the operating system. One is as good as another: they are equal."""
 
     __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SystemClock)
+
+    def __hash__(self) -> int:
+        return hash(SystemClock)
 
     def now_us(self) -> int:
         """Microseconds since 1970, UTC."""

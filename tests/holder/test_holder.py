@@ -53,6 +53,12 @@ def test_all_controls_on_one_file_are_one_holder(control: UsageControl, clock: M
         open_.settle(1)
 
 
+def test_a_file_may_be_opened_twice_with_the_clock_that_is_nobodys_own(tmp_path: Path) -> None:
+    """H1: both read the system's."""
+    with UsageControl(tmp_path / "usage.db") as one, UsageControl(tmp_path / "usage.db") as other:
+        assert one._holder is other._holder
+
+
 def test_who_looks_or_changes_the_model_is_no_holder(control: UsageControl) -> None:
     """H2: it hides nothing from others; who spends is one from then on."""
     control.check(**ANN)
