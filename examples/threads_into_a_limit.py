@@ -3,8 +3,8 @@
 Forty threads share one control. Each request sets 30 aside before the model is asked, and books the 25 that
 it used. However the threads take turns: together they never pass the limit, and what fits is not refused.
 What a handler answers to a denial is in its decision: 429 where it would fit once others have settled, and
-the client tries again; 402 where it would not. One process at a time has a ledger: so one worker process,
-with as many threads as it takes.
+the client tries again; 402 where it would not. Several processes share a limit in the same way:
+processes_into_a_limit.py.
 
 Run it: python examples/threads_into_a_limit.py. It prints, with another number of 429s each time:
 

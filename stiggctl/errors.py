@@ -24,7 +24,7 @@ Here: every error that stiggctl raises on purpose, and how their sentences name 
     └── LedgerError                 the place where the truth is kept has a trouble
         ├── LedgerCorrupt           what stands there contradicts itself
         ├── LedgerVersionError      another version of stiggctl wrote it
-        └── LedgerUnavailable       it does not answer, or another process has it
+        └── LedgerUnavailable       it does not answer, or is not this process's
 
 What always holds:
   E1  The facts are attributes; the sentence is computed from them, never stored beside them.
@@ -422,7 +422,7 @@ class LedgerVersionError(LedgerError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class LedgerUnavailable(LedgerError):
-    """The ledger did not answer, or another process has it. Ask again later, with the same key.
+    """The ledger did not answer. Ask again later, with the same key.
 
     Where a wrapped call had already been made, its value and its open reservation are here.
     """
@@ -430,8 +430,8 @@ class LedgerUnavailable(LedgerError):
     result: object = None  #: what the wrapped function returned
     reservation: object = None  #: still open: settle it again
     holder_pid: int | None = None  #: the process that has the ledger; the sentence names it
-    #: False: it could be reached, but must not be used (another process has it, the file was
-    #: replaced); then no policy of on_ledger_failure decides in its place
+    #: False: it could be reached, but must not be used (the file was replaced, another process took
+    #: this one for dead); then no policy of on_ledger_failure decides in its place
     unreachable: bool = True
 
     def __str__(self) -> str:

@@ -44,6 +44,7 @@ def test_there_are_examples() -> None:
         "metered_function",
         "observed_call",
         "override",
+        "processes_into_a_limit",
         "replay_trace",
         "rerate_a_month",
         "seats",

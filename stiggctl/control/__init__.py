@@ -33,8 +33,8 @@ class UsageControl(Describing, Spending, Reporting, Rerates, Metering, Binding, 
     sets money aside before the purchase, and books what it really cost. It is not a rate
     limiter (it counts credits, not calls a second) and no billing system (it decides before).
 
-    Safe for many threads and tasks of one process. In this version one process at a time
-    uses a ledger; another is told which one has it.
+    Safe for many threads and tasks, and for any number of processes of one host on one ledger:
+    what they admit together never passes a HARD limit. After a fork the child is a process of its own.
 
     Args:
         location: a path, made if it is not there; ":memory:", gone when it is closed.

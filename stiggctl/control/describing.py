@@ -33,8 +33,10 @@ class Describing(Granting):
     ) -> Applied:
         """Make the ledger have this model: entries are added, or replaced whole by their key.
 
-        Atomic: all of it or nothing. Applying the same model again changes nothing. Usage is
-        never touched; an allocation that is new counts the usage that came before it.
+        Atomic: all of it or nothing. It binds this process at once, and others before this returns;
+        those that had not seen it after a quarter of a second are named in `waiting_for`. Applying the
+        same model again changes nothing. Usage is never touched; an allocation that is new counts the
+        usage that came before it.
 
         Args:
             model: a mapping, JSON text, a Path to a JSON file, or a UsageModel; keys in
@@ -42,15 +44,15 @@ class Describing(Granting):
             prune: also archive resources, remove allocations and rates, end overrides and void
                 grants that the model no longer names, of the customers that it names. A list that
                 it leaves out says nothing of what there is.
-            dry_run: only say what would change. Nothing is written, so it works while another
-                process has the ledger, and somebody may change the model before it is applied.
+            dry_run: only say what would change. Nothing is written, and somebody may change the
+                model before it is applied.
             actor, reason: for the audit.
             progress: called in this thread with a Progress, some hundred times a phase, while
                 nothing is locked. If it raises, nothing is applied, and its error comes out here.
 
         Raises:
             InvalidModel: with all problems, each with its path, value and what would be right.
-            LedgerUnavailable: another process has the ledger.
+            LedgerUnavailable: the ledger cannot be reached; nothing was applied.
 
         >>> control = getfixture("control")
         >>> applied = control.apply({

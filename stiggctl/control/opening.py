@@ -75,7 +75,7 @@ def release_holder(holder: Holder) -> None:
     """One control less; the last closes it."""
     with _lock:
         if holder not in _controls:
-            return  # it stayed behind in a fork: the parent's goes on
+            return  # at exit it was closed already
         _controls[holder] -= 1
         if _controls[holder]:
             return
@@ -96,11 +96,9 @@ def _file_of(text: str) -> Path | None:
 
 
 def _after_fork_in_child() -> None:
-    """A child opens its own: its parent's holder is not the child's, and a lock may be held for ever."""
+    """Its holders begin anew (holder.py, H4), for the same controls; but the lock may be held for ever."""
     global _lock  # noqa: PLW0603 - the one of the parent is of no use here
     _lock = RLock()
-    _holders.clear()
-    _controls.clear()
 
 
 if hasattr(os, "register_at_fork"):

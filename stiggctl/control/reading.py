@@ -19,7 +19,6 @@ from stiggctl.events import read_id
 from stiggctl.holder import Holder
 from stiggctl.holder.in_force import limits_on
 from stiggctl.holder.keeping import held_by_cell
-from stiggctl.holder.peeking import within_share
 from stiggctl.holder.trees import read_model
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import CellKey, CellRow, CustomerRow, Difference
@@ -135,10 +134,9 @@ class Reading:
     ) -> None:
         """What the pages of other processes say that they hold, never more than their shares."""
         holder = self._holder
-        shares = {cell.id: cell.others for cell in cells.values()}
-        for cell, ends in holder.others.held(reader, holder.row, now_us).items():
-            held_there = sum(end.units for end in within_share(ends, shares.get(cell, 0)))
-            held[cell] = held.get(cell, 0) + held_there
+        ids = [cell.id for cell in cells.values()]
+        for cell, ends in holder.others.held(reader, ids, holder.row, now_us).items():
+            held[cell] = held.get(cell, 0) + sum(end.units for end in ends)
 
     def usage(
         self,

@@ -72,6 +72,7 @@ class Reservation:
         "_ends_us",
         "_holder",
         "_ids",
+        "_named_by",
         "_number",
         "_receipt",
         "_sights",
@@ -105,6 +106,7 @@ class Reservation:
         self.fit, self.released = None, False
         self.observed, self.priced_by = (), {}
         self._holder = holder
+        self._named_by = holder.ids  #: in a forked child the holder has others
         self._number = number
         self._stripe = stripe  #: None where the ledger could not be asked (fail_open)
         self._sights = sights
@@ -121,16 +123,14 @@ class Reservation:
     def decision(self) -> Decision:
         """The answer that admitted it."""
         if self._decision is None:
-            self._decision = Decision(
-                None, self._sights, self._began_us, self._holder.ids, number=self._number
-            )
+            self._decision = Decision(None, self._sights, self._began_us, self._named_by, number=self._number)
         return self._decision
 
     @property
     def reservation_id(self) -> str:
         """Its decision's id; it stands on the event that the settle books."""
         decision = self._decision
-        return self._holder.ids.id_of(self._number) if decision is None else decision.decision_id
+        return self._named_by.id_of(self._number) if decision is None else decision.decision_id
 
     @property
     def expires_at(self) -> datetime:
@@ -228,11 +228,12 @@ class Reservation:
     def _settling(self, used: dict[str, int]) -> Order | None:
         """The order that books it; never waits. Once it is queued, this does not expire.
 
-        None where the ledger could not be asked when it was admitted (fail_open).
+        None where the ledger could not be asked when it was admitted (fail_open), and in a child that was
+        forked since: what is held is its parent's, so this is plain usage, under the same key.
         """
         holder, told, stripe = self._holder, self._told, self._stripe
         holder.require_open()
-        if stripe is None:
+        if stripe is None or not holder.has(stripe):
             return None
         charges = [Charge(sight[0].strand, used[sight[0].credit_currency], None) for sight in self._sights]
         return self._told_order(
@@ -319,17 +320,25 @@ class Reservation:
 
     def release(self) -> Receipt | None:
         """Set all of it free; nothing is booked. After a settle: its receipt, nothing changes."""
-        self._holder.require_open()
-        stripe = self._stripe
-        if self._receipt is None:
-            self.released = True
-            if stripe is not None and release(stripe, self._number) is not None:
-                self._holder.keeping.drop([self._number])
+        if self._release():
+            self._holder.recalls.soon()
         return self._receipt
 
     async def arelease(self) -> Receipt | None:
-        """`release`; it never waits."""
-        return self.release()
+        """`release`; it never waits: near a limit other processes have it a moment later."""
+        self._release()
+        return self._receipt
+
+    def _release(self) -> bool:
+        """Whether that set something free."""
+        self._holder.require_open()
+        if self._receipt is not None:
+            return False
+        self.released, stripe = True, self._stripe
+        if stripe is None or not self._holder.has(stripe) or release(stripe, self._number) is None:
+            return False
+        self._holder.keeping.drop([self._number])
+        return True
 
     def extend(self, amount: Amount | None = None, *, amounts: Mapping[str, Amount] | None = None) -> None:
         """Set more aside, in the limits that it already counts in; or raise, and change nothing.
@@ -360,7 +369,7 @@ class Reservation:
     def _extend_at_once(self, more: dict[str, int]) -> bool:
         holder = self._holder
         holder.require_open()
-        if self._stripe is None or self._receipt is not None:
+        if self._stripe is None or self._receipt is not None or not holder.has(self._stripe):
             raise ReservationNotFound(reservation_id=self.reservation_id)
         if self._stripe.version != self._sights[0][2][0].version:
             return False  # whether it is suspended by now, only the model can tell

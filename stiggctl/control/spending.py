@@ -196,7 +196,7 @@ class Spending(Fitting):
             ResourceNotFound, CustomerNotFound, AmbiguousResource, CurrencyNotFound,
             InvalidAmount, InvalidRequest: nothing was looked at.
             PriceNotFound, RateNotFound: nothing says what any of the candidates costs.
-            LedgerUnavailable: another process has the ledger.
+            LedgerUnavailable: the file was replaced, or is no ledger of ours any more.
 
         >>> control = getfixture("acme")  # user-01 may spend 200 ai-tokens
         >>> ask = {"resource_ids": ["user-01"], "credit_currency": "ai-tokens"}

@@ -28,6 +28,8 @@ Holds for every HARD cell whenever its stripe's lock is free:
       beyond it is given back as soon as nothing holds it.
   C5  A cell lies in one place at most, and only there stands its id: whoever remembers a place
       sees by the id whether it is still the cell's.
+  C7  Of what others were granted `allotted` has what they certainly hold; what they may have to spare
+      stands apart (`Stripe.hidden`): it is nobody's yet, and remains.
   C6  Of the grants of a pool together: where one has spare, Σ (used + allotted) <= Σ limit. What was
       overdrawn on one is given back by the others.
 A SOFT cell has no share: allotted is 0 and spare is minus what is held here.
@@ -72,9 +74,12 @@ class CellNumbers(NamedTuple):
     limit: int
     used: int
     granted: int
-    orphans: tuple[tuple[int, int], ...]  #: (units, until_us) of what dead processes held
+    #: (units, until_us) of what dead processes held; and of what others certainly hold, until NEVER
+    orphans: tuple[tuple[int, int], ...]
     terms: Terms = FOR_EVER
     buckets: Buckets | None = None  #: of a rolling one, where they were asked for
+    exact: bool = False
+    hidden: int = 0
 
 
 class Loose(NamedTuple):
@@ -84,7 +89,21 @@ class Loose(NamedTuple):
     ended_us: int
 
 
-class NumbersOfCell(Protocol):
+class Company(Protocol):
+    """What the ledger says of a share among those of other processes."""
+
+    @property
+    def exact(self) -> bool:
+        """This process's carries no surplus."""
+        ...
+
+    @property
+    def hidden(self) -> int:
+        """What others may have to spare: the shares of living ones that are not exact."""
+        ...
+
+
+class NumbersOfCell(Company, Protocol):
     """A cell as the ledger's reply has it."""
 
     @property
@@ -99,7 +118,7 @@ class NumbersOfCell(Protocol):
 
     @property
     def orphans(self) -> Sequence[tuple[int, int]]:
-        """(units, until_us) of what dead processes held."""
+        """(units, until_us) of what dead processes held; until NEVER what living ones certainly hold."""
         ...
 
     @property
@@ -129,7 +148,9 @@ class Stripe:
         "customer_id",
         "customer_row",
         "ended",
+        "exact",
         "gives",
+        "hidden",
         "holds",
         "lock",
         "loose",
@@ -173,6 +194,9 @@ class Stripe:
         self.ended: list[int] = []
         #: cell -> units that have left spare and that the ledger has not heard of (C2)
         self.gives: dict[int, int] = {}
+        #: cell -> where it lay last: those of which this process's share is exact (receding.py)
+        self.exact: dict[int, int] = {}
+        self.hidden: dict[int, int] = {}  #: cell -> what others may have to spare of it
 
     def strand(self, currency_id: str, currency_row: int, decimals: int) -> "Strand":
         """The part of one currency, made when first asked for."""

@@ -69,7 +69,7 @@ def _pool_pays(tail: Tail, seen: tuple[int, ...], units: int) -> list[int] | Non
     """What each grant of its pool pays; None where that does not cover it."""
     if tail.grants and units <= seen[tail.first_grant]:  # as nearly always
         return [units, *tail.others_pay]
-    return split(tail.grants, tail.numbers_of_pool(seen), units)
+    return split(tail.grants, tail.drawn_of_pool(seen), units)
 
 
 def _passed(sight: Sight) -> bool:
@@ -95,7 +95,7 @@ def most(sight: Sight) -> int:
     if len(own) > HEADER:
         spares += [own[at] for at in own[0].spares]
     if tail.has_pool:
-        spares.append(most_of(tail.grants, tail.numbers_of_pool(seen)))
+        spares.append(most_of(tail.grants, tail.drawn_of_pool(seen)))
     return min(spares)
 
 

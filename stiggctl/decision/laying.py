@@ -124,6 +124,11 @@ def _lay(stripe: Stripe, at: int, one: CellNumbers) -> None:
     granted = one.granted - stripe.gives.get(one.cell, 0)
     stripe.numbers[at : at + WIDTH] = [granted, one.used, granted + withheld, one.limit, one.cell]
     note_orphans(stripe, at, one.orphans)
+    if one.exact and one.granted > 0:
+        stripe.exact[one.cell] = at
+        give_back(stripe, at, granted)  # nothing is held of it; what is there was on its way back
+    if one.hidden:
+        stripe.hidden[one.cell] = one.hidden
     if one.buckets is not None:
         stripe.buckets[one.cell] = one.buckets
     if one.hard:  # it may have been granted under a limit that was higher
@@ -156,6 +161,8 @@ def _let_leave(stripe: Stripe, at: int, one: CellNumbers, bucket_us: int) -> Non
             if left:
                 stripe.holds[number] = hold.moved({at: None})
                 stripe.numbers[at + SPARE] += left
+                if one.cell in stripe.exact:  # RD1
+                    give_back(stripe, at, stripe.numbers[at + SPARE])
     stripe.rolled[one.cell] = (opens_us, bucket_us)
 
 

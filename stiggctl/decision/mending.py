@@ -25,6 +25,7 @@ from stiggctl.decision.cells import (
 )
 from stiggctl.decision.laying import all_cells
 from stiggctl.decision.pools import square_pool
+from stiggctl.decision.receding import note_company, recede
 
 
 def mend(stripe: Stripe) -> None:
@@ -56,6 +57,8 @@ def recount(stripe: Stripe, places: Iterable[int]) -> None:
         give_back_above(stripe, at)
     for strand in stripe.pooled:
         square_pool(stripe, strand)
+    if stripe.exact:
+        recede(stripe)
 
 
 def retell(stripe: Stripe, cells: Mapping[int, NumbersOfCell]) -> None:
@@ -66,6 +69,7 @@ def retell(stripe: Stripe, cells: Mapping[int, NumbersOfCell]) -> None:
     numbers = stripe.numbers
     for at, told in cells.items():
         note_orphans(stripe, at, told.orphans)
+        note_company(stripe, at, told, told.granted)
         # What has left spare and is not told yet is still in the ledger's number (C2).
         granted = told.granted - stripe.gives.get(numbers[at + CELL], 0)
         numbers[at + USED] = told.used

@@ -23,6 +23,7 @@ from stiggctl.decision.cells import (
     note_orphans,
 )
 from stiggctl.decision.pools import Grant, Numbers, room_of, split, square_pool
+from stiggctl.decision.receding import note_company
 from stiggctl.decision.reservations import Held, Hold, close_hold, expire, held_of_pool
 from stiggctl.locks import await_turn
 
@@ -81,7 +82,7 @@ def grow_locked(
         if hold.has_pool(strand):
             stakes = dict(hold.of_pool(strand))
             open_now = list(stakes) if path is None else path.grants.get(strand, ())
-            paid = _grown_pool(numbers, [(place, stakes.get(place, 0)) for place in open_now], more)
+            paid = _grown_pool(stripe, [(place, stakes.get(place, 0)) for place in open_now], more)
             if paid is None:
                 return False
             taken += zip(open_now, paid, strict=True)
@@ -94,7 +95,7 @@ def grow_locked(
     return True
 
 
-def _grown_pool(numbers: list[int], grants: Sequence[tuple[int, int]], units: int) -> list[int] | None:
+def _grown_pool(stripe: Stripe, grants: Sequence[tuple[int, int]], units: int) -> list[int] | None:
     """What each grant that a hold is of pays of so much more; of so much less, what it gets back."""
     if units < 0:  # the last that paid gets back first
         left, back = -units, []
@@ -103,11 +104,15 @@ def _grown_pool(numbers: list[int], grants: Sequence[tuple[int, int]], units: in
             left -= part
             back.append(-part)
         return back[::-1]
+    numbers = stripe.numbers
     told = [Grant("", numbers[at + LIMIT], NEVER) for at, _ in grants]
     columns = [[numbers[at + column] for at, _ in grants] for column in (SPARE, USED, ALLOTTED)]
     gathered = Numbers(*columns)
     if units == 0:
         return None if room_of(told, gathered) < 0 else [0] * len(grants)
+    if stripe.hidden:  # granted, too (C7)
+        granted = [numbers[at + ALLOTTED] + stripe.hidden.get(numbers[at + CELL], 0) for at, _ in grants]
+        gathered = gathered._replace(allotted=granted)
     return split(told, gathered, units)
 
 
@@ -131,13 +136,16 @@ def set_apart(
     """
     numbers, apart = stripe.numbers, stripe.apart
     spends = [0] * len(places)
-    if units <= 0:
+    if units <= 0 and not (held and stripe.exact):
         return spends
     for at, place in enumerate(places[:hard]):
         # Not all that is held was granted: the limit was SOFT when it was set aside, perhaps, and
         # spare is below 0 by as much.
         holds = held.get(place, 0) if held else 0
         spend = min(units, holds + numbers[place])
+        if stripe.exact and numbers[place + CELL] in stripe.exact:
+            # What is left over of an exact share is free in the commit that books (RD1).
+            spend = max(spend, holds + min(0, numbers[place]))
         if spend > holds:
             apart[place] = apart.get(place, 0) + spend - holds
             numbers[place] -= spend - holds
@@ -190,6 +198,8 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequenc
         used, granted, orphans = told.used, told.granted, told.orphans
         if told.buckets is not None:
             stripe.buckets[numbers[place + CELL]] = told.buckets
+        if told.hidden or told.exact or stripe.exact or stripe.hidden:  # alone mostly nothing of it
+            note_company(stripe, place, told, granted)
         held = numbers[place + ALLOTTED] - numbers[place + SPARE]
         withheld = 0
         if orphans or stripe.orphans:

@@ -14,12 +14,14 @@ from typing import Self
 
 from stiggctl.decision.cells import (
     ALLOTTED,
+    CELL,
     LIMIT,
     NEVER,
     USED,
     Strand,
     Stripe,
     end_orphans,
+    give_back,
     give_back_above,
 )
 from stiggctl.decision.mending import mend
@@ -95,6 +97,8 @@ def put_back(stripe: Stripe, hold: Hold) -> None:
         for place in places[:hard]:
             if numbers[place + USED] + numbers[place + ALLOTTED] > numbers[place + LIMIT]:
                 give_back_above(stripe, place)
+            if stripe.exact and numbers[place + CELL] in stripe.exact:  # RD1
+                give_back(stripe, place, numbers[place])
         if pays and units:
             square_pool(stripe, strand)
 

@@ -163,6 +163,17 @@ class Tail:
         first, many = self.first_grant, self.many
         return Numbers(seen[first:many], seen[many + first : 2 * many], seen[2 * many + first :])
 
+    def drawn_of_pool(self, seen: tuple[int, ...]) -> Numbers:
+        """The same, with all that was granted of them: also what others may have to spare (C7)."""
+        numbers, hidden = self.numbers_of_pool(seen), self.strand.stripe.hidden
+        if not hidden:
+            return numbers
+        granted = [
+            units + hidden.get(cell, 0)
+            for units, cell in zip(numbers.allotted, self.grant_cells, strict=True)
+        ]
+        return numbers._replace(allotted=granted)
+
 
 def _label(node: Node, one: CellNumbers) -> Label:
     depth = len(node.lineage()) - 1

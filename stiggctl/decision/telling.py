@@ -132,4 +132,5 @@ def _frees(place: int, circumstances: Circumstances, bucket_us: int | None) -> l
         for places, units, *_ in hold.held
         if place in places and hold.ends_us != NEVER
     ]
-    return frees + [(until_us, units) for units, until_us in circumstances.orphans.get(place, ())]
+    withheld = circumstances.orphans.get(place, ())
+    return frees + [(until_us, units) for units, until_us in withheld if until_us != NEVER]

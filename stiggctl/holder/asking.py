@@ -25,6 +25,7 @@ from stiggctl.holder.known import Known
 from stiggctl.holder.meant import Meant, find_meant
 from stiggctl.holder.peeking import peek
 from stiggctl.holder.proving import portioned, proves_denial, refusal_of
+from stiggctl.holder.recalling import RECALL_SECONDS
 from stiggctl.holder.ways import Dimensions, Way, rest_of
 from stiggctl.holder.wishes import Wish
 
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 #: How often room that others just freed or took is asked for again. Each round somebody else
 #: was admitted; a request that loses a hundred races in a row is told to come again.
 ROUNDS_MAX = 100
+
+
+#: How often a check that says no looks again, and after how long: a booking is under way for about so long.
+LOOKS_MAX, LOOK_SECONDS = 4, 0.002
 
 
 class Asked(NamedTuple):
@@ -106,17 +111,21 @@ class Asking:
         try:
             units = self._units(asked, holder.known)
             if not holder.is_holder:
-                return self._peek(asked, units, now_us, portion)
+                return self._look_beside_others(asked, units, now_us, portion)
             meant = self._meant(asked)
             refusal = self._refusal_of(meant)
             if refusal is not None:
                 return self._refused(refusal, units, now_us)
             target = self._target(meant, units, asked.dimensions)
-            return self._look_at(target, now_us, portion)
+            decision = self._look_at(target, now_us, portion)
+            if decision is None:
+                return self._look_beside_others(asked, units, now_us, portion)
+            return decision
         except LedgerUnavailable as trouble:
             return self._without_ledger(asked, trouble, now_us)
 
-    def _look_at(self, target: _Target, now_us: int, portion: Portion | None) -> Decision:
+    def _look_at(self, target: _Target, now_us: int, portion: Portion | None) -> Decision | None:
+        """By memory, and what it lacks by the ledger; None where others may have that."""
         holder, stripe = self._holder, target.stripe
         for _ in range(ROUNDS_MAX):
             sights = look(stripe, target.ids[0], target.rest, target.wants, now_us)
@@ -125,12 +134,32 @@ class Asking:
                 continue
             if refusal_of(sights) is not None or all(map(fits, sights)):
                 return self._decision(Taken(sights, None), now_us)
+            if holder.alive > 1:
+                return None
             wish = Wish(target.way, target.wants, now_us, number=None)
             holder.exchange.run(wish)
             if wish.taken is not None:
                 # What it drew may be less than what is free: the numbers tell, not the spare.
                 return self._decision(portioned(wish.taken, portion), now_us)
         return self._lost_races(target, now_us)
+
+    def _look_beside_others(
+        self, asked: Asked, units: Sequence[tuple[str, int]], now_us: int, portion: Portion | None
+    ) -> Decision:
+        """By the ledger and all pages. A no counts when two looks agree.
+
+        A settle may be between its commit and the fall of its page, and then counts twice; what is on
+        its way back counts as held for a moment.
+        """
+        decision = self._peek(asked, units, now_us, portion)
+        for _ in range(LOOKS_MAX):
+            if decision.has_access:
+                break
+            self._holder.waiting.pause(LOOK_SECONDS)
+            before, decision = decision, self._peek(asked, units, now_us, portion)
+            if _numbers_of(before) == _numbers_of(decision):
+                break
+        return decision
 
     def _load(self, target: _Target) -> int:
         """Load its path; the instant that it is the path of: a window may have turned since the call."""
@@ -159,7 +188,7 @@ class Asking:
                 meant,
                 amounts,
                 dimensions=asked.dimensions,
-                held_elsewhere=holder.others.held(reader, holder.row, now_us),
+                held_by_others=lambda cells: holder.others.held(reader, cells, 0, now_us),
                 refuse_unlimited=holder.options.default_access == "deny",
                 now_us=now_us,
             )
@@ -210,7 +239,9 @@ class Asking:
                     ends_us=hoped.ends_us,
                     portion=portion,
                 )
-                holder.exchange.run(wish)
+                holder.recalls.draw(wish)
+                if wish.silent:
+                    return Answer(self._hidden(target.wants, wish, now_us))
                 if wish.taken is None:
                     now_us = holder.clock.now_us()
                     continue
@@ -272,7 +303,9 @@ class Asking:
         for _ in range(ROUNDS_MAX):
             now_us = holder.clock.now_us()
             wish = Wish(way, wants, now_us, number=number, grows=True, at_us=began_us)
-            holder.exchange.run(wish)
+            holder.recalls.draw(wish)
+            if wish.silent:
+                return self._hidden(wants, wish, now_us)
             if wish.taken is None:
                 if number in way.stripe.holds:
                     continue
@@ -334,9 +367,33 @@ class Asking:
         )
         return self._refused(refusal, units, now_us)
 
+    def _hidden(self, wants: Wants, wish: Wish, now_us: int) -> Decision:
+        units = [(strand.credit_currency, number) for strand, number in wants]
+        return self._refused(_silence(wish), units, now_us)
+
     def _lost_races(self, target: _Target, now_us: int) -> Decision:
         units = [(strand.credit_currency, number) for strand, number in target.wants]
         return self._refused(_RACE, units, now_us)
+
+
+def _numbers_of(decision: Decision) -> list[tuple[int, int]]:
+    """What is used and held of each limit that was looked at."""
+    return [
+        (raw.used, raw.held)
+        for sight in decision.sights
+        for raw in sight[0].raw_limits(sight, Circumstances())
+    ]
+
+
+def _silence(wish: Wish) -> Refusal:
+    """Others may have what lacks, and did not answer within the time that they have."""
+    pids = sorted({row.pid for row in wish.silent})
+    who = f"process{'es' if len(pids) > 1 else ''} {', '.join(map(str, pids))}"
+    return Refusal(
+        AccessDeniedReason.SHARE_UNAVAILABLE,
+        "the room that it needs",
+        f"may be with {who}, which did not answer within {RECALL_SECONDS} s; try again",
+    )
 
 
 _RACE = Refusal(

@@ -230,6 +230,11 @@ class Exchange:
             with self.alone():
                 pass
 
+    def give_back(self) -> None:
+        """Tell the ledger what has left spare, with nothing else."""
+        with self.alone():
+            self._serve([])
+
     def close(self) -> None:
         """End the committer thread, once what is queued is served."""
         self._committer.stop()

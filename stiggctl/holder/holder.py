@@ -8,13 +8,15 @@ reservations (keeping.py), liveness (liveness.py), how a change of the model is 
   H2  A process becomes a holder at its first reserve, consume or report, not when it opens
       the ledger: one that only checks or reads hides nothing from others.
   H3  After close no path is current: nothing is held of which the ledger was not told.
-  H4  After a fork the child is not this holder: it has nothing, and says so.
+  H4  After a fork the child is another process: it has nothing of its parent's, and becomes a holder of
+      its own when it first spends.
 """
 
 import os
 import secrets
 import weakref
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock, RLock
 
@@ -34,6 +36,7 @@ from stiggctl.holder.liveness import Presence
 from stiggctl.holder.options import Options
 from stiggctl.holder.others import Others
 from stiggctl.holder.owed import Owed
+from stiggctl.holder.recalling import Recalls, Waiting
 from stiggctl.holder.reversing import Reversals
 from stiggctl.holder.trees import Trees
 from stiggctl.holder.under_way import UnderWay
@@ -64,25 +67,21 @@ class Holder:
         self._stripes_lock = RLock()
         self._enlisting = Lock()
         self._changes = 0  #: of the model, that this process knows of
+        self.alive = 1  #: holders that live, as the ledger told it last; set by who leads, or enlists
         with ledger.reader() as reader:
             self._known = (0, Known(reader))  #: how many of them were known when it was read
         self._presence: Presence | None = None
         self.others = Others(ledger, location, directory, options.clock)
-        self.keeping = Keeping(location)
-        self.aside = Aside()
         self.ttl_max_ms = options.reservation_ttl_seconds * 1000
         self._closed = False
-        self._forked = False
         self._buried = False
         self.on_trouble: list[Callable[[LedgerError], None]] = []
-        self.under_way = UnderWay()
         self.trees = Trees(self)
         self.asking = Asking(self)
         self.bookings = Bookings(self)
         self.reversals = Reversals(self)
-        self.exchange = Exchange(self)
-        self.keeper = Keeper(self)
-        self.owed = Owed(self)
+        self.waiting = Waiting()
+        self._begin_parts()
         _alive.add(self)
 
     # ---------------------------------------------------------------- the model
@@ -123,8 +122,8 @@ class Holder:
     def change_model(self, plan: Callable[[Reader], tuple[ModelChange, Applied]]) -> Applied:
         """Plan a change on what the ledger has, and write it; again, where that changed meanwhile.
 
-        Raises what `plan` raises, with nothing written, and LedgerUnavailable where another
-        process has the ledger.
+        Raises what `plan` raises, with nothing written. It binds this process at once, and every draw
+        of others; their spare binds it as soon as they have seen it, and that is waited for.
         """
         for _ in range(CHANGES_MAX):
             self.require_open()
@@ -136,19 +135,32 @@ class Holder:
             await_turn(enlisting, enlisting)
             with self.exchange.alone(), enlisting:
                 self.require_open()
-                self.others.bury_dead(other for other in self.others.rows() if other.id != self.row)
                 if not applied:
                     return applied
                 try:
-                    self.ledger.change_model(change)
+                    state = self.ledger.change_model(change)
                 except Stale:
                     continue
                 except BaseException:
                     self.model_changed(None)  # it may have been written all the same
                     raise
                 self.model_changed(None if change.for_all else change.customers_touched)
-            return applied
+                self.recalls.changed(change.expected_change, state.change)
+            # Outside: what others want of this process meanwhile is given back.
+            return replace(applied, waiting_for=self.recalls.await_obedience(state.change))
         raise self.restless(CHANGES_MAX, "this change was planned")
+
+    def has(self, stripe: Stripe) -> bool:
+        """Whether it is one of this process's: after a fork those of the parent are not."""
+        return self.stripes.get(stripe.customer_id) is stripe
+
+    def stripe_of_row(self, customer: int) -> Stripe:
+        """The stripe of a customer by its row, where this process has one; else one of no cells."""
+        for stripe in list(self.stripes.values()):
+            if stripe.customer_row == customer:
+                return stripe
+        with self.ledger.reader() as reader:
+            return self.stripe_of(next(one for one in reader.customers() if one.id == customer))
 
     def stripe_of(self, customer: CustomerRow) -> Stripe:
         """The stripe of a customer that exists."""
@@ -182,15 +194,9 @@ class Holder:
         return self.row != 0
 
     def require_open(self) -> None:
-        """Raise ControlClosed, or what a forked child has to know."""
+        """Raise ControlClosed, or that another process took this one for dead."""
         if self._closed:
             raise ControlClosed(location=self.location)
-        if self._forked:
-            raise self._lost(
-                "this process was forked from the one that has the ledger open",
-                "open the control after the fork, in one process only; "
-                "several processes on one ledger are not in this version",
-            )
         if self._buried:
             raise self._lost(_BURIED, "close the control and open it again")
 
@@ -203,18 +209,16 @@ class Holder:
         try:
             return self.ledger.exchange(batch)
         except Fenced as error:
-            raise self._found_buried() from error
+            raise self.found_buried() from error
 
-    def _found_buried(self) -> LedgerUnavailable:
+    def found_buried(self) -> LedgerUnavailable:
+        """Another process took this one for dead: what it has is gone, and nothing is written any more."""
         self._buried = True
         self.strands = {}  # what it has to spare is another's now
         return self._lost(_BURIED, "close the control and open it again")
 
     def become_holder(self) -> None:
-        """Enlist, if this process has not; bury the dead.
-
-        Raises LedgerUnavailable where another process has the ledger, naming it.
-        """
+        """Enlist, if this process has not; bury the dead."""
         self.require_open()
         if not self.is_holder:
             self._become_holder()
@@ -230,7 +234,7 @@ class Holder:
                 known, others = Known(reader), reader.holders()
             presence = Presence.begin(self._directory, others)
             try:
-                row = self.others.enlist(presence, self.ttl_max_ms)
+                row = self.others.enlist(presence, self.ttl_max_ms, known.change)
             except BaseException:
                 presence.end()
                 raise
@@ -238,6 +242,8 @@ class Holder:
             self.keeping.use(presence.page)
             self.ids = Ids(presence.name)
             self._known = self._changes, known
+            self.recalls.begin(known.change)
+            self.alive = 2 if others else 1  # the first exchange tells how many
             self.row = row
             self.keeper.start()
 
@@ -248,7 +254,7 @@ class Holder:
             try:
                 self.ledger.raise_ttl(self.row, ttl_seconds * 1000)
             except Fenced as error:
-                raise self._found_buried() from error
+                raise self.found_buried() from error
             self.ttl_max_ms = max(self.ttl_max_ms, ttl_seconds * 1000)
 
     # ---------------------------------------------------------------- trouble, end
@@ -277,9 +283,6 @@ class Holder:
     def close(self) -> None:
         """Serve what is queued, bury myself with what I hold, let the ledger go."""
         if self._closed:
-            return
-        if self._forked:
-            self._closed = True
             return
         self.keeper.stop()
         self.owed.close()
@@ -313,21 +316,35 @@ class Holder:
         else:
             presence.end()
 
-    def forget_after_fork(self) -> None:
-        """In a forked child: nothing here is ours (H4), and no lock is to be trusted."""
-        self._forked = True
-        self.strands = {}
-        self.stripes = {}
-        self.row = 0
+    def begin_anew_after_fork(self) -> None:
+        """In a forked child: nothing here is ours (H4), and no lock is to be trusted.
+
+        What was queued, held or owed is the parent's, which goes on with it. The ledger has closed its
+        connections before the fork, and opens new ones.
+        """
+        presence, self._presence = self._presence, None
+        if presence is not None:
+            presence.abandon_in_child()
+        self.row = self.others.row = 0
+        self.ids = Ids(secrets.token_hex(8))  # or two processes would give the same ids
+        self.stripes, self.strands = {}, {}
+        self.alive = 1
+        self.ttl_max_ms = self.options.reservation_ttl_seconds * 1000
+        self._changes += 1
+        self._buried = False
         self._stripes_lock = RLock()
         self._enlisting = Lock()
-        self.under_way = UnderWay()
-        self.exchange = Exchange(self)
-        self.owed = Owed(self)
-        self.aside = Aside()
+        self._begin_parts()
+
+    def _begin_parts(self) -> None:
         self.keeping = Keeping(self.location)
-        if self._presence is not None:
-            self._presence.abandon_in_child()
+        self.aside = Aside()
+        self.under_way = UnderWay()
+        self.trees.loading = UnderWay()
+        self.exchange = Exchange(self)
+        self.recalls = Recalls(self)
+        self.keeper = Keeper(self)
+        self.owed = Owed(self)
 
 
 #: Every holder of this process, to be told of a fork.
@@ -336,7 +353,7 @@ _alive: "weakref.WeakSet[Holder]" = weakref.WeakSet()
 
 def _after_fork_in_child() -> None:
     for holder in list(_alive):
-        holder.forget_after_fork()
+        holder.begin_anew_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

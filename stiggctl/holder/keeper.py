@@ -1,11 +1,15 @@
 """The keeper: what has to happen while nobody asks.
 
-Here: a thread that now and then ends holds, looks whether the file is still the one that was
-opened, does what is owed, and moves the log into the file. Not here: what any of these is.
+Here: a thread that often does what other processes wait for (recalling.py), and now and then ends
+holds, looks whether the file is still the one that was opened, does what is owed, and moves the log
+into the file. Not here: what any of these is.
 
-A step is one call of `beat`, which is what tests call; the thread is a loop around it.
+A step is one call of `beat`, of this or of the recalls, which is what tests call; the thread is a loop
+around them.
 """
 
+import time
+from collections.abc import Callable
 from threading import Event, Lock, Thread, current_thread
 from typing import TYPE_CHECKING
 
@@ -19,11 +23,19 @@ if TYPE_CHECKING:
 #: Often enough that a burst does not grow the log by more than some ten MB between two looks;
 #: ten times as often would wake an idle process for nothing.
 BEAT_SECONDS = 0.25
+#: How often it is looked what others want: so long they wait at most, once for each limit near its end. Half
+#: as much would halve that, and double what a process at work pays for company that asks for nothing.
+RECALL_BEAT_SECONDS = 0.02
+#: The same of who is alone: the second to come waits so long, well within what it waits at all.
+ALONE_BEAT_SECONDS = 0.1
 #: When so many bytes were written to the log they are moved into the file. Each time costs bookings a
 #: millisecond or a few (the rest goes on beside them), at a busy pace once in two seconds; with SQLite's own
 #: 4 MB it is four times as often. Four times as much makes readers search a longer log, and whoever
 #: opens the ledger after a crash reads 64 MB first.
 LOG_BYTES_MAX = 16 * 1024 * 1024
+
+
+Beat = Callable[[int], None]
 
 
 class Keeper:
@@ -34,7 +46,7 @@ class Keeper:
         self._stop = Event()
         self._starting = Lock()
         self._thread: Thread | None = None
-        self._told: str | None = None  #: the trouble that was told last, to be told once
+        self._told: dict[Beat, str] = {}  #: the trouble that was told last, to be told once
 
     def start(self) -> None:
         """Begin beating, if it does not; the thread ends with the process."""
@@ -69,20 +81,28 @@ class Keeper:
             holder.ledger.checkpoint()
 
     def _body(self) -> None:
-        while not self._stop.wait(BEAT_SECONDS):
-            try:
-                self.beat(self._holder.clock.now_us())
-            except LedgerError as trouble:
-                self._tell(trouble)
-            except Exception as error:  # noqa: BLE001 - it is told, and the next beat may do better
-                reason = f"what has to happen beside the calls failed: {error!r}"
-                location = self._holder.location
-                self._tell(LedgerError(location=location, reason=reason, remedy="report it to stiggctl"))
-            else:
-                self._told = None
+        beats_at = time.monotonic() + BEAT_SECONDS
+        while not self._stop.wait(ALONE_BEAT_SECONDS if self._holder.alive == 1 else RECALL_BEAT_SECONDS):
+            self._step(self._holder.recalls.beat)
+            if time.monotonic() >= beats_at:
+                self._step(self.beat)
+                beats_at = time.monotonic() + BEAT_SECONDS
 
-    def _tell(self, trouble: LedgerError) -> None:
+    def _step(self, beat: Beat) -> None:
+        """One of both beats; what the ledger says is told once."""
+        try:
+            beat(self._holder.clock.now_us())
+        except LedgerError as trouble:
+            self._tell(beat, trouble)
+        except Exception as error:  # noqa: BLE001 - it is told, and the next beat may do better
+            reason = f"what has to happen beside the calls failed: {error!r}"
+            location = self._holder.location
+            self._tell(beat, LedgerError(location=location, reason=reason, remedy="report it to stiggctl"))
+        else:
+            self._told.pop(beat, None)
+
+    def _tell(self, beat: Beat, trouble: LedgerError) -> None:
         """Tell it once, however often it comes."""
-        if str(trouble) != self._told:
-            self._told = str(trouble)
+        if str(trouble) not in self._told.values():
+            self._told[beat] = str(trouble)
             self._holder.report_trouble(trouble)

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterable, Mapping
 
 from stiggctl.answers import AccessDeniedReason, Refusal
-from stiggctl.decision.cells import CUSTOMER, CellNumbers
+from stiggctl.decision.cells import CUSTOMER, NEVER, CellNumbers
 from stiggctl.decision.nodes import Node, Pool
 from stiggctl.holder.in_force import InForce, Limit
 from stiggctl.holder.pools import PoolInForce
-from stiggctl.ledger.records import CellKey, CellRow, ResourceRow
+from stiggctl.ledger.records import CellKey, CellRow, Orphan, ResourceRow
 from stiggctl.windows import to_text
 
 
@@ -60,10 +60,18 @@ def _cell_of(limit: Limit, cell: CellRow) -> CellNumbers:
         limit=limit.limit_units,
         used=cell.used,
         granted=cell.granted,
-        orphans=tuple((orphan.units, orphan.until_us) for orphan in cell.orphans),
+        orphans=tuple((orphan.units, orphan.until_us) for orphan in in_company(cell).orphans),
         terms=limit.terms,
         buckets=cell.buckets,
+        exact=cell.exact,
+        hidden=cell.hidden,
     )
+
+
+def in_company(cell: CellRow) -> CellRow:
+    """What other living holders certainly hold of it, beside what dead ones held: nobody knows how long."""
+    certain = cell.others - cell.hidden
+    return cell._replace(orphans=(*cell.orphans, Orphan(certain, NEVER))) if certain > 0 else cell
 
 
 def _refusal_of(row: ResourceRow, now_us: int) -> Refusal | None:

@@ -25,17 +25,22 @@ class Others:
         self._location = location
         self._directory = directory
         self._clock = clock
+        self.row = 0  #: this process's own; 0 until it is a holder
 
-    def rows(self) -> list[HolderRow]:
-        """Those that are not buried."""
+    def living(self) -> list[HolderRow]:
+        """Those that live, once the dead are buried; without this process."""
         with self._ledger.reader() as reader:
-            return reader.holders()
+            others = [row for row in reader.holders() if row.id != self.row]
+        return [row for row in others if not self._bury_if_dead(row)]
 
-    def enlist(self, presence: Presence, ttl_max_ms: int) -> int:
-        """Write this process's row, once the dead are buried; returns its id.
+    def bury_dead(self) -> bool:
+        """Bury those that are dead; whether there were any."""
+        with self._ledger.reader() as reader:
+            others = [row for row in reader.holders() if row.id != self.row]
+        return sum(map(self._bury_if_dead, others)) > 0
 
-        Raises LedgerUnavailable where one lives.
-        """
+    def enlist(self, presence: Presence, ttl_max_ms: int, obeys: int) -> int:
+        """Write this process's row, once the dead are buried; returns its id."""
         writing = HolderWrite(
             name=presence.name,
             host=presence.host,
@@ -43,44 +48,66 @@ class Others:
             pid=presence.pid,
             lock_inode=presence.lock_inode,
             ttl_max_ms=ttl_max_ms,
+            obeys=obeys,
         )
+        living: set[int] = set()
         for _ in range(ENLIST_MAX):
-            others = self._ledger.enlist(writing)
+            others = self._ledger.enlist(writing, living)
             if isinstance(others, int):
+                self.row = others
                 return others
-            self.bury_dead(others)
+            living.update(other.id for other in others if not self._bury_if_dead(other))
         raise LedgerUnavailable(
             location=self._location,
             reason="other processes came and went while this one tried to enlist",
             remedy="try again",
         )
 
-    def bury_dead(self, others: Iterable[HolderRow]) -> None:
-        """Bury those that are dead; raises LedgerUnavailable for the first that lives."""
-        for other in others:
-            if not Presence.is_dead(self._directory, other):
-                raise self._taken_by(other)
-            now_us = self._clock.now_us()
-            orphans = Presence.orphans_of(self._directory, other, now_us)
-            self._ledger.bury(other.id, orphans, now_us)
-            Presence.forget(self._directory, other.name)
+    def _bury_if_dead(self, other: HolderRow) -> bool:
+        """Bury it where there is proof that it is dead; whether there was.
 
-    def _taken_by(self, other: HolderRow) -> LedgerUnavailable:
-        """Another living process has the ledger."""
-        return LedgerUnavailable(
-            location=self._location,
-            reason="another process has it",
-            remedy="use it from that process only, or end that one first; "
-            "several processes on one ledger are not in this version",
-            holder_pid=other.pid,
-            unreachable=False,
-        )
+        Who buries twice buries once (Ledger.bury), and the files go after that: another process that
+        finds them gone finds the holder buried.
+        """
+        if not Presence.is_dead(self._directory, other):
+            return False
+        now_us = self._clock.now_us()
+        orphans = Presence.orphans_of(self._directory, other, now_us)
+        self._ledger.bury(other.id, orphans, now_us)
+        Presence.forget(self._directory, other.name)
+        return True
 
-    def held(self, reader: Reader, mine: int, now_us: int) -> dict[int, list[Orphan]]:
-        """cell -> what processes that are not buried hold of it, by their pages; without row `mine`."""
+    def held(self, reader: Reader, cells: Iterable[int], mine: int, now_us: int) -> dict[int, list[Orphan]]:
+        """cell -> what processes that are not buried hold of it, by their pages; without row `mine`.
+
+        Never more than the share of each: a settle may have committed before its hold fell from the page.
+        """
+        shares = reader.shares(list(cells), mine)
+        if not shares:
+            return {}
+        pages = {
+            other.id: Presence.orphans_of(self._directory, other, now_us)
+            for other in reader.holders()
+            if other.id != mine
+        }
         held: dict[int, list[Orphan]] = {}
-        for other in reader.holders():
-            if other.id != mine:
-                for cell, ends in Presence.orphans_of(self._directory, other, now_us).items():
-                    held.setdefault(cell, []).extend(ends)
+        for cell, of_cell in shares.items():
+            for share in of_cell:
+                ends = pages.get(share.holder, {}).get(cell, ())
+                held.setdefault(cell, []).extend(within_share(ends, share.granted))
         return held
+
+
+def within_share(ends: Iterable[Orphan], share_units: int) -> list[Orphan]:
+    """What a page says that its process holds, but never more than its share: the latest ends first.
+
+    >>> within_share([Orphan(5, 100), Orphan(3, 200)], 6)
+    [Orphan(units=3, until_us=200), Orphan(units=3, until_us=100)]
+    """
+    kept, left = [], share_units
+    for end in sorted(ends, key=lambda end: -end.until_us):
+        units = min(end.units, left)
+        if units > 0:
+            kept.append(Orphan(units, end.until_us))
+            left -= units
+    return kept

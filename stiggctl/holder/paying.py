@@ -35,8 +35,10 @@ def draining_of(
         cell = stripe.numbers[place + CELL]
         pays = max(0, min(left, held))
         places[cell] = place
-        if pays:
-            payings.append(Paying(cell, pays, pays))
+        # What is left over of an exact share is free in the commit that books (RD1).
+        spends = held if cell in stripe.exact else pays
+        if spends:
+            payings.append(Paying(cell, pays, spends))
             left -= pays
     left -= sum(one.units for one in paid_back)
     if mirrors and left > 0:

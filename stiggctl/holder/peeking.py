@@ -3,7 +3,7 @@
 Here: a stripe of its own for it, what others hold. Not here: paths that stay in memory (trees.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from stiggctl.decision.cells import CUSTOMER, Stripe
 from stiggctl.decision.decide import Wants
@@ -24,14 +24,14 @@ def peek(
     amounts: Sequence[tuple[int, str, int, int]],
     *,
     dimensions: Dimensions,
-    held_elsewhere: Mapping[int, Sequence[Orphan]],
+    held_by_others: Callable[[Iterable[int]], Mapping[int, Sequence[Orphan]]],
     refuse_unlimited: bool,
     now_us: int,
 ) -> tuple[Stripe, Wants]:
     """A stripe of its own for one look by a process that holds nothing, straight from the ledger.
 
-    `amounts`: (currency row, currency id, decimals, units); `held_elsewhere`: cell -> what
-    other processes hold of it, by end. What is granted and not held is nobody's: it remains.
+    `amounts`: (currency row, currency id, decimals, units); `held_by_others`: of cells, what processes
+    hold of each, by end. What is granted and not held is nobody's: it remains.
     """
     assert meant.customer is not None
     stripe = Stripe(meant.customer.customer_id, meant.customer.id)
@@ -45,7 +45,8 @@ def peek(
         strand = stripe.strand(currency_id, currency_row, decimals)
         in_force = limits_on(rows, model, currency_row, now_us, now_us)
         granted = pool_of(grants, currency_row, now_us)
-        cells = _as_if_alone(reader.cells(cells_of(in_force, granted), 0), held_elsewhere)
+        rows_of_cells = reader.cells(cells_of(in_force, granted), 0)
+        cells = _as_if_alone(rows_of_cells, held_by_others([one.id for one in rows_of_cells.values()]))
         pool = pool_as_node(granted, cells)
         nodes = nodes_of(rows, in_force, cells, now_us)
         nodes[CUSTOMER] = NOBODY if pool is None else pool.node
@@ -64,30 +65,15 @@ def peek(
 
 
 def _as_if_alone(
-    cells: Mapping[CellKey, CellRow], held_elsewhere: Mapping[int, Sequence[Orphan]]
+    cells: Mapping[CellKey, CellRow], held_by_others: Mapping[int, Sequence[Orphan]]
 ) -> dict[CellKey, CellRow]:
     """The cells as they would be if this process had drawn all that nobody holds."""
     drawn = {}
     for at, (key, cell) in enumerate(cells.items()):
-        held = (*cell.orphans, *within_share(held_elsewhere.get(cell.id, ()), cell.others))
+        held = (*cell.orphans, *held_by_others.get(cell.id, ()))
         free = cell.limit_units - cell.used - sum(one.units for one in held)
         # One that is not open yet has no id; two of them must not be taken for one.
-        drawn[key] = cell._replace(id=cell.id or -1 - at, granted=max(0, free), orphans=held)
+        drawn[key] = cell._replace(
+            id=cell.id or -1 - at, granted=max(0, free), others=0, hidden=0, orphans=held
+        )
     return drawn
-
-
-def within_share(ends: Sequence[Orphan], share_units: int) -> list[Orphan]:
-    """What others' pages say that they hold, but never more than their share: the latest ends first.
-
-    A settle may have committed before its hold fell from the page; then it is in `used` already.
-
-    >>> within_share([Orphan(5, 100), Orphan(3, 200)], 6)
-    [Orphan(units=3, until_us=200), Orphan(units=3, until_us=100)]
-    """
-    kept, left = [], share_units
-    for end in sorted(ends, key=lambda end: -end.until_us):
-        units = min(end.units, left)
-        if units > 0:
-            kept.append(Orphan(units, end.until_us))
-            left -= units
-    return kept

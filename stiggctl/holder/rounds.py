@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from stiggctl.answers import Sight
-from stiggctl.decision.cells import CELL, NumbersOfCell, Stripe
+from stiggctl.decision.cells import CELL, Stripe
 from stiggctl.decision.decide import cells_of
 from stiggctl.decision.laying import all_cells
 from stiggctl.decision.moving import install, put_apart_back
+from stiggctl.decision.receding import recall, recede
 from stiggctl.decision.reservations import Hold, expire
 from stiggctl.errors import StiggctlError
+from stiggctl.holder.nodes import in_company
 from stiggctl.holder.orders import Order
 from stiggctl.holder.waiting import Entry
 from stiggctl.holder.wishes import Wish
@@ -60,7 +62,11 @@ class Round:
             change=self._change,
             now_us=now_us,
             bookings=self._bookings,
-            gives=[Give(cell, units) for of in self._gives.values() for cell, units in of.items()],
+            gives=[
+                Give(cell, units, cell in stripe.exact)
+                for stripe, gives in self._gives.items()
+                for cell, units in gives.items()
+            ],
             asks=self._asks,
         )
 
@@ -96,14 +102,16 @@ class Round:
 
     def apply(self, reply: Reply, currencies: dict[int, tuple[str, int]]) -> None:
         """Take over what was committed, a stripe at a time, and tell each entry its outcome."""
+        self._holder.alive = reply.alive
         stripes: dict[Stripe, tuple[list[int], list[int]]] = {}
         for at, (_, order) in enumerate(self.orders):
             stripes.setdefault(order.stripe, ([], []))[0].append(at)
         for at, (_, wish) in enumerate(self.wishes):
             stripes.setdefault(wish.stripe, ([], []))[1].append(at)
+            wish.drawn = reply.asks[at]
         for stripe, (orders, wishes) in stripes.items():
             with stripe.lock:
-                self._install(stripe, orders, wishes, reply)
+                told = self._install(stripe, orders, wishes, reply)
                 expire(stripe, self._holder.clock.now_us())  # the ledger may still have what is over
                 for at in orders:
                     entry, order = self.orders[at]
@@ -118,13 +126,22 @@ class Round:
                     # where an interrupt made this a second round.
                     if sights is not None and wish.taken is None:
                         wish.fulfil(sights)
+                # Not before: what was drawn for a wish is held by now, or it would go back unused.
+                if reply.alive > 1:
+                    for place, row in told.items():
+                        if row.hushed and row.granted:
+                            recall(stripe, place)
+                if stripe.exact:
+                    recede(stripe)
 
     def _sights(self, wish: Wish) -> Sequence[Sight] | None:
         """Its path, as it was asked for. The caller has the lock."""
         return self._holder.trees.sights(wish.way, wish.wants, wish.at_us, self._now_us)
 
-    def _install(self, stripe: Stripe, orders: list[int], wishes: list[int], reply: Reply) -> None:
-        """The numbers of one stripe. The caller has its lock."""
+    def _install(
+        self, stripe: Stripe, orders: list[int], wishes: list[int], reply: Reply
+    ) -> dict[int, CellRow]:
+        """Take over the numbers of one stripe, and return them by place. The caller has its lock."""
         settled: dict[int, Hold] = {}  # by number: two may settle one
         places: dict[int, int] = {}  # cell -> place
         for at in orders:
@@ -139,7 +156,9 @@ class Round:
             wish = self.wishes[at][1]
             for sight in self._sights(wish) or ():
                 places.update(cells_of(stripe, sight))
-        install(stripe, told_of(stripe, places, reply.cells), list(settled.values()))
+        told = told_of(stripe, places, reply.cells)
+        install(stripe, told, list(settled.values()))
+        return told
 
 
 def cells_of_part(part: Part) -> Iterator[int]:
@@ -150,24 +169,23 @@ def cells_of_part(part: Part) -> Iterator[int]:
         yield from (one.cell for one in part.draining.payers)
 
 
-def told_of(
-    stripe: Stripe, places: Mapping[int, int], rows: Mapping[int, CellRow]
-) -> dict[int, NumbersOfCell]:
+def told_of(stripe: Stripe, places: Mapping[int, int], rows: Mapping[int, CellRow]) -> dict[int, CellRow]:
     """Place -> what the ledger says of the cell there, as far as it has that still.
 
     A cell may lie elsewhere since its place was noted, for a window of its resource turned; or
     nowhere, for its own did. The caller has the lock.
     """
-    told: dict[int, NumbersOfCell] = {}
+    told: dict[int, CellRow] = {}
     numbers = stripe.numbers
     lying: dict[int, int] | None = None  # of all cells; looked for once at most
     for cell, place in places.items():
         row = rows.get(cell)
         if row is not None:
+            seen = in_company(row) if row.others else row
             if numbers[place + CELL] == cell:
-                told[place] = row
+                told[place] = seen
                 continue
             lying = all_cells(stripe) if lying is None else lying
             if cell in lying:
-                told[lying[cell]] = row
+                told[lying[cell]] = seen
     return told

@@ -14,13 +14,26 @@ from stiggctl.decision.moving import PathNow, grow_locked
 from stiggctl.decision.portions import Portion
 from stiggctl.decision.reservations import Hold
 from stiggctl.holder.ways import Way
-from stiggctl.ledger.records import Ask, AskCell, AskPool
+from stiggctl.ledger.records import Ask, AskCell, AskPool, Drawn, HolderRow
 
 
 class Wish:
     """Room that a request lacks: what it is for, and what came of it."""
 
-    __slots__ = ("at_us", "ends_us", "grown", "grows", "now_us", "number", "portion", "taken", "wants", "way")
+    __slots__ = (
+        "at_us",
+        "drawn",
+        "ends_us",
+        "grown",
+        "grows",
+        "now_us",
+        "number",
+        "portion",
+        "silent",
+        "taken",
+        "wants",
+        "way",
+    )
 
     def __init__(
         self,
@@ -45,6 +58,12 @@ class Wish:
         self.at_us = now_us if at_us is None else at_us
         self.grown: dict[str, int] | None = None  #: what it holds once it has grown, by currency
         self.taken: Taken | None = None
+        self.drawn = Drawn.NO  #: what the ledger said
+        self.silent: tuple[HolderRow, ...] = ()  #: who may hide what lacks, and did not answer in time
+
+    def again(self) -> None:
+        """It is asked once more, as if it never had been."""
+        self.taken, self.drawn = None, Drawn.NO
 
     @property
     def stripe(self) -> Stripe:

@@ -180,8 +180,11 @@ class Reader(Protocol):
         """Those not buried."""
         ...
 
-    def recalled(self, holder: int, now_us: int) -> list[int]:
-        """Cells of which somebody wants what others have to spare, and this holder may have some."""
+    def recalled(self, holder: int, now_us: int) -> dict[int, list[tuple[int, int]]]:
+        """Customer -> (cell, what this holder was granted of it), where somebody wants what it may spare.
+
+        Those of which its share is exact are left out.
+        """
         ...
 
     def shares(self, cells: Sequence[int], holder: int) -> dict[int, list[ShareRow]]:

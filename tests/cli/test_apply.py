@@ -1,6 +1,7 @@
 """apply and export-model: what they tell, that a dry run writes nothing, and that they fit each other."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -161,18 +162,22 @@ def test_a_model_comes_from_stdin(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "3 unchanged" in piped("\n" + json.dumps(OURS, indent=1))[1]
 
 
-def test_while_another_process_has_the_ledger_only_a_dry_run_works(
+def test_it_works_beside_other_processes_and_names_one_that_has_not_seen_it(
     run: Run, ours: Path, tmp_path: Path
 ) -> None:
     model = written(tmp_path, changed(300))
     with somebody_holding(ours) as process:
-        refused = run("apply", ours, model)
-        assert (refused.exit_code, refused.stdout) == (1, "")
-        (line,) = refused.stderr.splitlines()
-        assert f"process {process.pid}" in line
         assert "1 changed" in run("apply", ours, model, "--dry-run").stdout
+        told = run("apply", ours, model)
+        assert (told.exit_code, told.stderr) == (0, "")
+        assert "waiting" not in told.stdout
+        process.send_signal(signal.SIGSTOP)
+        told = run("apply", ours, written(tmp_path, changed(400)))
+        assert told.exit_code == 0
+        assert f"process {process.pid}" in told.stdout
+        process.send_signal(signal.SIGCONT)
         told = run("export-model", ours)
-        assert json.loads(told.stdout)["allocations"][0]["limit"] == 100
+        assert json.loads(told.stdout)["allocations"][0]["limit"] == 400
 
 
 @pytest.mark.parametrize("columns", [80, 40])

@@ -1,5 +1,6 @@
-"""Forks: the child has nothing and is told so; the parent goes on, also under load."""
+"""Forks: the child is another process with nothing; the parent goes on, also under load."""
 
+import multiprocessing
 import os
 import threading
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stiggctl import LedgerUnavailable, UsageControl
+from stiggctl import AccessDenied, ReservationNotFound, UsageControl
 
 from .spender import ASK
 from .test_kill import model
@@ -36,59 +37,106 @@ def in_a_child(what: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def refused(what: Callable[[], object], pid: int | None = None) -> None:
-    with pytest.raises(LedgerUnavailable) as error:
-        what()
-    assert error.value.holder_pid == pid
-
-
-def test_a_forked_child_is_told_and_the_parent_goes_on(tmp_path: Path) -> None:
-    """H4: every verb that spends; what the parent holds stays the parent's."""
+def test_a_forked_child_is_a_process_of_its_own_and_what_its_parent_holds_stays_held(tmp_path: Path) -> None:
+    """H4: by the control that it inherited."""
     with UsageControl(tmp_path / "usage.db") as control:
         control.apply(model(1_000))
         held = control.reserve(**ASK, amount=5)
+        ids: set[str] = {held.reservation_id}
 
         def child() -> None:
-            for spends in (
-                lambda: control.consume(**ASK, amount=1),
-                lambda: control.reserve(**ASK, amount=1),
-                lambda: control.report(customer_id="c", amount=1, **ASK),
-                lambda: held.settle(1),
-                lambda: held.extend(1),
-                lambda: control.apply(model(5)),
-            ):
-                refused(spends)
+            assert not control._holder.is_holder
+            assert control.reservations() == []
+            assert control.check(**ASK, requested_usage=995)
+            own = control.reserve(**ASK, amount=990)
+            assert own.reservation_id not in ids
+            with pytest.raises(AccessDenied):
+                control.consume(**ASK, amount=6)
+            assert own.settle(20).charged == 20
+            assert control.consume(**ASK, amount=975).charged == 975
             control.close()
 
         assert in_a_child(child) == 0
-        assert held.settle(3).charged == 3
-        assert control.consume(**ASK, amount=997).charged == 997
+        with pytest.raises(AccessDenied):
+            control.consume(**ASK, amount=1)
+        assert held.settle(5).charged == 5
+        assert control.check(**ASK, requested_usage=0).remaining == 0
         assert control.verify() == []
 
 
-def test_a_child_that_opens_the_ledger_is_told_the_pid_of_its_parent(tmp_path: Path) -> None:
-    """H1, H4: it is another process, and once the parent is done the ledger is the child's."""
-    path, parent = tmp_path / "usage.db", os.getpid()
+def test_a_reservation_that_is_settled_on_both_sides_of_a_fork_is_booked_once(tmp_path: Path) -> None:
+    """H4: the hold is the parent's, whatever the child does with it."""
+    with UsageControl(tmp_path / "usage.db") as control:
+        control.apply(model(1_000))
+        settled, released, kept = (control.reserve(**ASK, amount=5) for _ in range(3))
+        told = control.reserve(**ASK, amount=5, idempotency_key="k")
+
+        def child() -> None:
+            assert settled.settle(3).charged == 3
+            assert told.settle(4).charged == 4
+            assert released.release() is None
+            with pytest.raises(ReservationNotFound):
+                kept.extend(1)
+            control.close()
+
+        assert in_a_child(child) == 0
+        again = settled.settle(3)
+        assert (again.charged, again.duplicate) == (3, True)
+        assert told.settle(4).duplicate
+        assert released.settle(5).charged == 5
+        assert kept.settle(5).charged == 5
+        assert [event.amounts["ai-tokens"] for event in control.events()] == [3, 4, 5, 5]
+        assert control.verify() == []
+
+
+def test_a_child_that_opens_the_ledger_shares_it_and_its_end_frees_nothing_of_its_parents(
+    tmp_path: Path,
+) -> None:
+    """H1, H4, V3."""
+    path = tmp_path / "usage.db"
     with UsageControl(path) as control:
         control.apply(model(1_000))
-        control.consume(**ASK, amount=1)
+        held = control.reserve(**ASK, amount=10)
 
         def child() -> None:
             with UsageControl(path) as own:
-                assert own.check(**ASK, requested_usage=999)
-                refused(lambda: own.consume(**ASK, amount=1), parent)
+                assert own._holder is control._holder
+                assert own.consume(**ASK, amount=1).charged == 1
+            assert control.consume(**ASK, amount=1).charged == 1  # it is open in this one still
+            os._exit(0)  # without a word to anybody
 
         assert in_a_child(child) == 0
-        assert in_a_child(child) == 0  # the first one's end freed nothing
-        assert control.consume(**ASK, amount=1).charged == 1
+        assert in_a_child(child) == 0
+        assert control.consume(**ASK, amount=986).charged == 986
+        with pytest.raises(AccessDenied):
+            control.consume(**ASK, amount=1)
+        assert held.settle(10).charged == 10
+        assert control.verify() == []
 
-    def heir() -> None:
-        with UsageControl(path) as own:
-            assert own.consume(**ASK, amount=998).charged == 998
 
-    assert in_a_child(heir) == 0
+def spend(path: str, amount: int) -> None:
+    """What a process of multiprocessing does."""
     with UsageControl(path) as control:
-        assert control.check(**ASK).remaining == 0
+        for _ in range(amount):
+            control.consume(**ASK, amount=1)
+
+
+@pytest.mark.parametrize("kind", ["fork", "forkserver", "spawn"])
+def test_processes_of_multiprocessing_spend_from_one_limit(tmp_path: Path, kind: str) -> None:
+    """H4."""
+    path = str(tmp_path / "usage.db")
+    with UsageControl(path) as control:
+        control.apply(model(100))
+        control.consume(**ASK, amount=40)
+        starting = multiprocessing.get_context(kind)
+        those = [starting.Process(target=spend, args=(path, 20)) for _ in range(3)]
+        for one in those:
+            one.start()
+        for one in those:
+            one.join(60)
+        assert [one.exitcode for one in those] == [0, 0, 0]
+        with pytest.raises(AccessDenied):
+            control.consume(**ASK, amount=1)
         assert control.verify() == []
 
 
@@ -96,23 +144,28 @@ def test_forks_under_load_stop_nobody_and_lose_nothing(tmp_path: Path) -> None:
     """H4: whatever the other threads were at; no lock of theirs is inherited for ever."""
     stop, booked = threading.Event(), [0] * 3
 
-    def spend(at: int) -> None:
+    def spends(at: int) -> None:
         while not stop.is_set():
             booked[at] += int(control.reserve(**ASK, amount=2).settle(1).charged)
 
     with UsageControl(tmp_path / "usage.db") as control:
         control.apply(model(10**9))
         control.consume(**ASK, amount=1)
-        threads = [threading.Thread(target=spend, args=(at,)) for at in range(3)]
+        threads = [threading.Thread(target=spends, args=(at,)) for at in range(3)]
         for thread in threads:
             thread.start()
+
+        def child() -> None:
+            control.reserve(**ASK, amount=2).settle(1)
+            control.close()
+
         try:
-            told = [in_a_child(lambda: refused(lambda: control.consume(**ASK, amount=1))) for _ in range(15)]
+            told = [in_a_child(child) for _ in range(12)]
         finally:
             stop.set()
             for thread in threads:
                 thread.join()
-        assert told == [0] * 15
+        assert told == [0] * 12
         assert control.verify() == []
-        (team,) = [one for one in control.check(**ASK, requested_usage=0).limits if one.resource_id == "team"]
-        assert (team.used, team.held) == (1 + sum(booked), 0)
+        node = control.tree("team", "ai-tokens")
+        assert (node.used, node.held) == (1 + 12 + sum(booked), 0)

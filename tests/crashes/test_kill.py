@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from stiggctl import AccessDenied, LedgerUnavailable, UsageControl
+from stiggctl import AccessDenied, UsageControl
 from stiggctl.testing import ManualClock
 
 from .spender import ASK
@@ -222,29 +222,6 @@ def spend_the_rest(path: Path) -> None:
         if team.used < team.limit:
             assert control.consume(**ASK, amount=team.limit - team.used).charged == team.limit - team.used
         assert control.verify() == []
-
-
-def test_a_second_process_is_told_who_has_the_ledger_until_that_one_dies(tmp_path: Path) -> None:
-    """H2."""
-    path, log = tmp_path / "usage.db", tmp_path / "log"
-    with UsageControl(path) as control:
-        control.apply(model(10**6))
-    with spending(path, log, 0) as spender, UsageControl(path) as second:
-        wait_for(lambda: len(lines(log)) > 4, spender)
-        with pytest.raises(LedgerUnavailable) as refused:
-            second.consume(**ASK, amount=1)
-        assert refused.value.holder_pid == spender.pid
-        assert str(spender.pid) in str(refused.value)
-        with pytest.raises(LedgerUnavailable):
-            second.apply(model(10**6))
-        assert second.check(**ASK, requested_usage=1).has_access  # to look is in nobody's way
-        os.kill(spender.pid, signal.SIGSTOP)
-        with pytest.raises(LedgerUnavailable):
-            second.consume(**ASK, amount=1)  # stopped is not dead
-        os.kill(spender.pid, signal.SIGKILL)
-        spender.wait()
-        assert second.consume(**ASK, amount=1).charged == 1
-        assert second.verify() == []
 
 
 def test_who_dies_while_it_enlists_is_in_nobodys_way(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ class Told(NamedTuple):
     granted: int
     orphans: tuple[tuple[int, int], ...]
     buckets: tuple[tuple[int, int], ...] = ()
+    exact: bool = False
+    hidden: int = 0
 
 
 @dataclass

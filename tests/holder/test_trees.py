@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, Literal
+from weakref import ReferenceType
 
 import pytest
 
@@ -109,7 +110,8 @@ def test_of_ten_thousand_unknown_ids_none_is_kept_whatever_the_policy(
             gc.collect()
             found = list(kept(control._holder))
             assert [one for one in found if isinstance(one, str) and "nobody" in one] == []
-            return len(found)
+            # sqlite3 forgets which cursors a connection had two hundred at a time.
+            return sum(not isinstance(one, ReferenceType) for one in found)
 
         ask_for(range(20))  # caches of statements, a page
         before = things()

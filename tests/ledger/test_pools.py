@@ -335,7 +335,7 @@ def test_a_pool_waits_for_others_as_a_whole(pool: Prepaid) -> None:
     _share(pool, "z", 30)
     assert world.exchange(asks=[pool.ask(71, ALL)]).asks == [Drawn.NO]
     assert _recalled(pool) == []
-    assert world.exchange(asks=[pool.ask(31, ALL)]).asks == [Drawn.WAIT]
+    assert world.exchange(asks=[pool.ask(70, ALL)]).asks == [Drawn.WAIT]
     assert _recalled(pool) == [pool.ids["x"], pool.ids["z"]]
     assert pool.numbers() == {"x": (0, 0), "y": (0, 0), "z": (0, 0)}
     assert world.exchange(asks=[pool.ask(30, ALL)]).asks == [Drawn.GRANTED]
@@ -345,7 +345,8 @@ def test_a_pool_waits_for_others_as_a_whole(pool: Prepaid) -> None:
 
 def _recalled(pool: Prepaid) -> list[int]:
     with pool.world.ledger.reader() as reader:
-        return reader.recalled(reader.holders()[-1].id, NOW_US)
+        of_customer = reader.recalled(reader.holders()[-1].id, NOW_US)
+    return [cell for cell, _ in of_customer.get(pool.world.customer, [])]
 
 
 def test_what_a_hold_has_left_over_of_an_exact_grant_is_free_in_the_commit_that_books(pool: Prepaid) -> None:

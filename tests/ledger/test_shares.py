@@ -227,9 +227,10 @@ def test_an_ask_waits_only_where_what_others_may_hide_would_do(world: World) -> 
     # Of `root` there is enough: nobody is asked for it.
     assert _hushed(world) == {"a": NOW_US + SECOND}
     assert reply.cells[world.ids["a"]].hushed
+    of_a = {world.customer: [(world.ids["a"], 40)]}
     with world.ledger.reader() as reader:
-        for at_us, recalled in ((NOW_US + SECOND - 1, ["a"]), (NOW_US + SECOND, [])):
-            assert reader.recalled(other, at_us) == [world.ids[name] for name in recalled]
+        for at_us, recalled in ((NOW_US + SECOND - 1, of_a), (NOW_US + SECOND, {})):
+            assert reader.recalled(other, at_us) == recalled
     gone = world.exchange(gives=[world.give("a", 40)], by=other)
     assert gone.cells[world.ids["a"]].others == 50
     assert world.exchange(asks=[world.ask(50)]).asks == [Drawn.GRANTED]
@@ -257,10 +258,10 @@ def test_who_returned_its_spare_says_that_the_rest_is_exact(world: World) -> Non
     other = _company(world, {"a": 40})
     assert world.exchange(asks=[world.ask(61, ["a"])]).asks == [Drawn.WAIT]
     with world.ledger.reader() as reader:
-        assert reader.recalled(other, NOW_US) == [world.ids["a"]]
+        assert reader.recalled(other, NOW_US) == {world.customer: [(world.ids["a"], 40)]}
     world.exchange(gives=[world.give("a", 0, exact=True)], by=other)
     with world.ledger.reader() as reader:
-        assert reader.recalled(other, NOW_US) == []
+        assert reader.recalled(other, NOW_US) == {}
         assert reader.shares([world.ids["a"], world.ids["b"]], world.me) == {
             world.ids["a"]: [ShareRow(other, 40, True)]
         }

@@ -217,9 +217,12 @@ class SqliteReader:
         """Those not buried."""
         return [holder_row(row) for row in self.rows(SQL["live_holders"], {})]
 
-    def recalled(self, holder: int, now_us: int) -> list[int]:
-        """Cells of which somebody wants what others have to spare, and this holder may have some."""
-        return [cell for (cell,) in self.rows(SQL["recalled"], {"holder": holder, "now_us": now_us})]
+    def recalled(self, holder: int, now_us: int) -> dict[int, list[tuple[int, int]]]:
+        """Customer -> (cell, granted) of which somebody wants what others have to spare."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        for cell, granted, customer in self.rows(SQL["recalled"], {"holder": holder, "now_us": now_us}):
+            found.setdefault(customer, []).append((cell, granted))
+        return found
 
     def shares(self, cells: Sequence[int], holder: int) -> dict[int, list[ShareRow]]:
         """Cell -> what other holders that are not buried were granted of it."""

@@ -296,7 +296,9 @@ DELETE FROM seen WHERE holder = :holder;
 -- name: recalled
 -- Cells of which somebody wants what others have to spare, and a holder has a share that may carry some.
 -- The few that are recalled now are found by `cells_recalled`, however many shares it has. No row: none.
-SELECT c.id
+SELECT c.id, s.granted,
+       CASE c.resource WHEN 0 THEN (SELECT customer FROM grants WHERE id = c.allocation)
+                       ELSE (SELECT customer FROM resources WHERE id = c.resource) END
   FROM cells AS c INDEXED BY cells_recalled
   JOIN shares AS s ON s.cell = c.id AND s.holder = :holder AND s.until_us = 0
  WHERE c.hush_until > 0 AND c.hush_until > :now_us AND s.exact = 0 AND s.granted > 0

@@ -1,0 +1,88 @@
+"""A worker: one of several processes on one ledger, told what to do line by line.
+
+Here: it reads verbs from its standard input and answers each with one line of JSON. Not here: what is shown
+with it (test_several.py).
+"""
+
+import json
+import sys
+import threading
+from typing import Any
+
+from stiggctl import AccessDenied, LedgerUnavailable, UsageControl
+
+ASK: dict[str, Any] = {"resource_ids": ["user"], "credit_currency": "ai-tokens"}
+
+
+class Worker:
+    """What one process can be told."""
+
+    def __init__(self, path: str) -> None:
+        self.control = UsageControl(path)
+        self.held: list[Any] = []
+
+    def consume(self, amount: int) -> Any:
+        return self.control.consume(**ASK, amount=amount).charged
+
+    def reserve(self, amount: int, ttl: int) -> Any:
+        self.held.append(self.control.reserve(**ASK, amount=amount, ttl_seconds=ttl))
+        return self.held[-1].amount
+
+    def settle(self, amount: int) -> Any:
+        return self.held.pop().settle(amount).charged
+
+    def release(self) -> Any:
+        return self.held.pop().release()
+
+    def report(self, key: str) -> Any:
+        receipt = self.control.report(customer_id="c", **ASK, amount=1, idempotency_key=key)
+        return [receipt.event_id, receipt.duplicate]
+
+    def check(self, amount: int) -> Any:
+        return self.control.check(**ASK, requested_usage=amount).has_access
+
+    def exhaust(self, threads: int, reserving: int) -> Any:
+        """Take one after the other until that is denied for good; how much was admitted."""
+        admitted, reasons = [0] * threads, []
+
+        def take(at: int) -> None:
+            while True:
+                try:
+                    if reserving:
+                        self.control.reserve(**ASK, amount=2, ttl_seconds=2).settle(1)
+                    else:
+                        self.control.consume(**ASK, amount=1)
+                except AccessDenied as denied:
+                    if denied.decision.access_denied_reason == "SHARE_UNAVAILABLE":
+                        continue
+                    reasons.append(str(denied))
+                    return
+                except LedgerUnavailable:
+                    continue  # the machine is slow
+                admitted[at] += 1
+
+        running = [threading.Thread(target=take, args=(at,)) for at in range(threads)]
+        for one in running:
+            one.start()
+        for one in running:
+            one.join()
+        return sum(admitted)
+
+    def close(self) -> Any:
+        self.control.close()
+
+
+def main() -> None:
+    """Answer line by line."""
+    worker = Worker(sys.argv[1])
+    for line in sys.stdin:
+        verb, *given = json.loads(line)
+        try:
+            answer: Any = getattr(worker, verb)(*given)
+        except AccessDenied as denied:
+            answer = {"denied": denied.decision.access_denied_reason, "said": str(denied)}
+        print(json.dumps(answer, default=str), flush=True)  # noqa: T201 - its answers
+
+
+if __name__ == "__main__":
+    main()

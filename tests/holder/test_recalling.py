@@ -1,0 +1,220 @@
+"""Recalling: two processes step by step: what others want goes back, what others changed is obeyed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stiggctl import AccessDenied, AccessDeniedReason, LedgerUnavailable, UsageControl
+from stiggctl.holder import recalling
+from tests.simulation.baton import Baton
+from tests.simulation.host import Process, VirtualClock
+from tests.simulation.run import model
+
+ANN: dict[str, Any] = {"resource_ids": ["ann"], "credit_currency": "t"}
+
+
+class Pair:
+    """Two processes on one ledger, of which neither does anything but what a test does."""
+
+    def __init__(self, room: Path, limits: dict[str, int]) -> None:
+        self.baton = Baton(0)
+        self.path = room / "usage.db"
+        with UsageControl(self.path, clock=VirtualClock(self.baton)) as control:
+            control.apply(model(limits, ()))
+        self.one, self.other = (Process(self.baton, self.path, name) for name in ("one", "other"))
+
+    def beat(self, process: Process) -> None:
+        process.holder.recalls.beat(self.baton.now_us)
+
+    def shares(self) -> dict[int, list[tuple[int, bool]]]:
+        """Holder -> (granted, exact) of each cell in which it has something."""
+        with self.one.holder.ledger.reader() as reader:
+            rows = reader.rows(
+                "SELECT holder, granted, exact FROM shares WHERE granted > 0 AND until_us = 0 ORDER BY cell",
+                {},
+            )
+        found: dict[int, list[tuple[int, bool]]] = {}
+        for of, granted, exact in rows:
+            found.setdefault(of, []).append((granted, exact == 1))
+        return found
+
+    def others_beat_meanwhile(self, process: Process) -> None:
+        """Whoever waits finds that the other has had a beat."""
+        beating = self.one if process is self.other else self.other
+
+        def pause(seconds: float) -> None:
+            self.baton.sleep(seconds)
+            self.beat(beating)
+
+        process.holder.waiting.pause = pause  # type: ignore[method-assign]  # a test's own
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    pair = Pair(tmp_path, {"org": 100})
+    yield pair
+    for process in (pair.one, pair.other):
+        process.holder.ledger._ledger.close()
+
+
+def test_a_second_process_gets_what_the_first_had_for_itself_within_a_beat(pair: Pair) -> None:
+    """RK2, RD1: and what that one still holds is exact from then on."""
+    held = pair.one.control.reserve(**ANN, amount=30)
+    assert pair.shares() == {pair.one.holder.row: [(100, False)]}
+    pair.others_beat_meanwhile(pair.other)
+    began_us = pair.baton.now_us
+    assert pair.other.control.reserve(**ANN, amount=10).amount == 10
+    assert pair.baton.now_us - began_us < 250_000
+    assert pair.shares()[pair.one.holder.row] == [(30, True)]
+    assert held.settle(30).charged == 30
+
+
+def test_what_falls_free_near_a_limit_is_there_for_others_before_its_call_returns(pair: Pair) -> None:
+    """RD1, C2: a release, and what a settle leaves over, in the commit that books."""
+    pair.others_beat_meanwhile(pair.other)
+    pair.others_beat_meanwhile(pair.one)
+    first, second = (pair.one.control.reserve(**ANN, amount=45) for _ in range(2))
+    assert pair.other.control.reserve(**ANN, amount=10).amount == 10
+    with pytest.raises(AccessDenied) as full:
+        pair.other.control.reserve(**ANN, amount=1)
+    assert full.value.decision.access_denied_reason is AccessDeniedReason.BUDGET_EXCEEDED
+    exchanges: list[object] = []
+    send = pair.one.holder.ledger.exchange
+    pair.one.holder.ledger.exchange = lambda batch: (exchanges.append(batch), send(batch))[1]
+    assert first.settle(40).charged == 40
+    assert len(exchanges) == 1
+    assert pair.other.control.reserve(**ANN, amount=5).amount == 5
+    second.release()
+    assert len(exchanges) == 2
+    assert pair.other.control.reserve(**ANN, amount=45).amount == 45
+    with pytest.raises(AccessDenied):
+        pair.one.control.reserve(**ANN, amount=1)
+
+
+def test_who_does_not_answer_is_named_after_a_bound(pair: Pair) -> None:
+    """RK1: and nothing is held of what was asked for."""
+    pair.other.control.reserve(**ANN, amount=1)
+    verbs = (pair.one.control.reserve, pair.one.control.consume)
+    for asks in verbs:
+        began_us = pair.baton.now_us
+        with pytest.raises(AccessDenied) as denied:
+            asks(**ANN, amount=50)
+        waited = (pair.baton.now_us - began_us) / 1e6
+        assert recalling.RECALL_SECONDS <= waited < 2 * recalling.RECALL_SECONDS
+        assert denied.value.decision.access_denied_reason is AccessDeniedReason.SHARE_UNAVAILABLE
+        assert f"process {pair.other.holder._presence.pid}" in str(denied.value)
+    assert pair.shares() == {pair.other.holder.row: [(100, False)]}
+
+
+def test_two_that_wait_for_each_other_both_get_on(pair: Pair) -> None:
+    """RK2: each has told what it has to spare before it waits."""
+    pair.others_beat_meanwhile(pair.one)
+    pair.others_beat_meanwhile(pair.other)
+    for _ in range(20):
+        for process in (pair.one, pair.other):
+            process.control.reserve(**ANN, amount=3).settle(1)
+    assert pair.one.control.check(**ANN, requested_usage=60)
+    assert not pair.one.control.check(**ANN, requested_usage=61)
+
+
+def test_the_dead_are_buried_before_anybody_is_told_no(pair: Pair) -> None:
+    """RK3: what it held is withheld to its end; the rest is there at once, and nobody waits."""
+    pair.one.control.reserve(**ANN, amount=30, ttl_seconds=10)
+    pair.other.holder.become_holder()
+    pair.one.die()
+    began_us = pair.baton.now_us
+    assert pair.other.control.reserve(**ANN, amount=70).amount == 70
+    assert pair.baton.now_us == began_us
+    with pytest.raises(AccessDenied) as full:
+        pair.other.control.reserve(**ANN, amount=1)
+    assert full.value.decision.retry_at is not None
+    pair.baton.now_us += 10_000_000
+    assert pair.other.control.reserve(**ANN, amount=30).amount == 30
+
+
+def test_a_change_is_obeyed_at_a_beat_and_then_it_is_written(pair: Pair) -> None:
+    """RK4: until then who changed it is told who has not seen it."""
+    pair.one.control.consume(**ANN, amount=1)
+    pair.other.control.check(**ANN)
+    applied = pair.other.control.set_allocation(resource_id="org", credit_currency="t", limit=5)
+    assert applied.waiting_for == (f"process {pair.one.holder._presence.pid}",)
+    pair.others_beat_meanwhile(pair.other)
+    seen: list[int] = []
+    obey = pair.one.holder.ledger._ledger.obey
+
+    def watched(holder: int, change: int) -> None:
+        seen.append(pair.one.holder.stripes["acme"].version)
+        obey(holder, change)
+
+    version = pair.one.holder.stripes["acme"].version
+    pair.one.holder.ledger._ledger.obey = watched
+    assert pair.other.control.suspend("ann").waiting_for == ()
+    assert seen
+    assert seen[0] > version
+    assert pair.one.control.check(**ANN).access_denied_reason is AccessDeniedReason.SUSPENDED
+
+
+def test_who_was_buried_finds_that_out_at_a_beat(pair: Pair) -> None:
+    """H3: it spends nothing more of what is others' by now."""
+    pair.one.control.consume(**ANN, amount=1)
+    pair.other.holder.become_holder()
+    pair.one.holder._presence._lock_path.unlink()
+    assert pair.other.control.consume(**ANN, amount=99).charged == 99
+    with pytest.raises(LedgerUnavailable, match="lock file"):
+        pair.beat(pair.one)
+    with pytest.raises(LedgerUnavailable, match="lock file"):
+        pair.one.control.reserve(**ANN, amount=1)
+
+
+def test_a_share_of_which_nothing_is_in_memory_goes_back_whole(pair: Pair) -> None:
+    """RD1: it is what the ledger says, and the ledger is asked with the lead."""
+    pair.one.control.consume(**ANN, amount=1)
+    holder = pair.one.holder
+    holder.stripes.clear()  # as if all of it had been swept
+    holder.strands = {}
+    pair.others_beat_meanwhile(pair.other)
+    assert pair.other.control.consume(**ANN, amount=99).charged == 99
+    assert pair.one.control.verify() == []
+
+
+def test_who_waits_has_given_back_what_others_may_wait_for(tmp_path: Path) -> None:
+    """RK2: before it waits."""
+    pair = Pair(tmp_path, {"org": 1_000})
+    for process in (pair.one, pair.other):
+        process.control.reserve(**ANN, amount=1)
+        pair.others_beat_meanwhile(pair.other)
+    pair.baton.now_us += 2_000_000  # the recall is over: both draw a surplus
+    pair.other.control.reserve(**ANN, amount=2)
+    pair.one.control.reserve(**ANN, amount=2)
+    before = pair.shares()
+    assert [exact for [(_, exact)] in before.values()] == [False, False]
+    spares: list[dict[int, list[tuple[int, bool]]]] = []
+
+    def pause(seconds: float) -> None:
+        del seconds
+        spares.append(pair.shares())
+        pair.beat(pair.other)
+
+    pair.one.holder.waiting.pause = pause  # type: ignore[method-assign]  # a test's own
+    assert pair.one.control.reserve(**ANN, amount=990).amount == 990
+    assert spares[0][pair.one.holder.row] == [(3, True)]
+    for process in (pair.one, pair.other):
+        process.holder.ledger._ledger.close()
+
+
+def test_a_check_counts_what_others_hold_and_not_what_they_have_to_spare(tmp_path: Path) -> None:
+    """H2: also of a process that is a holder, and to the unit."""
+    pair = Pair(tmp_path, {"org": 10_000})
+    pair.other.control.consume(**ANN, amount=0)
+    pair.one.control.reserve(**ANN, amount=30)
+    [[(granted, exact)]] = pair.shares().values()
+    assert granted > 1_000
+    assert not exact
+    assert pair.other.control.check(**ANN, requested_usage=9_970)
+    denied = pair.other.control.check(**ANN, requested_usage=9_971)
+    assert not denied
+    assert (denied.limits[0].held, denied.remaining) == (30, 9_970)
+    for process in (pair.one, pair.other):
+        process.holder.ledger._ledger.close()

@@ -1,0 +1,1 @@
+"""Several processes on one ledger, simulated: virtual time, one seed."""
