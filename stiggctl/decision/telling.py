@@ -27,6 +27,10 @@ class Label(NamedTuple):
     terms: Terms
 
 
+#: What others hold of a cell of which they have nothing.
+_NOBODY: tuple[int, tuple[tuple[int, int], ...]] = (0, ())
+
+
 def raw_limits(tail: "Tail", sight: Sight, circumstances: Circumstances) -> list[RawLimit]:
     """Every limit of a path, with the numbers that were gathered; the pool last."""
     _, seen, own, first, units, place = sight
@@ -67,9 +71,13 @@ def raw_limits(tail: "Tail", sight: Sight, circumstances: Circumstances) -> list
 def _raw_pool(tail: "Tail", numbers: Numbers, units: int, circumstances: Circumstances) -> RawLimit:
     spare, used, allotted = numbers
     rooms, frees = [], []
+    held = sum(allotted) - sum(spare)
     for at, grant in enumerate(tail.grants):
-        rooms.append((grant.amount_units - used[at] - (allotted[at] - spare[at]), grant.until_us))
+        more, ends = circumstances.beside.get(tail.grant_cells[at], _NOBODY)
+        held += more
+        rooms.append((grant.amount_units - used[at] - (allotted[at] - spare[at]) - more, grant.until_us))
         frees += [(at, *each) for each in _frees(tail.grant_places[at], circumstances, None)]
+        frees += [(at, until_us, units) for units, until_us in ends]
     customer_id = tail.strand.stripe.customer_id
     return RawLimit(
         depth=0,
@@ -81,7 +89,7 @@ def _raw_pool(tail: "Tail", numbers: Numbers, units: int, circumstances: Circums
         hard=True,
         limit=sum(grant.amount_units for grant in tail.grants),
         used=sum(used),
-        held=sum(allotted) - sum(spare),
+        held=held,
         amount=units,
         frees=comings_and_goings(rooms, frees, tail.coming),
         is_pool=True,
@@ -100,7 +108,8 @@ def _raw(
     spare, used, allotted = numbers
     place, cell = lies
     bucket_us = label.terms.bucket_us
-    frees = _frees(place, circumstances, bucket_us)
+    more, ends = circumstances.beside.get(cell, _NOBODY)
+    frees = _frees(place, circumstances, bucket_us) + [(until_us, units) for units, until_us in ends]
     if bucket_us is not None:
         buckets = circumstances.buckets.get(cell, ())
         frees += [(start_us + BUCKETS * bucket_us, units) for start_us, units in buckets]
@@ -114,7 +123,7 @@ def _raw(
         hard=label.hard,
         limit=label.limit,
         used=used,
-        held=allotted - spare,
+        held=allotted - spare + more,
         amount=units,
         frees=tuple(frees),
         terms=label.terms,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from stiggctl.amounts import Amount, plain, to_amount, to_units
 from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, NoLimits, Refusal, Sight
 from stiggctl.decision.cells import CUSTOMER, Stripe
-from stiggctl.decision.decide import Met, Rest, Taken, Wants, fits, look, seen, take
+from stiggctl.decision.decide import Met, Rest, Taken, Wants, fits, hard_cells, look, seen, take
 from stiggctl.decision.portions import Portion
 from stiggctl.decision.reservations import Hold
 from stiggctl.errors import InvalidAmount, LedgerUnavailable
@@ -28,6 +28,7 @@ from stiggctl.holder.proving import portioned, proves_denial, refusal_of
 from stiggctl.holder.recalling import RECALL_SECONDS
 from stiggctl.holder.ways import Dimensions, Way, rest_of
 from stiggctl.holder.wishes import Wish
+from stiggctl.ledger.records import Orphan
 
 if TYPE_CHECKING:
     from stiggctl.holder.holder import Holder
@@ -153,7 +154,7 @@ class Asking:
         """
         decision = self._peek(asked, units, now_us, portion)
         for _ in range(LOOKS_MAX):
-            if decision.has_access:
+            if decision.has_access or not self._holder.others.are_there():
                 break
             self._holder.waiting.pause(LOOK_SECONDS)
             before, decision = decision, self._peek(asked, units, now_us, portion)
@@ -328,9 +329,23 @@ class Asking:
             return Decision(refusal.reason, sights, now_us, ids, Circumstances(refusal=refusal), number)
         if not isinstance(taken, Met) or not proves_denial(sights):
             return Decision(None, sights, now_us, ids, number=number)
-        circumstances = Circumstances(holds=taken.holds, orphans=taken.orphans, buckets=taken.buckets)
+        circumstances = Circumstances(
+            holds=taken.holds,
+            orphans=taken.orphans,
+            buckets=taken.buckets,
+            beside=self._beside(sights, now_us),
+        )
         # A limit denies; where the pool does, the decision says so when it is asked.
         return Decision(AccessDeniedReason.BUDGET_EXCEEDED, sights, now_us, ids, circumstances, number)
+
+    def _beside(self, sights: Sequence[Sight], now_us: int) -> dict[int, tuple[int, list[Orphan]]]:
+        """What others hold, for a denial to tell; a look from the ledger has counted it already."""
+        holder = self._holder
+        if holder.alive == 1 or not holder.has(sights[0][0].strand.stripe):
+            return {}
+        cells = {cell for sight in sights for cell in (*hard_cells(sight), *sight[0].grant_cells)}
+        with holder.ledger.reader() as reader:
+            return holder.others.beside(reader, cells, now_us)
 
     def _refusal_of(self, meant: Meant) -> Refusal | None:
         """Why somebody unknown is refused, or, by default, who names no resource that is known."""

@@ -4,14 +4,14 @@ Here: enlisting among them, burying, what they hold. Not here: the proof that on
 (liveness.py), rows (ledger/).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from stiggctl.clocks import Clock
 from stiggctl.errors import LedgerUnavailable
 from stiggctl.holder.liveness import Presence
 from stiggctl.ledger import Ledger, Reader
-from stiggctl.ledger.records import HolderRow, HolderWrite, Orphan
+from stiggctl.ledger.records import HolderRow, HolderWrite, Orphan, ShareRow
 
 #: How often a process tries to enlist while others die and are buried.
 ENLIST_MAX = 16
@@ -32,6 +32,11 @@ class Others:
         with self._ledger.reader() as reader:
             others = [row for row in reader.holders() if row.id != self.row]
         return [row for row in others if not self._bury_if_dead(row)]
+
+    def are_there(self) -> bool:
+        """Whether there is any that is not buried."""
+        with self._ledger.reader() as reader:
+            return any(row.id != self.row for row in reader.holders())
 
     def bury_dead(self) -> bool:
         """Bury those that are dead; whether there were any."""
@@ -82,20 +87,41 @@ class Others:
 
         Never more than the share of each: a settle may have committed before its hold fell from the page.
         """
+        held: dict[int, list[Orphan]] = {}
+        for _, cell, ends in self._seen(reader, cells, mine, now_us):
+            held.setdefault(cell, []).extend(ends)
+        return held
+
+    def beside(
+        self, reader: Reader, cells: Iterable[int], now_us: int
+    ) -> dict[int, tuple[int, list[Orphan]]]:
+        """cell -> what others hold of shares that are not exact, by their pages; and all that they hold.
+
+        Of an exact share all counts as held already.
+        """
+        found: dict[int, tuple[int, list[Orphan]]] = {}
+        for share, cell, ends in self._seen(reader, cells, self.row, now_us):
+            more, all_ends = found.get(cell, (0, []))
+            held = 0 if share.exact else sum(end.units for end in ends)
+            found[cell] = more + held, all_ends + ends
+        return found
+
+    def _seen(
+        self, reader: Reader, cells: Iterable[int], mine: int, now_us: int
+    ) -> Iterator[tuple[ShareRow, int, list[Orphan]]]:
+        """Each share of others in those cells, and what its holder's page says of it."""
         shares = reader.shares(list(cells), mine)
         if not shares:
-            return {}
+            return
         pages = {
             other.id: Presence.orphans_of(self._directory, other, now_us)
             for other in reader.holders()
             if other.id != mine
         }
-        held: dict[int, list[Orphan]] = {}
         for cell, of_cell in shares.items():
             for share in of_cell:
                 ends = pages.get(share.holder, {}).get(cell, ())
-                held.setdefault(cell, []).extend(within_share(ends, share.granted))
-        return held
+                yield share, cell, within_share(ends, share.granted)
 
 
 def within_share(ends: Iterable[Orphan], share_units: int) -> list[Orphan]:

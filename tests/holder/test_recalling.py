@@ -204,6 +204,30 @@ def test_who_waits_has_given_back_what_others_may_wait_for(tmp_path: Path) -> No
         process.holder.ledger._ledger.close()
 
 
+def test_a_denial_tells_what_others_hold_and_when_that_ends(tmp_path: Path) -> None:
+    """In shares that are not exact, too; what they have to spare is left."""
+    pair = Pair(tmp_path, {"org": 10_000, "ann": 8_000})
+    pair.other.control.consume(**ANN, amount=0)
+    pair.one.control.reserve(**ANN, amount=30, ttl_seconds=40)
+    [shares] = pair.shares().values()
+    assert [exact for _, exact in shares] == [False, False]
+    with pytest.raises(AccessDenied) as denied:
+        pair.other.control.reserve(**ANN, amount=8_001)
+    decision = denied.value.decision
+    assert [(state.resource_id, state.held) for state in decision.limits] == [("org", 30), ("ann", 30)]
+    assert decision.remaining == 7_970
+    pair.others_beat_meanwhile(pair.other)
+    assert pair.other.control.reserve(**ANN, amount=7_970).amount == 7_970
+    with pytest.raises(AccessDenied) as full:
+        pair.other.control.reserve(**ANN, amount=30)
+    decision = full.value.decision
+    assert (decision.remaining, decision.limits[1].held) == (0, 8_000)
+    assert decision.retry_at is not None
+    assert (decision.retry_at.timestamp() - pair.baton.now_us / 1e6) < 40
+    for process in (pair.one, pair.other):
+        process.holder.ledger._ledger.close()
+
+
 def test_a_check_counts_what_others_hold_and_not_what_they_have_to_spare(tmp_path: Path) -> None:
     """H2: also of a process that is a holder, and to the unit."""
     pair = Pair(tmp_path, {"org": 10_000})
