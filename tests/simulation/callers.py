@@ -14,19 +14,16 @@ from .baton import Baton
 from .host import Process
 from .truth import Admitted, Asking, Truth
 
-LIMITS = {"ann": ("ann", "org"), "bob": ("bob", "org")}
-
 
 class Caller:
     """One thread of one process."""
 
-    def __init__(self, process: Process, truth: Truth, baton: Baton, name: str, *, pooled: bool) -> None:
+    def __init__(self, process: Process, truth: Truth, baton: Baton, name: str) -> None:
         self._process = process
         self._truth = truth
         self._baton = baton
         self._name = name
         self._chance = baton.chance
-        self._pool = ("pool",) if pooled else ()
 
     def calls(self, many: int) -> None:
         """So many, of all kinds."""
@@ -41,7 +38,8 @@ class Caller:
     def _ask(self) -> tuple[dict[str, Any], tuple[str, ...], int]:
         who = self._chance.choice(("ann", "bob"))
         amount = self._chance.choice((1, 1, 2, 3, 5, 12, 40))
-        return {"resource_ids": [who], "credit_currency": "t"}, (*LIMITS[who], *self._pool), amount
+        limits = self._truth.limits_of(who, self._baton.now_us)
+        return {"resource_ids": [who], "credit_currency": "t"}, limits, amount
 
     def reserve(self, name: str) -> None:
         """And what follows: a settle for less, as much or more; a release; an extension; or its end."""
@@ -109,7 +107,7 @@ class Caller:
     def change(self, name: str) -> None:
         """A limit is lowered, or what it was again; who has not seen it in time is named."""
         del name
-        who = self._chance.choice(("ann", "org"))
+        who = "org" if self._truth.turns else self._chance.choice(("ann", "org"))
         limit = self._truth.most[who] - self._chance.choice((0, 0, 5, 20))
         applied = self._process.control.set_allocation(resource_id=who, credit_currency="t", limit=limit)
         self._truth.late += len(applied.waiting_for)

@@ -13,15 +13,22 @@ from stiggctl import AccessDenied, UsageControl
 from stiggctl.holder.waiting import Wake
 
 from .baton import NOW_US, Baton
-from .callers import LIMITS, Caller
+from .callers import Caller
 from .host import Process, VirtualClock
-from .truth import Truth
+from .truth import HOUR_US, Truth
 
 STEPS_MAX = 60_000
 
 
-def model(limits: dict[str, int], grants: tuple[int, ...]) -> dict[str, Any]:
-    """An org with two users; perhaps prepaid credits."""
+def model(
+    limits: dict[str, int], grants: tuple[int, ...], *, turns: bool = False, rolls: bool = False
+) -> dict[str, Any]:
+    """An org with two users; perhaps prepaid credits. The limit of ann may turn, that of bob may roll."""
+    windows: dict[str, dict[str, Any]] = {}
+    if turns:
+        windows["ann"] = {"cadence": "PT1H"}
+    if rolls:
+        windows["bob"] = {"cadence": "PT1H", "rolling": True}
     return {
         "resourceTypes": [{"id": "org"}, {"id": "user", "parentResourceTypeId": "org"}],
         "resources": [
@@ -30,7 +37,8 @@ def model(limits: dict[str, int], grants: tuple[int, ...]) -> dict[str, Any]:
             {"id": "bob", "resourceTypeId": "user", "parentResourceId": "org"},
         ],
         "allocations": [
-            {"resourceId": name, "creditCurrency": "t", "limit": limit} for name, limit in limits.items()
+            {"resourceId": name, "creditCurrency": "t", "limit": limit, **windows.get(name, {})}
+            for name, limit in limits.items()
         ],
         "grants": [
             {"id": f"g{at}", "customerId": "acme", "creditCurrency": "t", "amount": amount, "priority": at}
@@ -52,9 +60,13 @@ class Run:
         limits = {name: chance.choice((60, 400, 1_500, 4_000)) for name in ("org", "ann", "bob")}
         grants = (chance.choice((20, 500)), chance.choice((100, 2_000))) if self.pooled else ()
         self.limits = limits
+        turns, rolls = chance.random() < 0.3, chance.random() < 0.3
+        if turns:  # a moment before the end of an hour
+            baton.now_us += HOUR_US - baton.now_us % HOUR_US - chance.choice((500_000, 2_000_000))
         with UsageControl(self.path, clock=VirtualClock(baton)) as control:
-            control.apply(model(limits, grants))
+            control.apply(model(limits, grants, turns=turns, rolls=rolls))
         self.truth = Truth(self.path, baton, most={**limits, **({"pool": sum(grants)} if grants else {})})
+        self.truth.turns = turns
         self.most = 1 + chance.randrange(6)
         self.begun = 0
         self.deaths_seen = self.stops_seen = 0
@@ -96,7 +108,7 @@ class Run:
         def first() -> None:
             process.holder.become_holder()
             for at in range(1 + self.chance.randrange(3)):
-                caller = Caller(process, self.truth, self.baton, f"{process.name}-{at}", pooled=self.pooled)
+                caller = Caller(process, self.truth, self.baton, f"{process.name}-{at}")
                 process.begin(
                     f"calls-{at}", lambda caller=caller: caller.calls(4 + self.chance.randrange(14))
                 )
@@ -136,8 +148,8 @@ class Run:
             process.ledger.failing = 0.0
         living = [one for one in self.truth.processes if one.alive and one.holder.is_holder]
         for process in living or [self._newcomer()]:
-            for who, limits in LIMITS.items():
-                self._take_all(process, who, limits)
+            for who in ("ann", "bob"):
+                self._take_all(process, who)
         self.truth.look()
         with process.control._holder.ledger.reader() as reader:
             assert reader.differences() == []
@@ -156,10 +168,10 @@ class Run:
                 self.baton.now_us = until_us  # all are dead
         self.truth.look()
 
-    def _take_all(self, process: Process, who: str, limits: tuple[str, ...]) -> None:
-        left = self.truth.left()
-        pool = ("pool",) if self.pooled else ()
-        most = min(left[name] for name in (*limits, *pool))
+    def _take_all(self, process: Process, who: str) -> None:
+        left, limits = self.truth.left(), self.truth.limits_of(who, self.baton.now_us)
+        # One that nobody has come to yet stands in no cell: all of it is left.
+        most = min(left.get(name, self.truth.most[name.split("@")[0]]) for name in limits)
         answers: list[object] = []
 
         def ask() -> None:

@@ -21,8 +21,13 @@ from stiggctl.ledger.records import EXPIRED
 from .baton import Baton
 from .host import Process
 
+HOUR_US = 3_600_000_000
 CELLS = """
-SELECT c.id, CASE c.resource WHEN 0 THEN 'pool' ELSE r.resource_id END, c.lim, c.used, c.granted
+SELECT c.id,
+       CASE WHEN c.resource = 0 THEN 'pool'
+            WHEN c.window_start_us > 0 THEN r.resource_id || '@' || c.window_start_us
+            ELSE r.resource_id END,
+       c.lim, c.used, c.granted
   FROM cells AS c LEFT JOIN resources AS r ON r.id = c.resource"""
 SHARES = """
 SELECT s.cell, s.holder, s.until_us, s.granted, s.exact, h.state
@@ -63,6 +68,7 @@ class Truth:
     consumed: dict[str, tuple[str, ...]] = field(default_factory=dict)  #: key -> its limits, once sent
     returned: dict[str, int] = field(default_factory=dict)  #: event id -> amount, of what was told as booked
     asking: list[Asking] = field(default_factory=list)
+    turns: bool = False  #: the limit of ann is by the hour, and an hour ends while they are at work
     most: dict[str, int] = field(default_factory=dict)  #: the highest that each limit ever was
     denials: int = 0
     waits: int = 0
@@ -73,6 +79,11 @@ class Truth:
         self._events: dict[str, tuple[int, int]] = {}  # reservation id or key -> (units, flags)
         self._last = 0
         self._granted: dict[int, int] = {}  # cell -> at the step before
+
+    def limits_of(self, who: str, at_us: int) -> tuple[str, ...]:
+        """What a request counts in at an instant."""
+        own = f"ann@{at_us - at_us % HOUR_US}" if self.turns and who == "ann" else who
+        return (own, "org", *(("pool",) if "pool" in self.most else ()))
 
     # ------------------------------------------------------------------ after every step
 
@@ -120,8 +131,8 @@ class Truth:
             for name in limits:
                 total[name] += self._events.get(key, (0, 0))[0]
         for name, units in total.items():
-            if name in self.most:
-                assert units <= self.most[name], f"{units} were admitted of {self.most[name]} at {name}"
+            most = self.most.get(name.split("@")[0])  # of each window as much
+            assert most is None or units <= most, f"{units} were admitted of {most} at {name}"
 
     def _memory_is_behind(self, shares: list[tuple]) -> None:
         """3 and 7: what a process has is no more than the file says; of what is exact nothing is spare."""
