@@ -27,13 +27,12 @@ STATEMENTS = sorted(LIBRARY.glob("ledger/**/*.sql"))
 #: those that do not: the lines they may have, and why.
 LINES_MAX = 300
 LONGER: dict[str, tuple[int, str]] = {
-    "stiggctl/control/reservation.py": (350, "one object and its four verbs, in both faces"),
+    "stiggctl/control/reservation.py": (355, "one object and its four verbs, in both faces"),
     "stiggctl/control/spending.py": (335, "three verbs of the face, each in both"),
     "stiggctl/definitions/parts.py": (315, "the model as people write it, read as a whole"),
     "stiggctl/errors.py": (440, "one hierarchy, read as a whole"),
     "stiggctl/events.py": (340, "one report, read: each argument has its refusal"),
-    "stiggctl/ledger/__init__.py": (320, "one protocol, read as a whole"),
-    "stiggctl/ledger/sqlite/reading.py": (315, "its reader: a verb a question, in the protocol's order"),
+    "stiggctl/ledger/sqlite/reading.py": (330, "its reader: a verb a question, in the protocol's order"),
     "stiggctl/holder/asking.py": (425, "look and take, and every way in which they can be denied"),
     "stiggctl/holder/exchange.py": (455, "the queue and its lead: the argument about interrupts is one"),
     "stiggctl/holder/holder.py": (365, "how a process begins, changes and ends on a ledger"),
