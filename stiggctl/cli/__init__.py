@@ -10,6 +10,7 @@ import click
 from stiggctl import InvalidModel, StiggctlError
 from stiggctl.cli.answering import Exit, one_line, version_option, write_any_script
 from stiggctl.cli.apply import apply
+from stiggctl.cli.backup import backup
 from stiggctl.cli.check import check
 from stiggctl.cli.demo import demo
 from stiggctl.cli.doctor import doctor
@@ -61,5 +62,5 @@ def main() -> None:
     write_any_script()
 
 
-for _verb in (demo, doctor, apply, export_model, check, tree, usage, grants):
+for _verb in (demo, doctor, apply, export_model, check, tree, usage, grants, backup):
     main.add_command(_verb)

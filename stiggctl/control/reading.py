@@ -3,8 +3,10 @@
 Here: the verbs that look back. Not here: how a report is made of rows (reports/).
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from stiggctl.errors import (
@@ -303,6 +305,23 @@ class Reading:
         self._holder.require_open()
         with self._holder.ledger.reader() as reader:
             return reader.differences()
+
+    def backup(self, to: str | os.PathLike[str]) -> None:
+        """Copy the ledger to a file that is not there yet, while this and other processes go on.
+
+        The copy is of one moment, with all that was booked by then. It is a ledger of its own: what
+        processes held of this one is free in it, for their calls cannot reach it.
+
+        Raises LedgerError where something is there already, or the file cannot be made.
+
+        >>> control, room = getfixture("acme"), getfixture("tmp_path")
+        >>> control.backup(room / "copy.db")
+        >>> with type(control)(room / "copy.db", create=False) as copy:
+        ...     copy.verify()
+        []
+        """
+        self._holder.require_open()
+        self._holder.ledger.copy(Path(to).absolute())
 
 
 #: Resource ids that a stream of events remembers; a million users would else all stay in memory.

@@ -15,6 +15,7 @@ Whatever the database says is translated here, once, into a LedgerError.
 """
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from stiggctl.ledger.reader import Reader
@@ -110,6 +111,13 @@ class Ledger(Protocol):
         """Move what the log has into the file, as far as readers let it, while others write.
 
         `everything` leaves no log, where nobody else reads or writes.
+        """
+        ...
+
+    def copy(self, to: Path) -> None:
+        """Copy all of it to a file that is not there yet, as it is at one moment, while others write.
+
+        Raises LedgerError where something is there, or none can be made.
         """
         ...
 

@@ -4,7 +4,7 @@ Here: the Ledger protocol over the rooms of this package. Not here: where a file
 ":memory:" (ledger/opening.py).
 
     connections   opening, writing; lending, patience, forks   troubles    SQLite's errors in our words
-    checkpoints   moving the log into the file
+    checkpoints   moving the log into the file             copying     to another file
     schema        making and migrating a file                  statements  the named SQL
     usage         the exchange, by reckoning over numbers      changes     writing what it changed
     pools         how grants pay together                      rolling     limits in buckets, that move on
@@ -15,6 +15,7 @@ Here: the Ledger protocol over the rooms of this package. Not here: where a file
     sweeping      all windows and scopes at once
 """
 
+import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -30,11 +31,12 @@ from stiggctl.ledger.records import (
     Orphan,
     Reply,
 )
-from stiggctl.ledger.sqlite import cells, holders, model
+from stiggctl.ledger.sqlite import cells, copying, holders, model
 from stiggctl.ledger.sqlite.connections import Connections, Synchronous
 from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS
 from stiggctl.ledger.sqlite.reading import SqliteReader
 from stiggctl.ledger.sqlite.schema import make_ready
+from stiggctl.ledger.sqlite.troubles import translated
 from stiggctl.ledger.sqlite.usage import Usage
 
 
@@ -115,6 +117,16 @@ class SqliteLedger:
     def log_bytes(self) -> int:
         """How much has been written to the log since the last checkpoint."""
         return self._connections.checkpoints.log_bytes()
+
+    def copy(self, to: Path) -> None:
+        """Copy all of it to a file that is not there yet, as it is at one moment."""
+        lent = self._connections.borrow()
+        try:
+            copying.copy(lent, to, self.location)
+        except sqlite3.Error as error:
+            raise translated(error, self.location) from error
+        finally:
+            self._connections.give_back(lent)
 
     def still_there(self) -> None:
         """Raise LedgerUnavailable where the path no longer names the file that is open."""
