@@ -15,12 +15,13 @@ A step is one call of `beat`, which is what tests call; the keeper's thread is a
   RK4  What this process obeys is written after no path of an older model is current any more.
 """
 
+import asyncio
 import contextlib
 import time
 from typing import TYPE_CHECKING
 
 from stiggctl.decision.receding import Recalled, recede
-from stiggctl.errors import LedgerError
+from stiggctl.errors import StiggctlError
 from stiggctl.ledger import Fenced
 from stiggctl.ledger.records import Drawn, HolderRow
 
@@ -100,9 +101,14 @@ class Recalls:
             holder.exchange.give_back()
 
     def soon(self) -> None:
-        """The same, for who has just set something free. Out of reach, the ledger hears it at a beat."""
-        with contextlib.suppress(LedgerError):
-            self.give_back()
+        """The same, for who has just set something free, and would not fail for it.
+
+        Where it cannot be told now, because the ledger is out of reach, because this came in the middle of
+        another call, or because an event loop would have to wait, the next beat tells it.
+        """
+        if asyncio._get_running_loop() is None:  # noqa: SLF001 - the one that does not raise
+            with contextlib.suppress(StiggctlError):
+                self.give_back()
 
     # ---------------------------------------------------------------- what this process wants of others
 

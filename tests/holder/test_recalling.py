@@ -1,5 +1,6 @@
 """Recalling: two processes step by step: what others want goes back, what others changed is obeyed."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,37 @@ def test_what_falls_free_near_a_limit_is_there_for_others_before_its_call_return
     assert pair.other.control.reserve(**ANN, amount=45).amount == 45
     with pytest.raises(AccessDenied):
         pair.one.control.reserve(**ANN, amount=1)
+
+
+def test_what_falls_free_on_an_event_loop_is_told_at_the_next_beat(pair: Pair) -> None:
+    """RD1: a loop never waits for that, in whichever face it is set free."""
+    pair.others_beat_meanwhile(pair.other)
+    held = [pair.one.control.reserve(**ANN, amount=45) for _ in range(2)]
+    pair.other.control.reserve(**ANN, amount=10)
+
+    async def release() -> None:
+        before = pair.one.ledger.at_work, pair.shares()
+        held[0].release()
+        await held[1].arelease()
+        assert (pair.one.ledger.at_work, pair.shares()) == before
+
+    asyncio.run(release())
+    pair.beat(pair.one)
+    assert pair.other.control.reserve(**ANN, amount=90).amount == 90
+
+
+def test_a_release_with_the_ledger_out_of_reach_sets_free_all_the_same(pair: Pair) -> None:
+    """RD1: the beat tells it when the ledger is back."""
+    pair.others_beat_meanwhile(pair.other)
+    held = pair.one.control.reserve(**ANN, amount=90)
+    pair.other.control.reserve(**ANN, amount=10)
+    pair.one.ledger.failing = 1.0
+    assert held.release() is None
+    pair.one.ledger.failing = 0.0
+    for _ in range(2):  # the first learns what became of the lost answer
+        pair.one.holder.keeper.beat(pair.baton.now_us)
+        pair.beat(pair.one)
+    assert pair.other.control.reserve(**ANN, amount=90).amount == 90
 
 
 def test_who_does_not_answer_is_named_after_a_bound(pair: Pair) -> None:
