@@ -371,6 +371,7 @@ class Asking:
         """What the policy says where the ledger cannot be reached (Q3)."""
         holder = self._holder
         if not trouble.unreachable:
+            holder.require_open()  # closed under this call: that is what there is to say
             raise trouble
         holder.report_trouble(trouble)
         units = self._units(asked, holder.last_known)

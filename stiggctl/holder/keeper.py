@@ -58,7 +58,8 @@ class Keeper:
     def stop(self) -> None:
         """End the thread after the beat that is under way."""
         self._stop.set()
-        thread = self._thread
+        with self._starting:  # one that is being started can be waited for only then
+            thread = self._thread
         if thread is not None and thread is not current_thread():  # a hook may close from there
             thread.join()
 
