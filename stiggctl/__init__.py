@@ -50,6 +50,7 @@ from stiggctl.errors import (
 from stiggctl.ledger.records import Difference
 from stiggctl.reports.events import BookedEvent
 from stiggctl.reports.grants import GrantState, GrantStatus
+from stiggctl.reports.holders import HolderShare, HolderState, HolderStatus
 from stiggctl.reports.rerated import RerateRow, UnpricedRow
 from stiggctl.reports.rerating import RerateTotal, Rerating
 from stiggctl.reports.tree import TreeNode
@@ -79,6 +80,9 @@ __all__ = [
     "GrantState",
     "GrantStatus",
     "Guard",
+    "HolderShare",
+    "HolderState",
+    "HolderStatus",
     "IdempotencyConflict",
     "InvalidAmount",
     "InvalidModel",

@@ -26,6 +26,7 @@ from stiggctl.ledger import Reader
 from stiggctl.ledger.records import CellKey, CellRow, CustomerRow, Difference
 from stiggctl.reports.events import BookedEvent, booked_event
 from stiggctl.reports.grants import GrantState, grant_state, grants_in_order
+from stiggctl.reports.holders import HolderState, holder_state
 from stiggctl.reports.totals import Asked, By, read_grouping, read_totals
 from stiggctl.reports.tree import TreeNode, build_tree
 from stiggctl.reports.usage import UsageRow
@@ -305,6 +306,29 @@ class Reading:
         self._holder.require_open()
         with self._holder.ledger.reader() as reader:
             return reader.differences()
+
+    def holders(self) -> list[HolderState]:
+        """The processes that spend from this ledger: who is alive, what each holds and hides.
+
+        One that only checks or reads is none of them. What a process hides it may spend without asking;
+        others that need it ask for it, and have it a moment later.
+
+        >>> control = getfixture("acme")  # user-01 may spend 200 ai-tokens
+        >>> held = control.reserve(resource_ids=["user-01"], credit_currency="ai-tokens", amount=75)
+        >>> [me] = control.holders()
+        >>> [(share.resource_id, share.held, share.hidden) for share in me.shares][-1]
+        ('user-01', 75, 125)
+        """
+        holder = self._holder
+        holder.require_open()
+        now_us = holder.clock.now_us()
+        with holder.ledger.reader() as reader:
+            change, rows, holdings = reader.state().change, reader.holders(), reader.holdings()
+        found = []
+        for row in rows:
+            is_dead, page = holder.others.look(row, now_us)
+            found.append(holder_state(row, holdings, page, is_dead=is_dead, change=change))
+        return found
 
     def backup(self, to: str | os.PathLike[str]) -> None:
         """Copy the ledger to a file that is not there yet, while this and other processes go on.

@@ -33,6 +33,11 @@ class Others:
             others = [row for row in reader.holders() if row.id != self.row]
         return [row for row in others if not self._bury_if_dead(row)]
 
+    def look(self, row: HolderRow, now_us: int) -> tuple[bool, dict[int, list[Orphan]]]:
+        """Whether the process of that row is dead, and what it holds of each cell by its page."""
+        orphans = Presence.orphans_of(self._directory, row, now_us)
+        return Presence.is_dead(self._directory, row), orphans
+
     def are_there(self) -> bool:
         """Whether there is any that is not buried."""
         with self._ledger.reader() as reader:

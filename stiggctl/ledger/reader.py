@@ -19,6 +19,7 @@ from stiggctl.ledger.records import (
     EventRow,
     GrantRow,
     HolderRow,
+    HoldingRow,
     LedgerState,
     OverrideRow,
     Payment,
@@ -165,6 +166,10 @@ class Reader(Protocol):
 
     def shares(self, cells: Sequence[int], holder: int) -> dict[int, list[ShareRow]]:
         """Cell -> what other holders that are not buried were granted of it; none is left out."""
+        ...
+
+    def holdings(self) -> list[HoldingRow]:
+        """What all holders that are not buried were granted, by holder and cell."""
         ...
 
     def event_by_key(self, customer: int, namespace: int, key: str) -> EventRow | None:

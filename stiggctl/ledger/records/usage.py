@@ -54,6 +54,21 @@ class ShareRow(NamedTuple):
     exact: bool  #: it carries no surplus: all of it is held, or on its way back
 
 
+class HoldingRow(NamedTuple):
+    """A share of a holder that is not buried, and what it is of."""
+
+    holder: int
+    cell: int
+    customer_id: str
+    resource_id: str | None  #: None: of a grant
+    grant_id: str | None
+    currency_id: str
+    decimals: int
+    window_start_us: int
+    granted: int
+    exact: bool
+
+
 class Orphan(NamedTuple):
     """Units that a dead holder held of a cell, withheld until its reservations end."""
 

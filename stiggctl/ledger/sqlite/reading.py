@@ -27,6 +27,7 @@ from stiggctl.ledger.records import (
     EventRow,
     GrantRow,
     HolderRow,
+    HoldingRow,
     LedgerState,
     OverrideRow,
     Payment,
@@ -231,6 +232,15 @@ class SqliteReader:
         for cell, of, granted, exact in self.rows(SQL["shares_in"], asked):
             found.setdefault(cell, []).append(ShareRow(of, granted, exact == 1))
         return found
+
+    def holdings(self) -> list[HoldingRow]:
+        """What all holders that are not buried were granted, by holder and cell."""
+        return [
+            HoldingRow(holder, cell, customer_id, resource_id, grant_id, currency_id, decimals, start_us,
+                       granted, exact == 1)
+            for holder, cell, customer_id, resource_id, grant_id, currency_id, decimals, start_us, granted,
+                exact in self.rows(SQL["holdings"], {})
+        ]  # fmt: skip
 
     def event_by_key(self, customer: int, namespace: int, key: str) -> EventRow | None:
         """The event of that key, if one was booked."""

@@ -304,6 +304,28 @@ SELECT c.id, s.granted,
  WHERE c.hush_until > 0 AND c.hush_until > :now_us AND s.exact = 0 AND s.granted > 0
  ORDER BY c.id;
 
+-- name: holdings
+-- All that holders that are not buried were granted, and of what; a cell whose names are gone is left out.
+SELECT s.holder, c.id, u.customer_id, r.resource_id, NULL, m.currency_id, m.decimals, c.window_start_us,
+       s.granted, s.exact
+  FROM shares AS s
+  JOIN cells AS c ON c.id = s.cell AND c.resource > 0
+  JOIN resources AS r ON r.id = c.resource
+  JOIN customers AS u ON u.id = r.customer
+  JOIN allocations AS a ON a.id = c.allocation
+  JOIN currencies AS m ON m.id = a.currency
+ WHERE s.until_us = 0 AND s.granted > 0
+ UNION ALL
+SELECT s.holder, c.id, u.customer_id, NULL, g.grant_id, m.currency_id, m.decimals, c.window_start_us,
+       s.granted, s.exact
+  FROM shares AS s
+  JOIN cells AS c ON c.id = s.cell AND c.resource = 0
+  JOIN grants AS g ON g.id = c.allocation
+  JOIN customers AS u ON u.id = g.customer
+  JOIN currencies AS m ON m.id = g.currency
+ WHERE s.until_us = 0 AND s.granted > 0
+ ORDER BY 1, 2;
+
 -- name: shares_in
 -- What living holders other than one were granted of some cells. No row: nothing.
 SELECT s.cell, s.holder, s.granted, s.exact
