@@ -217,6 +217,11 @@ class Holder:
         self.strands = {}  # what it has to spare is another's now
         return self._lost(_BURIED, "close the control and open it again")
 
+    def is_in_place(self) -> bool:
+        """Whether others find its lock file where they look for it."""
+        presence = self._presence
+        return presence is None or presence.is_in_place()
+
     def become_holder(self) -> None:
         """Enlist, if this process has not; bury the dead."""
         self.require_open()

@@ -59,7 +59,8 @@ class Recalls:
         with holder.ledger.reader() as reader:
             change, recalled = reader.state().change, reader.recalled(holder.row, now_us)
             rows = [row.id for row in reader.holders()]
-        if holder.row not in rows:
+        # Without its lock file it is dead to everybody, and buried as soon as somebody needs what it has.
+        if holder.row not in rows or not holder.is_in_place():
             raise holder.found_buried()
         holder.alive = len(rows)
         if change > self._obeys:

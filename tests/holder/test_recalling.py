@@ -200,6 +200,18 @@ def test_who_was_buried_finds_that_out_at_a_beat(pair: Pair) -> None:
         pair.one.control.reserve(**ANN, amount=1)
 
 
+def test_who_finds_its_lock_file_gone_stops_before_it_is_buried(pair: Pair) -> None:
+    """H3, V2: whoever needs something would take it for dead."""
+    pair.one.control.consume(**ANN, amount=1)
+    pair.beat(pair.one)
+    pair.one.holder._presence._lock_path.unlink()
+    with pytest.raises(LedgerUnavailable, match="lock file"):
+        pair.beat(pair.one)
+    with pytest.raises(LedgerUnavailable, match="lock file"):
+        pair.one.control.reserve(**ANN, amount=1)
+    assert pair.other.control.consume(**ANN, amount=99).charged == 99
+
+
 def test_a_share_of_which_nothing_is_in_memory_goes_back_whole(pair: Pair) -> None:
     """RD1: it is what the ledger says, and the ledger is asked with the lead."""
     pair.one.control.consume(**ANN, amount=1)
