@@ -303,7 +303,9 @@ class Reservation:
         assert order.receipt is not None  # it was served without an error
         if self._receipt is None:
             self._receipt = order.receipt
-            self._holder.keeping.drop([self._number])
+            # In a forked child its number is that of another, of the child's own.
+            if self._stripe is not None and self._holder.has(self._stripe):
+                self._holder.keeping.drop([self._number])
         return self._receipt
 
     def _used(self, amount: Amount | None, amounts: Mapping[str, Amount] | None) -> dict[str, int]:

@@ -8,6 +8,8 @@ later (holder/owed.py).
        has it any more. What it told is booked; if it told nothing, the estimate, or nothing.
   TL2  An error that is on its way out of the block is never replaced by one of ours.
   TL3  What ends where nobody may wait (a finalizer, a coroutine that is closed) is left to the keeper.
+  TL4  A call goes on in the process that began it: in a child that was forked meanwhile an error, its
+       exit too, or the collector ends nothing. What is told there and ends well is booked there.
 """
 
 import asyncio
@@ -53,6 +55,7 @@ class Tally:
         "_heard",
         "_holder",
         "_observing",
+        "_owed",
         "_rates",
         "_whole",
         "charges",
@@ -75,6 +78,7 @@ class Tally:
     ) -> None:
         self.over = True  # until it is whole: an interrupt may end this half way
         self._holder = holder
+        self._owed = holder.owed  #: in a forked child the holder has another
         self._begun = begun
         self._observing: Observing | None = None
         self._heard: set[str] = set()  #: currencies of which the last word was a response's
@@ -163,6 +167,9 @@ class Tally:
 
     def leave(self, error: BaseException | None) -> None:
         """The block is over, with that error or without: book what was used, or set it free."""
+        if error is not None and self._goes_on_elsewhere():
+            self.over = True
+            return
         ending = self._ending(failed=error is not None)
         if isinstance(error, GeneratorExit) and in_a_section():
             self._owe(ending)
@@ -183,6 +190,9 @@ class Tally:
 
     async def aleave(self, error: BaseException | None) -> None:
         """`leave`, without blocking the event loop. Cancelled, it is booked all the same, once."""
+        if error is not None and self._goes_on_elsewhere():
+            self.over = True
+            return
         ending = self._ending(failed=error is not None)
         if isinstance(error, GeneratorExit) and not _may_wait(sys._getframe(1)):  # noqa: SLF001 - as there
             self._owe(ending)
@@ -250,6 +260,10 @@ class Tally:
         if isinstance(trouble, LedgerError):
             holder.report_trouble(trouble)
 
+    def _goes_on_elsewhere(self) -> bool:
+        """Whether this is a forked child, and its parent has the call (TL4)."""
+        return self._holder.owed is not self._owed
+
     def _owe(self, ending: Ending | None) -> None:
         """Have it done where somebody may wait (TL3); takes no lock."""
         self._holder.owed.leave(self._work(ending))
@@ -260,7 +274,7 @@ class Tally:
 
     def __del__(self) -> None:
         # Nobody has the call any more, and nothing has ended it (TL1). This may run anywhere (TL3).
-        if not self.over:
+        if not self.over and not self._goes_on_elsewhere():
             self._owe(self._ending(failed=True))
 
 

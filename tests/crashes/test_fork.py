@@ -1,7 +1,9 @@
 """Forks: the child is another process with nothing; the parent goes on, also under load."""
 
+import gc
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +89,58 @@ def test_a_reservation_that_is_settled_on_both_sides_of_a_fork_is_booked_once(tm
         assert kept.settle(5).charged == 5
         assert [event.amounts["ai-tokens"] for event in control.events()] == [3, 4, 5, 5]
         assert control.verify() == []
+
+
+def test_what_a_child_holds_itself_stays_held_when_it_settles_what_its_parent_reserved(
+    tmp_path: Path,
+) -> None:
+    """H4: both number their reservations from one."""
+    with UsageControl(tmp_path / "usage.db") as control:
+        control.apply(model(1_000))
+        inherited = [control.reserve(**ASK, amount=5) for _ in range(4)]
+
+        def child() -> None:
+            own = [control.reserve(**ASK, amount=7) for _ in range(4)]
+            for reservation in inherited:
+                reservation.settle(5)
+            assert len(control.reservations()) == len(own)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        assert in_a_child(child) == -signal.SIGKILL
+        # By the child's page: what it held is withheld. The parent holds its own still: that is safe.
+        node = control.tree("team", "ai-tokens")
+        assert (node.used, node.held) == (4 * 5, 4 * 5 + 4 * 7)
+        assert [reservation.settle(5).duplicate for reservation in inherited] == [True] * 4
+        node = control.tree("team", "ai-tokens")
+        assert (node.used, node.held) == (4 * 5, 4 * 7)
+        assert control.verify() == []
+
+
+@pytest.mark.parametrize("ended_by", ["collector", "exit"])
+def test_a_call_that_a_child_inherits_goes_on_in_its_parent(tmp_path: Path, ended_by: str) -> None:
+    """TL4: else what its parent tells later would be a second telling, and lost."""
+    with UsageControl(tmp_path / "usage.db") as control:
+        control.apply(model(1_000))
+        guards = [control.guard(**ASK, estimate=50)]
+        calls = [guards[0].__enter__()]
+        calls[0].used(10)
+
+        def child() -> None:
+            control.consume(**ASK, amount=1)
+            if ended_by == "exit":
+                guards[0].__exit__(SystemExit, SystemExit(0), None)
+            calls.clear()
+            guards.clear()
+            gc.collect()
+            control.close()  # what is owed is done by then
+
+        assert in_a_child(child) == 0
+        calls[0].used(40)
+        guards[0].__exit__(None, None, None)
+        receipt = calls[0].receipt
+        assert receipt is not None
+        assert (receipt.charged, receipt.duplicate) == (40, False)
+        assert control.tree("team", "ai-tokens").used == 41
 
 
 def test_a_child_that_opens_the_ledger_shares_it_and_its_end_frees_nothing_of_its_parents(
