@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from stiggctl import AccessDenied, UsageControl
+from stiggctl.holder.under_way import UnderWay
 from stiggctl.holder.waiting import Wake
 
 from .baton import NOW_US, Baton
@@ -76,6 +77,7 @@ class Run:
         with pytest.MonkeyPatch.context() as patch:
             # A thread that sleeps for another of its process wakes whenever it is its turn (WK1).
             patch.setattr(Wake, "sleep", lambda _: self.baton.step() or True)
+            patch.setattr(UnderWay, "wait", lambda _, key: self.baton.step())
             try:
                 self._live()
                 self._come_to_rest()
