@@ -1,6 +1,7 @@
 """apply and export-model: what they tell, that a dry run writes nothing, and that they fit each other."""
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,7 @@ def test_it_works_beside_other_processes_and_names_one_that_has_not_seen_it(
         assert (told.exit_code, told.stderr) == (0, "")
         assert "waiting" not in told.stdout
         process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)  # until it stands still
         told = run("apply", ours, written(tmp_path, changed(400)))
         assert told.exit_code == 0
         assert f"process {process.pid}" in told.stdout

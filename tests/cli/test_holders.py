@@ -1,6 +1,7 @@
 """Holders: who spends, what each holds and hides."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def test_each_process_is_told_with_what_it_holds_and_hides(run: Run, ours: Path)
             told_both = run("holders", ours).stdout
             assert "40 ai-tokens held, 0 hidden" in told_both
             process.send_signal(signal.SIGSTOP)
+            os.waitpid(process.pid, os.WUNTRACED)  # until it stands still
             control.set_allocation(resource_id="ana", credit_currency="ai-tokens", limit=90)
             assert "has not seen the last change of the model" in run("holders", ours).stdout
             process.send_signal(signal.SIGKILL)

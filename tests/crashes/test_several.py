@@ -71,6 +71,8 @@ class Worker:
 
     def send(self, signalled: int) -> None:
         os.kill(self.pid, signalled)
+        if signalled == signal.SIGSTOP:
+            os.waitpid(self.pid, os.WUNTRACED)  # until it stands still: that is later than the signal
         if signalled == signal.SIGKILL:
             self._run.communicate()
 
