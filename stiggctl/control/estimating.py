@@ -23,6 +23,7 @@ from stiggctl.decision.portions import Line, Portion
 from stiggctl.errors import InvalidRequest, RateNotFound, StiggctlError
 from stiggctl.events import DimensionValue, read_dimensions
 from stiggctl.holder.costs import contracts_for, is_money
+from stiggctl.importing import importing
 from stiggctl.rates import Rate, exact_price, price
 from stiggctl.tokens import ALWAYS_SAID
 from stiggctl.windows import to_datetime
@@ -101,7 +102,8 @@ def _no_rate(call: Begun, currency: str) -> StiggctlError:
 
 
 def _dollars(candidate: Candidate, call: Begun, decimals: int) -> Line:
-    from stiggctl.prices import estimate  # noqa: PLC0415 - few processes price what they call
+    with importing():
+        from stiggctl.prices import estimate  # noqa: PLC0415 - few processes price what they call
 
     agreed = contracts_for(call.known, call.customer_id, candidate.model, candidate.provider, call.at_us)
     none, most = (

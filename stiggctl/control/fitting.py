@@ -39,6 +39,7 @@ from stiggctl.holder.asking import Answer, Asked
 from stiggctl.holder.costs import is_money
 from stiggctl.holder.proving import refusal_of
 from stiggctl.holder.ways import rest_of
+from stiggctl.importing import importing
 
 #: More candidates than anybody has models; each is a decision.
 CANDIDATES_MAX = 100
@@ -256,7 +257,8 @@ def _look_at_once(holder: Holder, asked: Asked, now_us: int) -> Decision | None:
 
 def unpriced() -> tuple[type[StiggctlError], ...]:
     """The errors that say that nothing says what a candidate costs."""
-    from stiggctl.prices import PriceNotFound  # noqa: PLC0415 - few processes price what they call
+    with importing():
+        from stiggctl.prices import PriceNotFound  # noqa: PLC0415 - few processes price what they call
 
     return PriceNotFound, RateNotFound, InvalidRequest, InvalidAmount
 

@@ -20,6 +20,7 @@ from stiggctl.errors import InvalidAmount, InvalidRequest
 from stiggctl.events import DimensionValue
 from stiggctl.holder.costs import cost_by_model, is_money
 from stiggctl.holder.known import Known
+from stiggctl.importing import importing
 from stiggctl.rates import price
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Observing:
     __slots__ = ("_begun", "_decimals", "_observed", "_priced", "_said", "_usage")
 
     def __init__(self, sights: Sequence[Sight], begun: Begun) -> None:
-        from stiggctl.prices.observed import Observed  # noqa: PLC0415 - most calls observe nothing
+        with importing():
+            from stiggctl.prices.observed import Observed  # noqa: PLC0415 - most calls observe nothing
 
         self._decimals = {sight[0].credit_currency: sight[0].decimals for sight in sights}
         self._begun = begun
@@ -88,7 +90,8 @@ class Observing:
 
     def _priced_of(self, usage: "Usage") -> Priced:
         """Dollars by prices, every other currency by the rate that the call's event has in it."""
-        from stiggctl.prices import PriceNotFound  # noqa: PLC0415 - as above
+        with importing():
+            from stiggctl.prices import PriceNotFound  # noqa: PLC0415 - as above
 
         begun, units, errors = self._begun, {}, {}
         if begun.customer_id is None and begun.known.has_own_terms:
@@ -140,7 +143,8 @@ class Observing:
     @staticmethod
     def _cut(priced: Priced, usage: "Usage") -> Priced:
         """The same, of a stream that has not told its end: so much at least."""
-        from stiggctl.prices import UsageUnclear  # noqa: PLC0415 - as above
+        with importing():
+            from stiggctl.prices import UsageUnclear  # noqa: PLC0415 - as above
 
         expected = "its end, with the whole usage: what it told so far is a part"
         cut = UsageUnclear(where="stream", value="cut", expected=expected)

@@ -15,6 +15,7 @@ from stiggctl.holder import Holder
 from stiggctl.holder.adjusting import Adjusting
 from stiggctl.holder.costs import Given
 from stiggctl.holder.rerating import Question, Rated, walk
+from stiggctl.importing import importing
 from stiggctl.reports.rerating import Rerating, Sums
 from stiggctl.windows import to_datetime, to_us
 
@@ -179,7 +180,8 @@ def _answer(
 
 def _given(prices: "Sequence[PriceGiven]") -> Given:
     """Prices of a question, by whose they are."""
-    from stiggctl.prices import ContractPrice  # noqa: PLC0415 - few processes price responses
+    with importing():
+        from stiggctl.prices import ContractPrice  # noqa: PLC0415 - few processes price responses
 
     if isinstance(prices, str | bytes | Mapping) or not isinstance(prices, Sequence):
         raise InvalidRequest(where="prices", value=prices, expected="a list of prices")

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.holder.known import Contracts, Known
+from stiggctl.importing import importing
 from stiggctl.windows import to_datetime
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def contracts_for(
     given: Given = _NONE_GIVEN,
 ) -> Contracts:
     """Those that may price a model at an instant (CM1); none where the list does."""
-    from stiggctl.prices.contracts import contract_tariff  # noqa: PLC0415 - few processes price responses
+    with importing():
+        from stiggctl.prices.contracts import contract_tariff  # noqa: PLC0415 - few processes price responses
 
     owners = [None] if customer_id is None else [customer_id, None]
     offers = [Contracts(tuple(given[owner]), {}) for owner in owners if owner in given]
@@ -66,7 +68,8 @@ def cost_by_model(
 
     Raises PriceNotFound where nothing has a price for it.
     """
-    from stiggctl.prices import cost_of  # noqa: PLC0415 - as above
+    with importing():
+        from stiggctl.prices import cost_of  # noqa: PLC0415 - as above
 
     agreed = contracts_for(known, customer_id, usage.model, usage.provider, at_us, given)
     cost = cost_of(usage, at=to_datetime(at_us), contracts=agreed.prices)

@@ -71,6 +71,7 @@ class Holder:
         with ledger.reader() as reader:
             self._known = (0, Known(reader))  #: how many of them were known when it was read
         self._presence: Presence | None = None
+        Presence.get_ready()
         self.others = Others(ledger, location, directory, options.clock)
         self.ttl_max_ms = options.reservation_ttl_seconds * 1000
         self._closed = False

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.errors import CurrencyNotFound, InvalidRequest
 from stiggctl.events import DimensionValue
+from stiggctl.importing import importing
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import CurrencyRow, CustomerRow, PriceRow, RateRow
 from stiggctl.rates import Rate, Term, applying
@@ -118,7 +119,8 @@ def _rate(row: RateRow, currency_of_row: Mapping[int, tuple[str, int]]) -> Rate:
 def _contracts(rows: Sequence[PriceRow]) -> Contracts:
     if not rows:
         return Contracts((), {})
-    from stiggctl.prices import ContractPrice  # noqa: PLC0415 - few processes price responses
+    with importing():
+        from stiggctl.prices import ContractPrice  # noqa: PLC0415 - few processes price responses
 
     prices = [
         ContractPrice(

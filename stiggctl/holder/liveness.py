@@ -72,6 +72,16 @@ class Presence:
         self.lock_inode = os.fstat(lock_file).st_ino
         self.page = Page.create(page_path, name, self.boot_id)
 
+    @staticmethod
+    def get_ready() -> None:
+        """Import what `begin` needs, before this process has threads that spend.
+
+        A child that was forked while another thread imports it could never import it. A gate (importing.py)
+        does not help here: filelock itself makes its import wait for a fork that is under way.
+        """
+        # Here, not above: it takes 10 ms, and who only looks at others needs none of it.
+        import filelock  # noqa: F401, PLC0415 - as said
+
     @classmethod
     def begin(cls, directory: str | os.PathLike[str], rows: Iterable[HolderRow]) -> "Presence":
         """Make and lock this process's file, and its page; sweep what dead processes left.
@@ -79,8 +89,7 @@ class Presence:
         `rows` are the holders that the ledger has, read just now: their files are not swept.
         Raises LedgerUnavailable where the files cannot be made; then there are none.
         """
-        # Here, not above: it takes 30 ms to import, and who only reads needs none of it.
-        from filelock import FileLock  # noqa: PLC0415 - as said
+        from filelock import FileLock  # noqa: PLC0415 - `get_ready` has imported it
 
         name = secrets.token_hex(8)
         lock_path, page_path = _paths(directory, name)

@@ -19,6 +19,7 @@ from stiggctl.events import DimensionValue, dimensions_of
 from stiggctl.holder.adjusted import Adjusted, adjusted, part_in
 from stiggctl.holder.costs import Given, cost_by_model, is_money
 from stiggctl.holder.known import Known
+from stiggctl.importing import importing
 from stiggctl.ledger.keys import adjusted_by
 from stiggctl.ledger.records import ESTIMATED, CustomerRow, EventPart, EventRow
 from stiggctl.rates import price
@@ -194,7 +195,8 @@ def _by_price(
     dimensions: Mapping[str, DimensionValue],
     part: EventPart,
 ) -> RatedPart:
-    from stiggctl.prices import Usage  # noqa: PLC0415 - few processes price responses
+    with importing():
+        from stiggctl.prices import Usage  # noqa: PLC0415 - few processes price responses
 
     known = question.known
     usage = Usage.of_dimensions(dimensions)

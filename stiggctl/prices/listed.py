@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from stiggctl.amounts import CONTEXT
+from stiggctl.importing import importing
 from stiggctl.prices.errors import PriceNotFound
 from stiggctl.prices.tariff import Price, Tariff, exactly
 from stiggctl.prices.usage import USUAL, Usage
@@ -80,7 +81,8 @@ def list_tariff(usage: Usage, model: str | None, at: datetime) -> Tariff:
         raise PriceNotFound(model=None, provider=usage.provider, reason=reason)
     with decimal.localcontext(CONTEXT):
         try:
-            import genai_prices.data_snapshot as listed  # noqa: PLC0415 - the extra, only when asked (LP1)
+            with importing():
+                import genai_prices.data_snapshot as listed  # noqa: PLC0415 - an extra, when asked (LP1)
         except ImportError:
             raise PriceNotFound(model=model, provider=usage.provider, reason=_NO_LIST) from None
         snapshot = listed.get_snapshot()
@@ -118,7 +120,8 @@ def _nearest(version: str, model: str, provider: str | None) -> tuple[str, ...]:
     Of the list of that version. Finding them takes 10 ms, and who rates a month of usage anew may ask for
     one name a million times.
     """
-    import genai_prices.data_snapshot as listed  # noqa: PLC0415 - as above
+    with importing():
+        import genai_prices.data_snapshot as listed  # noqa: PLC0415 - as above
 
     del version  # what is remembered is of it
     snapshot = listed.get_snapshot()
@@ -162,8 +165,9 @@ def _prices(listed: Any, provider: str, model: str) -> Mapping[str, Price]:
 
 def _version(snapshot: Any) -> str:
     """Which prices they are: those that came with the package, or those it fetched since, and when."""
-    from genai_prices import __version__  # noqa: PLC0415 - as above
-    from genai_prices.data import providers  # noqa: PLC0415 - as above
+    with importing():
+        from genai_prices import __version__  # noqa: PLC0415 - as above
+        from genai_prices.data import providers  # noqa: PLC0415 - as above
 
     if snapshot.providers is providers:
         return f"genai-prices {__version__}"

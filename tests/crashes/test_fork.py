@@ -4,6 +4,8 @@ import gc
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ pytestmark = [
 ]
 #: A child that hangs is a failure, not a wait for ever.
 CHILD_SECONDS_MAX = 30
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def in_a_child(what: Callable[[], object]) -> int:
@@ -223,3 +226,26 @@ def test_forks_under_load_stop_nobody_and_lose_nothing(tmp_path: Path) -> None:
         assert control.verify() == []
         node = control.tree("team", "ai-tokens")
         assert (node.used, node.held) == (1 + 12 + sum(booked), 0)
+
+
+def test_a_fork_waits_for_an_import_that_the_child_would_need(tmp_path: Path) -> None:
+    """A child of a process that is in the middle of it has that module's lock for ever."""
+    path = tmp_path / "usage.db"
+    with UsageControl(path) as control:
+        control.apply(model(1_000))
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.crashes.importer", str(path)],
+        cwd=Path(__file__).parents[2],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=2 * CHILD_SECONDS_MAX,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_makes_a_process_a_holder_is_imported_when_it_opens_the_ledger(tmp_path: Path) -> None:
+    """Else a child that is forked while another thread spends first could never spend."""
+    opens = "import sys, stiggctl; stiggctl.UsageControl(sys.argv[1]); sys.modules['filelock']"
+    subprocess.run([sys.executable, "-c", opens, tmp_path / "usage.db"], check=True, env=ENVIRONMENT)

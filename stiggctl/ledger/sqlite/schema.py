@@ -20,6 +20,7 @@ import uuid
 from typing import Literal
 
 from stiggctl.errors import LedgerCorrupt, LedgerError, LedgerUnavailable, LedgerVersionError
+from stiggctl.importing import importing
 from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS, patiently
 from stiggctl.ledger.sqlite.statements import SQL
@@ -174,9 +175,10 @@ def _migrate(connection: sqlite3.Connection, location: str) -> None:
 
 def _apply_steps(connection: sqlite3.Connection) -> None:
     """Those that were not applied yet. Inside a transaction of ours sqlite-utils makes savepoints."""
-    from sqlite_utils import Database  # noqa: PLC0415 - it takes 0.1 s, and only this needs it
+    with importing():
+        from sqlite_utils import Database  # noqa: PLC0415 - it takes 0.1 s, and only this needs it
 
-    from stiggctl.ledger.migrations import STEPS  # noqa: PLC0415 - it imports sqlite-utils too
+        from stiggctl.ledger.migrations import STEPS  # noqa: PLC0415 - it imports sqlite-utils too
 
     STEPS.apply(Database(connection, recursive_triggers=False, execute_plugins=False))
     assert connection.in_transaction  # else the migration was not one transaction
