@@ -9,7 +9,8 @@ ledger makes of it (ledger/).
        the ledger alone knows what is free, and its no is true.
   RD2  A share is exact in memory before the ledger hears of it, and not exact only after the ledger has
        said so: nothing is ever hidden under a share that others take for exact.
-  RD3  Alone nothing of this is kept: no share is exact, and nobody hides anything.
+  RD3  Alone nothing of this begins: no share becomes exact, and nobody hides anything. One that was exact
+       stays so until its process draws again.
 """
 
 from collections.abc import Iterable

@@ -93,7 +93,7 @@ class Holder:
         self.require_open()
         as_of, known = self._known
         if self.is_holder and as_of == self._changes:
-            return known  # every change of the model goes through this process
+            return known  # others' changes come by the beat, which they wait for
         as_of = self._changes
         with self.ledger.reader() as reader:
             if reader.state().change != known.change:

@@ -96,9 +96,13 @@ class Recalls:
         self._obeys = change
 
     def give_back(self) -> None:
-        """Tell the ledger what has left spare, where somebody else may want it."""
+        """Tell the ledger what has left spare.
+
+        Also alone: a share stays exact until its process draws again, and whoever comes next is told that
+        it hides nothing.
+        """
         holder = self._holder
-        if holder.alive > 1 and any(stripe.gives for stripe in list(holder.stripes.values())):
+        if any(stripe.gives for stripe in list(holder.stripes.values())):
             holder.exchange.give_back()
 
     def soon(self) -> None:

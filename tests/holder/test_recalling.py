@@ -94,6 +94,25 @@ def test_what_falls_free_near_a_limit_is_there_for_others_before_its_call_return
         pair.one.control.reserve(**ANN, amount=1)
 
 
+@pytest.mark.parametrize("knows", [True, False])
+def test_what_falls_free_of_a_share_that_was_near_a_limit_is_told_also_by_who_is_alone_since(
+    pair: Pair, knows: bool
+) -> None:
+    """RD1: until it draws again its share is exact, and whoever comes next is told that it hides nothing."""
+    pair.others_beat_meanwhile(pair.other)
+    held = pair.one.control.reserve(**ANN, amount=90)
+    pair.other.control.consume(**ANN, amount=10)
+    pair.other.holder.close()
+    if knows:
+        pair.beat(pair.one)
+        assert pair.one.holder.alive == 1
+    held.release()
+    assert pair.shares() == {}
+    third = Process(pair.baton, pair.path, "third")
+    assert third.control.reserve(**ANN, amount=90).amount == 90
+    third.holder.ledger._ledger.close()
+
+
 def test_what_falls_free_on_an_event_loop_is_told_at_the_next_beat(pair: Pair) -> None:
     """RD1: a loop never waits for that, in whichever face it is set free."""
     pair.others_beat_meanwhile(pair.other)

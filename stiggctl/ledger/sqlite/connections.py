@@ -135,7 +135,7 @@ class Connections:
         if self._closed:
             raise self._unavailable("it was closed", "open it again")
         if self._unusable:
-            raise self._unavailable("this process was forked while its parent read it", "open it again here")
+            raise self._unavailable("its process was forked while it was read", "close it, and open it again")
 
     def refuse_to_write(self) -> None:
         """Raise what keeps this opening from writing, if anything does."""

@@ -1,10 +1,7 @@
 """Forks: no SQLite connection of ours is open in two processes.
 
 Here: who is told before and after a fork, and that two forks do not mix. Not here: what is
-closed then, and why (connections.py, CN4).
-
-Handlers that run before a fork run in reverse order of registration: the holder's, registered
-after this module was imported, take its locks first, as a booking does.
+closed then, and why (connections.py, CN4); what a holder is in a child (holder/holder.py, H4).
 """
 
 import os
