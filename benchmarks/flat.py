@@ -1,4 +1,4 @@
-"""Whether what a call costs stays the same: with many resources, and after many events.
+"""Whether what a call costs stays the same: with many resources or customers, and after many events.
 
 Here: consume's decision, a first touch, opening, report; each in a small ledger and in a large one.
 Not here: what a decision costs by itself (decide.py), what a million resources weigh (memory.py).
@@ -10,6 +10,8 @@ Not here: what a decision costs by itself (decide.py), what a million resources 
     open         in a process of its own, from the end of the imports to an answer of `control.check`,
                  and on to one of `control.reserve`; beside 100 ms
     report       `control.report` with a key, after so many events; beside the same after none
+    customers    `control.report`, and `reserve` with `release`, in a process that has decided for so many
+                 customers; beside the same in one that has for one
 """
 
 import json
@@ -34,6 +36,8 @@ from stiggctl import UsageControl
 
 USERS = (10, 10_000, 1_000_000)
 USERS_QUICK = (10, 1_000, 20_000)
+CUSTOMERS = 10_000
+CUSTOMERS_QUICK = 500
 PAST = 1_000_000
 PAST_QUICK = 20_000
 #: As in decide.py: so few that most figures lie between two interruptions.
@@ -47,6 +51,7 @@ OPEN_MS = 100.0
 
 DECISION_GOAL = Goal(at_most=5.0)
 REPORT_GOAL = Goal(at_most=2.0)
+CUSTOMERS_GOAL = Goal(at_most=1.5)
 OPEN_GOAL = Goal(at_most=1.0)
 
 Calls = Sequence[Callable[[], object]]
@@ -104,6 +109,7 @@ def run(*, quick: bool) -> list[Line]:
         *lines,
         *_opening(sizes[-1]),
         _report(PAST_QUICK if quick else PAST, ROUNDS_QUICK if quick else ROUNDS // 4),
+        *_beside_customers(CUSTOMERS_QUICK if quick else CUSTOMERS, ROUNDS_QUICK if quick else ROUNDS // 4),
     ]
 
 
@@ -234,3 +240,64 @@ def _event(ids: list[str]) -> dict[str, object]:
         "amount": AMOUNT,
         "resourceIds": ids,
     }
+
+
+# -------------------------------------------------------------------- with many customers
+
+
+def _beside_customers(many: int, rounds: int) -> Iterator[Line]:
+    with ExitStack() as stack:
+        few_control, many_control = (stack.enter_context(_with_customers(stack, each)) for each in (1, many))
+        for what, call, goal in (
+            ("report", _reports_of_first, CUSTOMERS_GOAL),
+            ("reserve + release", _reserves_of_first, CUSTOMERS_GOAL),
+        ):
+            figures = interleaved(
+                {"many": partial(call, many_control), "one": partial(call, few_control)}, rounds
+            )
+            yield compared(f"{what}, {many:,} customers", "µs", figures["many"], figures["one"], goal)
+
+
+def _with_customers(stack: ExitStack, customers: int) -> UsageControl:
+    """A control that has decided for each of them."""
+    control = UsageControl(Path(stack.enter_context(tempfile.TemporaryDirectory()), "usage.db"))
+    names = [f"customer-{number}" for number in range(customers)]
+    control.apply(
+        {
+            "resourceTypes": [{"id": "user"}],
+            "resources": [{"id": "ann", "resourceTypeId": "user", "customerId": name} for name in names],
+            "allocations": [
+                {"resourceId": "ann", "customerId": name, "creditCurrency": TOKENS, "limit": LIMIT}
+                for name in names
+            ],
+        }
+    )
+    for number, name in enumerate(names):
+        if number % 1_000 == 0:
+            say(f"deciding for {customers:,} customers: {number:,}")
+        _reserve_of(control, name)
+    return control
+
+
+def _reserve_of(control: UsageControl, customer_id: str) -> None:
+    asked = control.reserve(
+        customer_id=customer_id, resource_ids=["ann"], credit_currency=TOKENS, amount=AMOUNT
+    )
+    asked.release()
+
+
+def _reserves_of_first(control: UsageControl) -> float:
+    """Microseconds of one."""
+    began = time.perf_counter_ns()
+    for _ in range(REPORTS):
+        _reserve_of(control, "customer-0")
+    return (time.perf_counter_ns() - began) / REPORTS / 1_000
+
+
+def _reports_of_first(control: UsageControl) -> float:
+    """Microseconds of one."""
+    events = [{**_event(["ann"]), "customerId": "customer-0"} for _ in range(REPORTS)]
+    began = time.perf_counter_ns()
+    for event in events:
+        control.report(event)
+    return (time.perf_counter_ns() - began) / REPORTS / 1_000

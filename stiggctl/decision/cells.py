@@ -150,24 +150,28 @@ class Stripe:
         "ended",
         "exact",
         "gives",
+        "giving",
         "hidden",
         "holds",
         "lock",
+        "looked_us",
         "loose",
         "next_end_us",
         "numbers",
         "orphans",
         "pooled",
+        "rests",
         "rolled",
         "scoped",
         "settling",
         "strands",
         "torn",
+        "touched_us",
         "unused",
         "version",
     )
 
-    def __init__(self, customer_id: str, customer_row: int) -> None:
+    def __init__(self, customer_id: str, customer_row: int, giving: "set[Stripe] | None" = None) -> None:
         self.customer_id = customer_id
         self.customer_row = customer_row
         self.lock = Lock()
@@ -181,6 +185,10 @@ class Stripe:
         self.apart: dict[int, int] = {}  #: place -> what bookings under way have set apart there
         self.next_end_us = NEVER  #: no hold, of this process or a dead one, ends before this
         self.torn = False  #: an interrupt ended a change half way (mending.py)
+        self.touched_us = 0  #: the clock reading of whoever held something last
+        #: the same when it was last looked whether anybody did; and whether since then all that was to
+        #: spare has left (holder/recalling.py, whose thread alone changes both)
+        self.looked_us, self.rests = 0, False
         #: place -> (units, until_us) of dead processes' holds: they are in `allotted`
         self.orphans: dict[int, tuple[tuple[int, int], ...]] = {}
         #: cell -> its buckets, as of the last denial in which it was looked at
@@ -194,6 +202,8 @@ class Stripe:
         self.ended: list[int] = []
         #: cell -> units that have left spare and that the ledger has not heard of (C2)
         self.gives: dict[int, int] = {}
+        #: the stripes of this process of which `gives` has something; this one's part under its lock
+        self.giving: set[Stripe] = set() if giving is None else giving
         #: cell -> where it lay last: those of which this process's share is exact (receding.py)
         self.exact: dict[int, int] = {}
         self.hidden: dict[int, int] = {}  #: cell -> what others may have to spare of it
@@ -207,6 +217,19 @@ class Stripe:
             if found is None or found.decimals != decimals:
                 found = self.strands[currency_id] = Strand(self, currency_id, currency_row, decimals)
             return found
+
+    def owe(self, cell: int, units: int) -> None:
+        """So much has left spare of a cell, for the next exchange to tell; 0: only that it is exact now.
+
+        The caller has the lock.
+        """
+        self.giving.add(self)
+        self.gives[cell] = self.gives.get(cell, 0) + units
+
+    def owe_nothing(self) -> None:
+        """Somebody else has `gives` now, and tells it; the caller has the lock."""
+        self.gives = {}
+        self.giving.discard(self)
 
     def restamp(self) -> None:
         """Make every compiled path of this customer stale: its model changed."""
@@ -260,32 +283,10 @@ def give_back_above(stripe: Stripe, place: int) -> None:
         give_back(stripe, place, min(above, numbers[place + SPARE]))
 
 
-def note_orphans(stripe: Stripe, place: int, orphans: Sequence[tuple[int, int]]) -> None:
-    """What dead processes held there, as the ledger says; the caller counts it in `allotted`."""
-    if orphans:
-        stripe.orphans[place] = tuple(orphans)
-        stripe.next_end_us = min(stripe.next_end_us, *(until_us for _, until_us in orphans))
-    else:
-        stripe.orphans.pop(place, None)
-
-
-def end_orphans(stripe: Stripe, now_us: int) -> None:
-    """Of what dead processes held, let what is over count no more; the caller has the lock.
-
-    It is free in the ledger by now, to be drawn by whoever needs it.
-    """
-    for place, orphans in list(stripe.orphans.items()):
-        left = tuple((units, until_us) for units, until_us in orphans if until_us > now_us)
-        over = sum(units for units, _ in orphans) - sum(units for units, _ in left)
-        stripe.numbers[place + ALLOTTED] -= over
-        note_orphans(stripe, place, left)
-
-
 def give_back(stripe: Stripe, place: int, units: int) -> None:
     """Let spare leave, to be told to the ledger by the next exchange; the caller has the lock."""
     if units > 0:
         numbers = stripe.numbers
         spare, used, allotted = numbers[place : place + 3]
         numbers[place : place + 3] = (spare - units, used, allotted - units)  # an interrupt tears no step
-        cell = numbers[place + CELL]
-        stripe.gives[cell] = stripe.gives.get(cell, 0) + units
+        stripe.owe(numbers[place + CELL], units)

@@ -38,10 +38,9 @@ from stiggctl.decision.reservations import Held, Hold, expire, held_of_pool
 from stiggctl.decision.tails import Branch, Tail
 from stiggctl.locks import await_turn
 
+_ONE_CELL = HEADER + WIDTH  # how long the record of a resource with one limit is
 #: What else a request names, and, where scopes name dimensions, what it says of those (paths.key_of).
 Rest = tuple[str | Texts, ...]
-_ONE_CELL = HEADER + WIDTH  # how long the record of a resource with one limit is
-
 #: What is asked for, by currency.
 Wants = Sequence[tuple[Strand, int]]
 
@@ -218,6 +217,7 @@ def take_locked(
             for at in places:
                 numbers[at] -= units
         hold = stripe.holds[number] = Hold(number, now_us, ends_us, held)
+        stripe.touched_us = now_us
         if ends_us < stripe.next_end_us:  # noqa: PLR1730 - `min` takes three times as long
             stripe.next_end_us = ends_us
     except BaseException:

@@ -25,8 +25,8 @@ from stiggctl.decision.cells import (
     Stripe,
     give_back,
     give_back_above,
-    note_orphans,
 )
+from stiggctl.decision.orphans import note_orphans
 
 if TYPE_CHECKING:
     from stiggctl.decision.tails import Branch

@@ -21,9 +21,9 @@ from stiggctl.decision.cells import (
     NumbersOfCell,
     Stripe,
     give_back_above,
-    note_orphans,
 )
 from stiggctl.decision.laying import all_cells
+from stiggctl.decision.orphans import note_orphans
 from stiggctl.decision.pools import square_pool
 from stiggctl.decision.receding import note_company, recede
 

@@ -20,8 +20,8 @@ from stiggctl.decision.cells import (
     Strand,
     Stripe,
     give_back_above,
-    note_orphans,
 )
+from stiggctl.decision.orphans import note_orphans
 from stiggctl.decision.pools import Grant, Numbers, room_of, split, square_pool
 from stiggctl.decision.receding import note_company
 from stiggctl.decision.reservations import Held, Hold, close_hold, expire, held_of_pool
@@ -92,6 +92,7 @@ def grow_locked(
     for place, more in taken:
         numbers[place] -= more
     stripe.holds[number] = Hold(number, hold.began_us, hold.ends_us, tuple(held))
+    stripe.touched_us = now_us
     return True
 
 

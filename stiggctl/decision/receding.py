@@ -11,13 +11,17 @@ ledger makes of it (ledger/).
        said so: nothing is ever hidden under a share that others take for exact.
   RD3  Alone nothing of this begins: no share becomes exact, and nobody hides anything. One that was exact
        stays so until its process draws again.
+  RD4  In company, the spare of a customer for whom nothing is decided leaves before anybody wants it.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from stiggctl.decision.cells import CELL, SPARE, Company, Stripe, give_back
+from stiggctl.decision.cells import CELL, SPARE, Company, Strand, Stripe, give_back
 from stiggctl.decision.laying import all_cells
+
+if TYPE_CHECKING:
+    from stiggctl.decision.tails import Branch
 
 
 class Recalled(NamedTuple):
@@ -48,7 +52,7 @@ def recall(stripe: Stripe, place: int) -> None:
     cell = stripe.numbers[place + CELL]
     if cell not in stripe.exact:
         stripe.exact[cell] = place
-        stripe.gives.setdefault(cell, 0)  # also where there is nothing to give, the ledger is to hear it
+        stripe.owe(cell, 0)  # also where there is nothing to give, the ledger is to hear it
 
 
 def recede(stripe: Stripe, recalled: Iterable[Recalled] = ()) -> None:
@@ -84,4 +88,15 @@ def _forsake(stripe: Stripe, cell: int, granted: int) -> None:
     units = granted - stripe.gives.get(cell, 0)
     if units > 0:
         stripe.version += 1
-        stripe.gives[cell] = stripe.gives.get(cell, 0) + units
+        stripe.owe(cell, units)
+
+
+def rest(strand: Strand, resource_ids: Iterable[str]) -> None:
+    """Let all leave that the limits of these resources have to spare (RD4); the caller has the lock."""
+    numbers = strand.stripe.numbers
+    for resource_id in resource_ids:
+        place = strand.leaves.get(resource_id)
+        if place is not None:
+            branch: Branch = numbers[place]  # type: ignore[assignment]  # the header is no number
+            for spare in branch.spares:
+                give_back(strand.stripe, place + spare - SPARE, numbers[place + spare])

@@ -20,11 +20,11 @@ from stiggctl.decision.cells import (
     USED,
     Strand,
     Stripe,
-    end_orphans,
     give_back,
     give_back_above,
 )
 from stiggctl.decision.mending import mend
+from stiggctl.decision.orphans import end_orphans
 from stiggctl.decision.pools import square_pool
 from stiggctl.locks import await_turn
 

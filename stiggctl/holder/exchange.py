@@ -27,12 +27,12 @@ import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from queue import SimpleQueue
-from threading import Lock, Thread, current_thread, get_ident
+from threading import Lock, Thread, get_ident
 from typing import TYPE_CHECKING
 
 from stiggctl.decision.cells import Stripe
 from stiggctl.errors import InvalidRequest, LedgerError, StiggctlError
+from stiggctl.holder.committer import Committer
 from stiggctl.holder.doubts import Doubts
 from stiggctl.holder.orders import Order
 from stiggctl.holder.rounds import Round
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 #: Entries of one exchange. A commit costs about as much as booking thirty events: with fewer
 #: it would not be shared enough; with thousands the last of a batch waits for all of them.
 BATCH_MAX = 512
-#: How long close() waits for the committer thread; it has at most one exchange under way.
-STOP_SECONDS_MAX = 10
 #: How often one exchange is made ready anew because the model changed meanwhile.
 STALE_MAX = 8
 
@@ -68,7 +66,8 @@ class Exchange:
         self._leads: dict[str, Sleeper] = {}
         self._handing = Lock()  # one at a time hands on the lead of one; nothing waits inside
         self._doubts = Doubts(holder)  #: X3; the leader's
-        self._committer = _Committer(self)
+        self.dispelled = 0  #: how often what became of a failed exchange was learnt; the leader's
+        self._committer = Committer(self)
 
     # ---------------------------------------------------------------- waiting
 
@@ -137,7 +136,7 @@ class Exchange:
         """Until it is woken; or raise where that would be never (LK1)."""
         self._refuse_between(wake)
         if not wake.sleep():  # who leads may wait for a stripe that this thread has
-            self._refuse_inside(list(self._holder.stripes.values()))
+            self._refuse_inside(self._holder.stripes.values())
 
     def _refuse_between(self, wake: Wake | None = None) -> None:
         """Raise where this call came in the middle of one that has the lead, or has just got it (LK1)."""
@@ -148,11 +147,11 @@ class Exchange:
     def refuse_between(self) -> None:
         """Raise InvalidRequest where this call came in the middle of another of its own thread (LK1)."""
         self._refuse_between()
-        self._refuse_inside(list(self._holder.stripes.values()))
+        self._refuse_inside(self._holder.stripes.values())
 
     def _refuse_inside(self, stripes: Iterable[Stripe]) -> None:
         """Raise where this call came in the middle of a section of one of them (LK1)."""
-        for stripe in stripes:
+        for stripe in list(stripes):
             if stripe.lock.locked():
                 await_turn(stripe.lock, stripe)
 
@@ -198,17 +197,20 @@ class Exchange:
             work.begin(self._holder.clock.now_us())
 
     @contextlib.contextmanager
-    def alone(self, *, in_doubt: bool = False) -> Iterator[None]:
-        """While inside, no exchange is under way; and none is in doubt (X3), unless that is said."""
+    def alone(self, stripes: Iterable[Stripe] | None = None, *, in_doubt: bool = False) -> Iterator[None]:
+        """While inside, no exchange is under way; and none is in doubt (X3), unless that is said.
+
+        `stripes`: those of which the caller takes the locks inside; None: of any.
+        """
         wake = Wake()
         self._refuse_between()
         try:
             self._alone.append(wake)
             while not self._take_lead(wake):
                 self._sleep(wake)
-            self._refuse_inside(list(self._holder.stripes.values()))
+            self._refuse_inside(self._holder.stripes.values() if stripes is None else stripes)
             if not in_doubt:
-                self._doubts.clear()
+                self._dispel()
             yield
         finally:
             try:  # here, not in a function: an interrupt may come at the first step of a call
@@ -224,6 +226,13 @@ class Exchange:
             self._alone.remove(wake)
         self._hand_on(wake)
 
+    def _dispel(self) -> None:
+        """Clear the doubts (X3), in which any stripe may be; the caller has the lead."""
+        if self._doubts:
+            self._refuse_inside(self._holder.stripes.values())
+            self._doubts.clear()
+            self.dispelled += 1
+
     def clear_doubts(self) -> None:
         """Learn what became of a failed exchange, if there was one (X3)."""
         if self._doubts:
@@ -232,7 +241,7 @@ class Exchange:
 
     def give_back(self) -> None:
         """Tell the ledger what has left spare, with nothing else."""
-        with self.alone():
+        with self.alone(self._holder.giving):
             self._serve([])
 
     def close(self) -> None:
@@ -255,9 +264,10 @@ class Exchange:
         Whoever called this tells the trouble once it leads no more: a hook may report usage.
         """
         try:
-            # Of all: what is queued by others may count anywhere, and what is given back, too.
-            self._refuse_inside(list(self._holder.stripes.values()))
-            return self._serve_some()
+            batch = self._batch()
+            # Not only its own: what others queued is served too, and what is given back.
+            self._refuse_inside([*self._holder.giving, *(entry.work.stripe for entry in batch)])
+            return self._serve_some(batch)
         finally:
             self._hand_on(sleeper)
 
@@ -274,9 +284,9 @@ class Exchange:
         """
         trouble: LedgerError | None = None
         while self._next_entry() is not None:
-            trouble = self._serve_some() or trouble
+            trouble = self._serve_some(self._batch()) or trouble
         try:
-            self._doubts.clear()
+            self._dispel()
         except LedgerError as error:
             trouble = error
         return trouble
@@ -332,14 +342,17 @@ class Exchange:
                     return entry
         return None
 
-    def _serve_some(self) -> LedgerError | None:
-        """Serve what is queued; what the ledger failed with, to be told.
+    def _batch(self) -> list[Entry]:
+        """What is served next."""
+        return [self._queue[at] for at in range(min(len(self._queue), BATCH_MAX))]
+
+    def _serve_some(self, batch: Sequence[Entry]) -> LedgerError | None:
+        """Serve what was queued; what the ledger failed with, to be told.
 
         Entries stay in the queue until they were told. Where an interrupt ends this, they are
         served again, under the same keys, once the keys have told what was committed (X3).
         """
         trouble: LedgerError | None = None
-        batch = [self._queue[at] for at in range(min(len(self._queue), BATCH_MAX))]
         entries = [entry for entry in batch if not entry.done]
         try:
             if entries:
@@ -372,7 +385,7 @@ class Exchange:
         holder = self._holder
         holder.become_holder()
         holder.ledger.still_there()
-        self._doubts.clear()
+        self._dispel()
         for _ in range(STALE_MAX):
             known = holder.known
             round_ = Round(holder, known.change)
@@ -382,6 +395,7 @@ class Exchange:
                 except Stale:
                     # A model change of this process waits for the leader: it was another's.
                     round_.withdraw()
+                    self._refuse_inside(self._holder.stripes.values())
                     holder.model_changed(None)
                     continue
                 round_.apply(reply, known.currency_of_row)
@@ -399,51 +413,3 @@ class Exchange:
                 with stripe.lock:
                     stripe.tear()
         self._doubts.note(round_)
-
-
-class _Committer:
-    """The thread that leads for event loops, which must not wait."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._calls: SimpleQueue[bool] = SimpleQueue()  # True: look whether the lead is here; False: stop
-        self._starting = Lock()
-        self._stopped = False
-        self._thread: Thread | None = None
-        self.thread = 0
-        self.gone = False
-
-    def up(self) -> None:
-        """Lead, if the lead was handed here."""
-        self._calls.put(True)
-        if self._stopped:  # put after it was told to stop, perhaps: nobody else would look
-            self._end()
-            self._lead()
-        elif self._thread is None:
-            with self._starting:
-                if self._thread is None:
-                    self._thread = Thread(target=self._body, name="stiggctl-committer", daemon=True)
-                    self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread after what it was called for."""
-        self._stopped = True  # before the word to stop: what is put after that sees it
-        self._calls.put(False)
-        self._end()
-
-    def _end(self) -> None:
-        thread = self._thread
-        if thread is not None and thread is not current_thread():  # a hook may close from there
-            thread.join(STOP_SECONDS_MAX)
-
-    def _body(self) -> None:
-        self.thread = get_ident()
-        while self._calls.get():
-            self._lead()
-
-    def _lead(self) -> None:
-        if self._exchange.has_lead(self):
-            trouble = self._exchange.lead(self)
-            if trouble is not None:
-                # On a thread of its own: a hook that reports would wait for this one.
-                Thread(target=self._exchange.tell_troubles, args=([trouble],), daemon=True).start()

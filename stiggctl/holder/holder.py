@@ -61,6 +61,7 @@ class Holder:
         self.row = 0  #: 0 until it is a holder; set under `_enlisting`
         self.ids = Ids(secrets.token_hex(8))
         self.stripes: dict[str, Stripe] = {}  #: by customer id; added to under `_stripes_lock`
+        self.giving: set[Stripe] = set()  #: those of which something has left spare that is not told yet
         #: (customer id, or None where there is only one, currency) -> strand: the way in of the
         #: half that never waits. Replaced whole when customers or currencies change.
         self.strands: dict[tuple[str | None, str | None], Strand] = {}
@@ -169,7 +170,7 @@ class Holder:
         if stripe is None:
             with self._stripes_lock:
                 stripe = self.stripes.setdefault(
-                    customer.customer_id, Stripe(customer.customer_id, customer.id)
+                    customer.customer_id, Stripe(customer.customer_id, customer.id, self.giving)
                 )
         return stripe
 
@@ -333,7 +334,7 @@ class Holder:
             presence.abandon_in_child()
         self.row = self.others.row = 0
         self.ids = Ids(secrets.token_hex(8))  # or two processes would give the same ids
-        self.stripes, self.strands = {}, {}
+        self.stripes, self.strands, self.giving = {}, {}, set()
         self.alive = 1
         self.ttl_max_ms = self.options.reservation_ttl_seconds * 1000
         self._changes += 1

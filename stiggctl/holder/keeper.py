@@ -26,8 +26,9 @@ BEAT_SECONDS = 0.25
 #: How often it is looked what others want: so long they wait at most, once for each limit near its end. Half
 #: as much would halve that, and double what a process at work pays for company that asks for nothing.
 RECALL_BEAT_SECONDS = 0.02
-#: The same of who is alone: the second to come waits so long, well within what it waits at all.
-ALONE_BEAT_SECONDS = 0.1
+#: The same of who is alone, or has nothing to spare: the second to come waits so long, and whoever wants
+#: what the first drew since; well within what one waits at all.
+IDLE_BEAT_SECONDS = 0.1
 #: When so many bytes were written to the log they are moved into the file. Each time costs bookings a
 #: millisecond or a few (the rest goes on beside them), at a busy pace once in two seconds; with SQLite's own
 #: 4 MB it is four times as often. Four times as much makes readers search a longer log, and whoever
@@ -83,8 +84,11 @@ class Keeper:
 
     def _body(self) -> None:
         beats_at = time.monotonic() + BEAT_SECONDS
-        while not self._stop.wait(ALONE_BEAT_SECONDS if self._holder.alive == 1 else RECALL_BEAT_SECONDS):
-            self._step(self._holder.recalls.beat)
+        holder, recalls = self._holder, self._holder.recalls
+        while not self._stop.wait(
+            RECALL_BEAT_SECONDS if holder.alive > 1 and recalls.is_awake else IDLE_BEAT_SECONDS
+        ):
+            self._step(recalls.beat)
             if time.monotonic() >= beats_at:
                 self._step(self.beat)
                 beats_at = time.monotonic() + BEAT_SECONDS

@@ -13,6 +13,8 @@ A step is one call of `beat`, which is what tests call; the keeper's thread is a
   RK3  An ask that is short is asked again once the dead are buried: a no counts nothing that only they
        had, but what they held.
   RK4  What this process obeys is written after no path of an older model is current any more.
+  RK5  In company, what is to spare of a customer for whom nothing was held for REST_SECONDS goes back by
+       itself: then nobody has to wait for it, nor misses it where this process is stopped.
 """
 
 import asyncio
@@ -20,7 +22,8 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from stiggctl.decision.receding import Recalled, recede
+from stiggctl.decision.cells import Stripe
+from stiggctl.decision.receding import Recalled, recede, rest
 from stiggctl.errors import StiggctlError
 from stiggctl.ledger import Fenced
 from stiggctl.ledger.records import Drawn, HolderRow
@@ -36,6 +39,11 @@ RECALL_SECONDS = 0.25
 #: The first pause between two questions, and the longest: others need a beat, which is not there at once,
 #: and whoever waits long is most likely waiting for one that is stopped.
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.002, 0.032
+#: How often it is looked for customers for whom nothing was held since: of what is drawn at a pace of one
+#: request in so long, sharing saves nothing. Half as much would have a slow worker draw for each request.
+REST_SECONDS = 1.0
+#: So many resources are gone through in one step, with the lock: about a tenth of a millisecond.
+REST_STEP = 256
 
 
 class Recalls:
@@ -44,6 +52,9 @@ class Recalls:
     def __init__(self, holder: "Holder") -> None:
         self._holder = holder
         self._obeys = 0  #: the last change of the model that the ledger knows this process to obey
+        self._stamp: object = None  #: of the ledger, as of the last look at what others want
+        self._rests_at = 0.0  #: when it is looked next who rests
+        self.is_awake = True  #: whether anything was held, when it was looked last
 
     # ---------------------------------------------------------------- what others want of this process
 
@@ -56,18 +67,63 @@ class Recalls:
         holder = self._holder
         if not holder.is_holder:
             return
+        # Without its lock file it is dead to everybody, and buried as soon as somebody needs what it has.
+        if not holder.is_in_place():
+            raise holder.found_buried()
+        # First: what is written after this is seen at the next beat. And where an exchange had failed,
+        # what it was to give back is to spare again: it is asked for as before.
+        stamp = holder.ledger.stamp(), holder.exchange.dispelled
+        if stamp != self._stamp:
+            self._look(now_us)
+            self._stamp = stamp
+        self._rest()
+        self.give_back()
+
+    def _look(self, now_us: int) -> None:
+        """What others want, and what they changed."""
+        holder = self._holder
         with holder.ledger.reader() as reader:
             change, recalled = reader.state().change, reader.recalled(holder.row, now_us)
             rows = [row.id for row in reader.holders()]
-        # Without its lock file it is dead to everybody, and buried as soon as somebody needs what it has.
-        if holder.row not in rows or not holder.is_in_place():
+        if holder.row not in rows:
             raise holder.found_buried()
-        holder.alive = len(rows)
+        if len(rows) != holder.alive:
+            # With the lead: an exchange that was later would be told less than it found.
+            with holder.exchange.alone(()), holder.ledger.reader() as reader:
+                holder.alive = len(list(reader.holders()))
         if change > self._obeys:
             self._obey(change)
         if recalled:
             self._recede(now_us)
-        self.give_back()
+
+    def _rest(self) -> None:
+        """Let go what is to spare of customers for whom nothing was held since it was last looked (RK5)."""
+        holder = self._holder
+        now = holder.waiting.seconds()
+        if holder.alive == 1 or now < self._rests_at:
+            return
+        self._rests_at = now + REST_SECONDS
+        awake = False
+        for stripe in list(holder.stripes.values()):
+            touched_us = stripe.touched_us
+            if touched_us != stripe.looked_us:
+                stripe.looked_us, stripe.rests, awake = touched_us, False, True
+            elif not stripe.rests:
+                stripe.rests = self._lay_down(stripe, touched_us)
+        self.is_awake = awake
+
+    def _lay_down(self, stripe: Stripe, touched_us: int) -> bool:
+        """Step by step; whether it is done, and nobody came meanwhile."""
+        for strand in list(stripe.strands.values()):
+            with stripe.lock:
+                ids = list(strand.leaves)
+            for at in range(0, len(ids), REST_STEP):
+                with stripe.lock:
+                    if stripe.touched_us != touched_us:
+                        return False
+                    rest(strand, ids[at : at + REST_STEP])
+                self.give_back()
+        return True
 
     def _recede(self, now_us: int) -> None:
         """Let go what others want.
@@ -101,9 +157,8 @@ class Recalls:
         Also alone: a share stays exact until its process draws again, and whoever comes next is told that
         it hides nothing.
         """
-        holder = self._holder
-        if any(stripe.gives for stripe in list(holder.stripes.values())):
-            holder.exchange.give_back()
+        if self._holder.giving:
+            self._holder.exchange.give_back()
 
     def soon(self) -> None:
         """The same, for who has just set something free, and would not fail for it.

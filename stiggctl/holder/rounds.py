@@ -72,10 +72,10 @@ class Round:
 
     def _drain_gives(self) -> None:
         """What has left spare since the last exchange."""
-        for stripe in list(self._holder.stripes.values()):
-            if stripe.gives:
-                with stripe.lock:
-                    self._gives[stripe], stripe.gives = stripe.gives, {}
+        for stripe in list(self._holder.giving):
+            with stripe.lock:
+                self._gives[stripe] = stripe.gives
+                stripe.owe_nothing()
 
     def withdraw(self) -> None:
         """Nothing was sent: what was set apart is spare again, what was to be given still is."""
@@ -87,7 +87,7 @@ class Round:
         for stripe, gives in self._gives.items():
             with stripe.lock:
                 for cell, units in gives.items():
-                    stripe.gives[cell] = stripe.gives.get(cell, 0) + units
+                    stripe.owe(cell, units)
 
     def cells(self) -> set[int]:
         """Every cell that the batch names."""

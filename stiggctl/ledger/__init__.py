@@ -99,6 +99,13 @@ class Ledger(Protocol):
         """
         ...
 
+    def stamp(self) -> object:
+        """What is another whenever anything was written since, by whomever: cheaper than a reader.
+
+        Taken before one reads: what is written after it makes another.
+        """
+        ...
+
     def still_there(self) -> None:
         """Raise LedgerUnavailable where the place that was opened now leads elsewhere."""
         ...

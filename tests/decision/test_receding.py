@@ -1,7 +1,7 @@
 """Receding: what others want of this process's spare leaves, at once and whole."""
 
 from stiggctl.decision.moving import set_apart
-from stiggctl.decision.receding import Recalled, note_company, recall, recede
+from stiggctl.decision.receding import Recalled, note_company, recall, recede, rest
 from stiggctl.decision.reservations import expire, release
 
 from .land import Cell, Land, Told
@@ -137,3 +137,19 @@ def _nothing():
     from stiggctl.answers import Circumstances  # noqa: PLC0415 - here alone
 
     return Circumstances()
+
+
+def test_what_a_resting_customer_has_to_spare_leaves_and_no_share_becomes_exact() -> None:
+    """RD4: of HARD limits, which alone have shares; what is held stays, and its release is spare again."""
+    land, org, ann = laid()
+    soft = land.limit("emea", 10, hard=False)
+    held = land.hold(["ann", "emea"], 30)
+    rest(land.strand(), ["ann", "org", "emea", "nobody"])
+    assert land.stripe.gives == {ann.cell: 50, org.cell: 570}
+    assert land.stripe.giving == {land.stripe}
+    assert land.seen(ann)[:3] == (0, 0, 30)
+    assert land.seen(soft)[0] == -30
+    assert not land.stripe.exact
+    release(land.stripe, held.number)
+    assert land.seen(ann)[:3] == (30, 0, 30)
+    assert land.stripe.gives == {ann.cell: 50, org.cell: 570}

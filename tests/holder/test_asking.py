@@ -63,7 +63,7 @@ def test_a_denial_without_proof_is_no_denial(control: UsageControl, faulty: Faul
 
     def give_much_back() -> None:  # between the answer and the look at it
         with stripe.lock:
-            stripe.gives[stripe.numbers[at + CELL]] = 100
+            stripe.owe(stripe.numbers[at + CELL], 100)
 
     faulty.after.append(give_much_back)
     assert control.reserve(**ANN, amount=150).amount == 150

@@ -305,3 +305,167 @@ def test_a_check_counts_what_others_hold_and_not_what_they_have_to_spare(tmp_pat
     assert (denied.limits[0].held, denied.remaining) == (30, 9_970)
     for process in (pair.one, pair.other):
         process.holder.ledger._ledger.close()
+
+
+def rest(pair: Pair, process: Process) -> None:
+    """Beats, until whoever holds nothing meanwhile rests."""
+    for _ in range(2):
+        pair.baton.now_us += int(recalling.REST_SECONDS * 1_000_000)
+        pair.beat(process)
+
+
+def test_what_nobody_asks_for_any_more_goes_back_before_others_want_it(pair: Pair) -> None:
+    """RK5: of the customer for whom nothing was held for a while; what is held stays."""
+    held = pair.one.control.reserve(**ANN, amount=30)
+    pair.other.holder.become_holder()
+    pair.beat(pair.one)
+    assert pair.shares() == {pair.one.holder.row: [(100, False)]}
+    rest(pair, pair.one)
+    assert pair.shares() == {pair.one.holder.row: [(30, False)]}
+    assert not pair.one.holder.recalls.is_awake
+    assert not pair.one.holder.giving
+    began_us = pair.baton.now_us
+    assert pair.other.control.reserve(**ANN, amount=70).amount == 70
+    assert pair.baton.now_us == began_us  # nobody was waited for
+    held.release()
+    assert pair.one.control.verify() == []
+
+
+def test_who_is_asked_again_has_its_share_again_and_rests_again(pair: Pair) -> None:
+    """RK5: a decision wakes it, an extension too; what it draws then is given back once more."""
+    held = pair.one.control.reserve(**ANN, amount=1)
+    pair.other.holder.become_holder()
+    pair.beat(pair.one)
+    rest(pair, pair.one)
+    for more in (lambda: pair.one.control.reserve(**ANN, amount=1), lambda: held.extend(1)):
+        pair.baton.now_us += 2_000_000
+        more()
+        ((granted, _),) = pair.shares()[pair.one.holder.row]
+        assert granted > 3  # with a surplus
+        pair.baton.now_us += int(recalling.REST_SECONDS * 1_000_000)
+        pair.beat(pair.one)
+        assert pair.one.holder.recalls.is_awake
+        assert pair.shares()[pair.one.holder.row] == [(granted, False)]
+        rest(pair, pair.one)
+        ((left, _),) = pair.shares()[pair.one.holder.row]
+        assert left < granted
+    assert pair.shares()[pair.one.holder.row] == [(3, False)]
+
+
+def test_alone_all_stays_in_memory_however_long_nobody_asks(pair: Pair) -> None:
+    """RD3, RK5: nobody else could use it."""
+    pair.one.control.reserve(**ANN, amount=30)
+    rest(pair, pair.one)
+    rest(pair, pair.one)
+    assert pair.shares() == {pair.one.holder.row: [(100, False)]}
+
+
+def test_who_comes_in_the_middle_of_resting_keeps_what_is_left(pair: Pair) -> None:
+    """RK5: it is gone through step by step, and the next look begins anew."""
+    recalls = pair.one.holder.recalls
+    pair.one.control.reserve(**ANN, amount=30)
+    pair.other.holder.become_holder()
+    pair.beat(pair.one)
+    ann = pair.one.holder.stripes["acme"]
+    assert not recalls._lay_down(ann, ann.touched_us - 1)
+    assert pair.shares() == {pair.one.holder.row: [(100, False)]}
+    assert recalls._lay_down(ann, ann.touched_us)
+    assert pair.shares() == {pair.one.holder.row: [(30, False)]}
+
+
+def test_a_beat_asks_the_ledger_only_where_something_was_written(pair: Pair) -> None:
+    """A reader is opened where somebody committed since the last beat, this process too."""
+    pair.one.control.reserve(**ANN, amount=30)
+    pair.other.holder.become_holder()
+    pair.beat(pair.one)
+    readers = 0
+    reader = pair.one.ledger.reader
+
+    def counted() -> Any:
+        nonlocal readers
+        readers += 1
+        return reader()
+
+    pair.one.ledger.reader = counted  # type: ignore[method-assign]  # a test's own
+    for _ in range(10):
+        pair.beat(pair.one)
+    assert readers == 0
+    pair.other.control.report(
+        event_name="e", customer_id="acme", resource_ids=["ann"], credit_currency="t", amount=1
+    )
+    pair.beat(pair.one)
+    assert readers > 0
+    pair.beat(pair.one)  # what it gave back was written, too
+    readers = 0
+    pair.beat(pair.one)
+    assert readers == 0
+
+
+def test_what_a_beat_could_not_do_the_next_one_does(pair: Pair) -> None:
+    """The look counts as done once all of it was done: a recall is not lost where its answer failed."""
+    pair.one.control.reserve(**ANN, amount=30)
+    with pytest.raises(AccessDenied) as denied:
+        pair.other.control.reserve(**ANN, amount=50)
+    assert denied.value.decision.access_denied_reason is AccessDeniedReason.SHARE_UNAVAILABLE
+    pair.one.ledger.failing = 1.0
+    with pytest.raises(LedgerUnavailable):
+        pair.beat(pair.one)
+    pair.one.ledger.failing = 0.0
+    pair.one.holder.keeper.beat(pair.baton.now_us)
+    pair.beat(pair.one)
+    assert pair.shares()[pair.one.holder.row] == [(30, True)]
+
+
+def test_a_look_that_failed_is_done_again(pair: Pair) -> None:
+    """RD2: though nothing was written since."""
+    pair.one.control.reserve(**ANN, amount=30)
+    with pytest.raises(AccessDenied):
+        pair.other.control.reserve(**ANN, amount=50)
+    reader = pair.one.ledger.reader
+
+    def fails() -> Any:
+        raise LedgerUnavailable(location="usage.db", reason="the disk is gone", remedy="try again")
+
+    pair.one.ledger.reader = fails  # type: ignore[method-assign]  # a test's own
+    with pytest.raises(LedgerUnavailable):
+        pair.beat(pair.one)
+    pair.one.ledger.reader = reader  # type: ignore[method-assign]  # a test's own
+    pair.beat(pair.one)
+    assert pair.shares()[pair.one.holder.row] == [(30, True)]
+
+
+def test_how_many_live_is_never_told_by_an_older_look(pair: Pair) -> None:
+    """RK3: a beat that has read that it is alone does not undo what a later exchange found."""
+    pair.one.control.consume(**ANN, amount=1)
+    pair.other.holder.become_holder()
+    pair.beat(pair.one)
+    assert pair.one.holder.alive == 2
+    pair.other.holder.close()
+    holder, reader = pair.one.holder, pair.one.ledger.reader
+    third = Process(pair.baton, pair.path, "third")
+
+    class Early:
+        """A snapshot; once it has told who lives another begins, and an exchange here finds it."""
+
+        def __enter__(self) -> Any:
+            self._snapshot = reader().__enter__()
+            return self
+
+        def __exit__(self, *raised: object) -> None:
+            self._snapshot.__exit__(*raised)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._snapshot, name)
+
+        def holders(self) -> list[Any]:
+            rows = list(self._snapshot.holders())
+            pair.one.ledger.reader = reader  # type: ignore[method-assign]  # once
+            third.holder.become_holder()
+            holder.exchange.give_back()
+            assert holder.alive == 2
+            return rows
+
+    pair.one.ledger.reader = Early  # type: ignore[method-assign,assignment]  # a test's own
+    pair.beat(pair.one)
+    assert holder.alive == 2
+    third.holder.ledger._ledger.close()

@@ -190,7 +190,7 @@ def test_bookings_go_on_while_the_log_is_moved(kept: World) -> None:
 def test_while_we_move_the_log_nobody_begins_it_anew(kept: World, full_bytes: int) -> None:
     """CK1: a snapshot of ours is open, or we have the write lock."""
     seen = []
-    lent = kept.ledger._connections._lending._lent
+    lent = kept.ledger._connections.lending._lent
 
     def step() -> None:
         seen.append((len(lent), writes(kept)))

@@ -128,6 +128,13 @@ class SqliteLedger:
         finally:
             self._connections.give_back(lent)
 
+    def stamp(self) -> object:
+        """What is another whenever anything was written since: then a reader may find something new."""
+        try:
+            return self._connections.stamp()
+        except sqlite3.Error as error:
+            raise translated(error, self.location) from error
+
     def still_there(self) -> None:
         """Raise LedgerUnavailable where the path no longer names the file that is open."""
         self._connections.still_there()

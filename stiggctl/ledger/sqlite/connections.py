@@ -66,13 +66,13 @@ class Connections:
         self.failures = 0  # under `_lock` (CN3)
         self._synchronous = synchronous
         self._patience_seconds = patience_seconds
-        self._lock = Lock()  # of the writing connection; taken before that of `_lending`
+        self._lock = Lock()  # of the writing connection; taken before that of `lending`
         # Both under `_lock`; opened when first needed. One cursor for all: what an error's
         # traceback keeps of a second one would keep the connection open after it was closed.
         self._writing: sqlite3.Connection | None = None
         self._cursor: sqlite3.Cursor | None = None
         self._broken: LedgerCorrupt | None = None  # once set, nothing is written
-        self._lending = Lending(lambda: self.connect("ro"), patience_seconds)
+        self.lending = Lending(lambda: self.connect("ro"), patience_seconds)
         self.checkpoints = Checkpoints(self)  # its lock is taken before both
         self._identity: tuple[int, int] | None = None  # of the file, once it was found to be a ledger
         self._closed = False  # set once, under both locks
@@ -223,7 +223,7 @@ class Connections:
         """A reading connection with its snapshot taken; `give_back` it."""
         self._refuse_if_closed()
         try:
-            return self._lending.borrow()
+            return self.lending.borrow()
         except sqlite3.Error as error:
             if self.path.exists():
                 raise translated(error, self.location) from error
@@ -235,31 +235,32 @@ class Connections:
 
     def give_back(self, lent: ReadingConnection) -> None:
         """End the snapshot; the connection is kept for the next reader, or closed."""
-        self._lending.give_back(lent, keep=not self._closed)
+        self.lending.give_back(lent, keep=not self._closed)
 
-    def is_lent(self, lent: ReadingConnection) -> bool:
-        """Whether its reader may still use it: not after a fork."""
-        return self._lending.is_lent(lent)
+    def stamp(self) -> object:
+        """Another one whenever anything was committed since; also where nothing was, after a fork."""
+        self._refuse_if_closed()
+        return self.lending.stamp()
 
     # ---------------------------------------------------------------- ending
 
     def close(self) -> None:
         """Close every connection that is not lent; a lent one when it is given back. Safe twice."""
-        for lock in (self.checkpoints.lock, self._lock, self._lending.lock):
+        for lock in (self.checkpoints.lock, self._lock, self.lending.lock):
             await_turn(lock, self)
-        with self.checkpoints.lock, self._lock, self._lending.lock:
+        with self.checkpoints.lock, self._lock, self.lending.lock:
             self._closed = True
             self._close_idle()
 
     def close_idle(self) -> None:
         """Close what nobody uses: where nobody else has it open, SQLite moves and removes the log."""
-        with self._lock, self._lending.lock:
+        with self._lock, self.lending.lock:
             self._close_idle()
 
     def _close_idle(self) -> None:
         """Close what nobody uses, the writing connection last. Under both locks."""
         wrote = self._writing is not None
-        readers = self._lending.close_idle()
+        readers = self.lending.close_idle()
         self._stop_writing()
         if readers and not wrote and self.checkpoints.is_log_empty():
             # Who only reads cannot remove the empty log and index that SQLite made for it; who
@@ -280,11 +281,11 @@ class Connections:
         """
         held: list[Lock] = []
         deadline = time.monotonic() + _FORK_SECONDS
-        for lock in (self.checkpoints.lock, self._lock, self._lending.lock):
+        for lock in (self.checkpoints.lock, self._lock, self.lending.lock):
             if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 return forks.let_go(held)
             held.append(lock)
-        if not self._lending.hold_all(held, deadline):
+        if not self.lending.hold_all(held, deadline):
             return forks.let_go(held)
         self._close_idle()
         return held
@@ -292,7 +293,7 @@ class Connections:
     def after_fork_in_child(self, *, quiet: bool) -> None:
         """Have nothing open. `quiet`: no thread of the parent was inside."""
         self._lock = Lock()
-        self._lending.after_fork_in_child(quiet=quiet)
+        self.lending.after_fork_in_child(quiet=quiet)
         self.checkpoints.after_fork_in_child(quiet=quiet)
         if not quiet:
             forks.abandon(self._writing, self._cursor)

@@ -1,7 +1,8 @@
 """Lending: reading connections, each lent to one reader at a time.
 
-Here: snapshots taken and ended, connections kept for the next reader, and what becomes of them
-in a fork. Not here: what is read (reading.py), how a connection is opened (connections.py).
+Here: snapshots taken and ended, connections kept for the next reader, whether anything was written
+since one looked, and what becomes of all that in a fork. Not here: what is read (reading.py), how a
+connection is opened (connections.py).
 """
 
 import contextlib
@@ -49,6 +50,8 @@ class Lending:
         self._patience_seconds = patience_seconds
         self._idle: list[ReadingConnection] = []  # under `lock`
         self._lent: set[ReadingConnection] = set()  # under `lock`
+        self._watching: sqlite3.Connection | None = None  # under `lock`; for `stamp` alone
+        self._watched = 0  # how many there have been
 
     def borrow(self) -> ReadingConnection:
         """A connection with its snapshot taken; `give_back` it. Raises what SQLite says."""
@@ -81,6 +84,23 @@ class Lending:
                     return
             lent.close()
 
+    def stamp(self) -> tuple[int, int]:
+        """Another one whenever anything was committed through another connection. Raises what SQLite says.
+
+        SQLite tells it of each connection by itself (PRAGMA data_version), so one is kept for that. It
+        costs a look into shared memory, where a reader costs a snapshot and each question a search.
+        """
+        await_turn(self.lock, self)
+        with self.lock:
+            watching = self._watching
+            if watching is None:
+                watching = self._watching = self._open_one()
+                self._watched += 1
+            (version,) = patiently(
+                lambda: watching.execute("PRAGMA data_version").fetchone(), self._patience_seconds
+            )
+            return self._watched, version
+
     def is_lent(self, lent: ReadingConnection) -> bool:
         """Whether its reader may still use it: not after a fork."""
         return lent in self._lent
@@ -90,7 +110,10 @@ class Lending:
         idle, self._idle = self._idle, []
         for one in idle:
             one.close()
-        return len(idle)
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.close()
+        return len(idle) + (watching is not None)
 
     # ---------------------------------------------------------------- forking
 
@@ -108,8 +131,8 @@ class Lending:
         self.lock = Lock()
         if not quiet:
             # They may be torn in the middle of a statement: they must not even be closed.
-            forks.abandon(self._idle, lent)
-            self._idle = []
+            forks.abandon(self._idle, lent, self._watching)
+            self._idle, self._watching = [], None
             return
         for one in lent:
             # It only reads, and no thread is in it; the parent keeps its own. While it were open

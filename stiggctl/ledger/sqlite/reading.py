@@ -76,7 +76,7 @@ class SqliteReader:
     # ---------------------------------------------------------------- asking SQLite
 
     def _connection(self) -> ReadingConnection:
-        if self._lent is None or not self._connections.is_lent(self._lent):
+        if self._lent is None or not self._connections.lending.is_lent(self._lent):
             raise LedgerUnavailable(
                 location=self._connections.location,
                 reason="this reader was closed, or stayed behind in a fork",
