@@ -1,14 +1,13 @@
 """The keeper: what has to happen while nobody asks.
 
-Here: a thread that often does what other processes wait for (recalling.py), and now and then ends
+Here: a thread that often does what other processes wait for (recalling.py); another that now and then ends
 holds, looks whether the file is still the one that was opened, does what is owed, and moves the log
-into the file. Not here: what any of these is.
+into the file, which may take long. Not here: what any of these is.
 
-A step is one call of `beat`, of this or of the recalls, which is what tests call; the thread is a loop
+A step is one call of `beat`, of this or of the recalls, which is what tests call; the threads are loops
 around them.
 """
 
-import time
 from collections.abc import Callable
 from threading import Event, Lock, Thread, current_thread
 from typing import TYPE_CHECKING
@@ -40,29 +39,34 @@ Beat = Callable[[int], None]
 
 
 class Keeper:
-    """The background thread of one holder."""
+    """The background threads of one holder."""
 
     def __init__(self, holder: "Holder") -> None:
         self._holder = holder
         self._stop = Event()
         self._starting = Lock()
-        self._thread: Thread | None = None
-        self._told: dict[Beat, str] = {}  #: the trouble that was told last, to be told once
+        self._threads: list[Thread] = []
+        self._told: dict[Beat, str] = {}  #: the trouble that each told last, to be told once
 
     def start(self) -> None:
-        """Begin beating, if it does not; the thread ends with the process."""
+        """Begin beating, if it does not; the threads end with the process."""
         with self._starting:
-            if self._thread is None:
-                self._thread = Thread(target=self._body, name="stiggctl-keeper", daemon=True)
-                self._thread.start()
+            if not self._threads:
+                self._threads = [
+                    Thread(target=body, name=f"stiggctl-{name}", daemon=True)
+                    for name, body in (("keeper", self._keep), ("recalls", self._recall))
+                ]
+                for thread in self._threads:
+                    thread.start()
 
     def stop(self) -> None:
-        """End the thread after the beat that is under way."""
+        """End the threads, each after the beat that is under way."""
         self._stop.set()
-        with self._starting:  # one that is being started can be waited for only then
-            thread = self._thread
-        if thread is not None and thread is not current_thread():  # a hook may close from there
-            thread.join()
+        with self._starting:  # those that are being started can be waited for only then
+            threads = self._threads
+        for thread in threads:
+            if thread is not current_thread():  # a hook may close from there
+                thread.join()
 
     def beat(self, now_us: int) -> None:
         """One step; raises what the ledger says."""
@@ -82,16 +86,16 @@ class Keeper:
         if holder.ledger.log_bytes() > LOG_BYTES_MAX:
             holder.ledger.checkpoint()
 
-    def _body(self) -> None:
-        beats_at = time.monotonic() + BEAT_SECONDS
+    def _keep(self) -> None:
+        while not self._stop.wait(BEAT_SECONDS):
+            self._step(self.beat)
+
+    def _recall(self) -> None:
         holder, recalls = self._holder, self._holder.recalls
         while not self._stop.wait(
             RECALL_BEAT_SECONDS if holder.alive > 1 and recalls.is_awake else IDLE_BEAT_SECONDS
         ):
             self._step(recalls.beat)
-            if time.monotonic() >= beats_at:
-                self._step(self.beat)
-                beats_at = time.monotonic() + BEAT_SECONDS
 
     def _step(self, beat: Beat) -> None:
         """One of both beats; what the ledger says is told once."""
@@ -108,6 +112,6 @@ class Keeper:
 
     def _tell(self, beat: Beat, trouble: LedgerError) -> None:
         """Tell it once, however often it comes."""
-        if str(trouble) not in self._told.values():
+        if str(trouble) not in list(self._told.values()):
             self._told[beat] = str(trouble)
             self._holder.report_trouble(trouble)

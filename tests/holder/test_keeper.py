@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -255,12 +256,41 @@ def test_the_thread_goes_on_after_a_trouble_and_tells_it_once(
     assert beats[0] == last  # closed is closed
 
 
+def test_what_others_want_does_not_wait_for_what_takes_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RK1: a log that is moved on a slow disk, a queue of owed settles: recalls are answered meanwhile."""
+    monkeypatch.setattr(keeper, "BEAT_SECONDS", 0.001)
+    inside, done = threading.Event(), threading.Event()
+    recalls = [0]
+    with UsageControl(tmp_path / "usage.db") as control:
+        control.apply(MODEL)
+        holder = control._holder
+
+        def slow(now_us: int) -> None:
+            del now_us
+            inside.set()
+            assert done.wait(60)
+
+        def recall(now_us: int) -> None:
+            del now_us
+            recalls[0] += 1
+
+        monkeypatch.setattr(holder.keeper, "beat", slow)
+        monkeypatch.setattr(holder.recalls, "beat", recall)
+        control.consume(**ANN, amount=1)
+        assert inside.wait(60)
+        before = recalls[0]
+        soon(lambda: recalls[0] > before + 1)
+        done.set()
+
+
 def test_who_only_looks_has_no_keeper(tmp_path: Path) -> None:
     """H2: it is no holder; there is nothing to end."""
     with UsageControl(tmp_path / "usage.db") as control:
         control.apply(MODEL)
         control.check(**ANN)
-        assert control._holder.keeper._thread is None
+        assert control._holder.keeper._threads == []
         assert charges(control) == []
         control.consume(**ANN, amount=1)
-        assert control._holder.keeper._thread is not None
+        assert len(control._holder.keeper._threads) == 2
