@@ -49,6 +49,7 @@ from stiggctl.errors import (
 )
 from stiggctl.ledger.records import Difference
 from stiggctl.reports.events import BookedEvent
+from stiggctl.reports.forecast import Forecast
 from stiggctl.reports.grants import GrantState, GrantStatus
 from stiggctl.reports.holders import HolderShare, HolderState, HolderStatus
 from stiggctl.reports.rerated import RerateRow, UnpricedRow
@@ -76,6 +77,7 @@ __all__ = [
     "Difference",
     "EventNotFound",
     "Fit",
+    "Forecast",
     "GrantNotFound",
     "GrantState",
     "GrantStatus",

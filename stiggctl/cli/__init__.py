@@ -15,6 +15,7 @@ from stiggctl.cli.check import check
 from stiggctl.cli.demo import demo
 from stiggctl.cli.doctor import doctor
 from stiggctl.cli.export_model import export_model
+from stiggctl.cli.forecast import forecast
 from stiggctl.cli.grants import grants
 from stiggctl.cli.holders import holders
 from stiggctl.cli.tree import tree
@@ -63,5 +64,5 @@ def main() -> None:
     write_any_script()
 
 
-for _verb in (demo, doctor, apply, export_model, check, tree, usage, grants, holders, backup):
+for _verb in (demo, doctor, apply, export_model, check, tree, usage, grants, forecast, holders, backup):
     main.add_command(_verb)

@@ -1,7 +1,7 @@
 """The control: what application code opens and asks.
 
 Here: opening and closing; its parts are describing.py, spending.py, reporting.py, rerating.py,
-guard.py, metered.py, bound.py, reading.py.
+guard.py, metered.py, bound.py, reading.py, forecasting.py.
 Not here: anything that decides or books (holder/).
 """
 
@@ -14,6 +14,7 @@ from typing import Literal, Self, TypeVar
 from stiggctl.clocks import Clock, SystemClock
 from stiggctl.control.bound import Binding
 from stiggctl.control.describing import Describing
+from stiggctl.control.forecasting import Forecasting
 from stiggctl.control.metered import Metering
 from stiggctl.control.opening import Closed, open_holder, release_holder
 from stiggctl.control.reading import Reading
@@ -26,7 +27,7 @@ from stiggctl.errors import InvalidRequest
 from stiggctl.holder import Holder, Options
 
 
-class UsageControl(Describing, Spending, Reporting, Rerates, Metering, Binding, Reading):
+class UsageControl(Describing, Spending, Reporting, Rerates, Metering, Binding, Reading, Forecasting):
     """Usage control over one ledger: may this call spend so much, and what did it spend?
 
     Image: a cashier who knows every budget on the way up from a user to the whole company,

@@ -149,6 +149,22 @@ class Reader(Protocol):
         """
         ...
 
+    def used_by_bucket(
+        self,
+        customer: int,
+        currency: int,
+        resource: int,
+        scope: str,
+        since_us: int,
+        until_us: int,
+        width_us: int,
+    ) -> dict[int, int]:
+        """Start of a bucket -> units of the events under a resource that are in scope, `until_us` excluded.
+
+        Buckets are so wide, and begin at multiples of that; those without events are left out.
+        """
+        ...
+
     def used_under(self, customer: int, currency: int, resources: Sequence[int]) -> dict[int, int]:
         """Resource -> units of all events under it; those without any are left out."""
         ...

@@ -82,23 +82,8 @@ def build_tree(
         depths[row.id] = depth if row is rows[0] else depths[row.parent or 0] + 1
     for one in limits_in_force:
         cell, row = cells[one.wanted.key], named[one.resource]
-        orphaned = sum(orphan.units for orphan in cell.orphans if orphan.until_us > now_us)
-        limits.setdefault(row.id, []).append(
-            RawLimit(
-                depth=depths[row.id],
-                resource_type_id=row.type_id,
-                resource_id=row.resource_id,
-                credit_currency=currency.currency_id,
-                allocation_id=one.allocation_id or f"{row.resource_id}/{currency.currency_id}",
-                decimals=currency.decimals,
-                hard=one.hard,
-                limit=one.limit_units,
-                used=cell.used,
-                held=held.get(cell.id, 0) + orphaned,
-                amount=0,
-                terms=one.terms,
-            )
-        )
+        raw = raw_limit(one, row, cell, currency, depths[row.id], held.get(cell.id, 0), now_us)
+        limits.setdefault(row.id, []).append(raw)
     children: dict[int, list[TreeNode]] = {}
     for row in reversed(rows):
         below = tuple(
@@ -109,6 +94,33 @@ def build_tree(
             return node
         children.setdefault(row.parent or 0, []).append(node)
     raise AssertionError("a tree has a root")
+
+
+def raw_limit(
+    one: Limit,
+    row: ResourceRow,
+    cell: CellRow,
+    currency: CurrencyRow,
+    depth: int,
+    held_units: int,
+    now_us: int,
+) -> RawLimit:
+    """A limit of a resource, with the numbers of its cell; what dead processes held counts as held."""
+    orphaned = sum(orphan.units for orphan in cell.orphans if orphan.until_us > now_us)
+    return RawLimit(
+        depth=depth,
+        resource_type_id=row.type_id,
+        resource_id=row.resource_id,
+        credit_currency=currency.currency_id,
+        allocation_id=one.allocation_id or f"{row.resource_id}/{currency.currency_id}",
+        decimals=currency.decimals,
+        hard=one.hard,
+        limit=one.limit_units,
+        used=cell.used,
+        held=held_units + orphaned,
+        amount=0,
+        terms=one.terms,
+    )
 
 
 def _node(
