@@ -54,6 +54,7 @@ from stiggctl.reports.grants import GrantState, GrantStatus
 from stiggctl.reports.holders import HolderShare, HolderState, HolderStatus
 from stiggctl.reports.rerated import RerateRow, UnpricedRow
 from stiggctl.reports.rerating import RerateTotal, Rerating
+from stiggctl.reports.simulation import SimulatedDenial, Simulation, SimulationChange
 from stiggctl.reports.tree import TreeNode
 from stiggctl.reports.usage import UsageRow
 
@@ -110,6 +111,9 @@ __all__ = [
     "Reservation",
     "ReservationNotFound",
     "ResourceNotFound",
+    "SimulatedDenial",
+    "Simulation",
+    "SimulationChange",
     "StiggctlError",
     "SystemClock",
     "TreeNode",

@@ -32,7 +32,7 @@ LONGER: dict[str, tuple[int, str]] = {
     "stiggctl/definitions/parts.py": (315, "the model as people write it, read as a whole"),
     "stiggctl/errors.py": (440, "one hierarchy, read as a whole"),
     "stiggctl/events.py": (340, "one report, read: each argument has its refusal"),
-    "stiggctl/ledger/sqlite/reading.py": (360, "its reader: a verb a question, in the protocol's order"),
+    "stiggctl/ledger/sqlite/reading.py": (345, "its reader: a verb a question, in the protocol's order"),
     "stiggctl/holder/asking.py": (425, "look and take, and every way in which they can be denied"),
     "stiggctl/holder/exchange.py": (415, "the queue and its lead: the argument about interrupts is one"),
     "stiggctl/holder/holder.py": (375, "how a process begins, changes and ends on a ledger"),

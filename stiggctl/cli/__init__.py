@@ -18,6 +18,7 @@ from stiggctl.cli.export_model import export_model
 from stiggctl.cli.forecast import forecast
 from stiggctl.cli.grants import grants
 from stiggctl.cli.holders import holders
+from stiggctl.cli.simulate import simulate
 from stiggctl.cli.tree import tree
 from stiggctl.cli.usage import usage
 
@@ -64,5 +65,18 @@ def main() -> None:
     write_any_script()
 
 
-for _verb in (demo, doctor, apply, export_model, check, tree, usage, grants, forecast, holders, backup):
+for _verb in (
+    demo,
+    doctor,
+    apply,
+    export_model,
+    check,
+    tree,
+    usage,
+    grants,
+    forecast,
+    simulate,
+    holders,
+    backup,
+):
     main.add_command(_verb)

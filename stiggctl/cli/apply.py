@@ -5,22 +5,20 @@ own problems say so), how problems are told (__init__.py).
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from stiggctl import Applied, InvalidModel, InvalidRequest, Problem, Progress, UsageControl
+from stiggctl import Applied, InvalidModel, Problem, UsageControl
 from stiggctl.cli.answering import Exit, Screen, as_json_option, say_fact, say_json
-from stiggctl.cli.letters import cut
 from stiggctl.cli.locating import is_there, opened_to_read
-from stiggctl.cli.tables import bar
+from stiggctl.cli.models import read_model
+from stiggctl.cli.telling import Tell, told
 
 #: What a screen shows of a list; --json has all. A model of ten thousand users is not read by name.
 _NAMES_SHOWN = 10
-_BAR = 16
 _TOLD = {
     "created": "created",
     "changed": "changed",
@@ -28,8 +26,6 @@ _TOLD = {
     "not_named": "not named",
     "waiting_for": "waiting for",
 }
-
-Tell = Callable[[Progress], None] | None
 
 
 @click.command()
@@ -59,8 +55,8 @@ def apply(
     screen = Screen.of(sys.stdout)
     makes, applied = not is_there(path), Applied()
     try:
-        with _told(screen, quiet=as_json) as tell:
-            given = _read(model)
+        with told(screen, quiet=as_json) as tell:
+            given = read_model(model)
             if dry_run or makes:
                 # Also before a ledger is made: a model with problems leaves no empty one behind.
                 applied = _would_apply(path, given, prune=prune, makes=makes, tell=tell)
@@ -78,46 +74,10 @@ def apply(
     ctx.exit(Exit.DONE)
 
 
-def _read(model: str) -> str | Path:
-    """The model, as `UsageControl.apply` takes it: a file, or the text of stdin."""
-    if model != "-":
-        return Path(model)
-    read = sys.stdin.buffer.read()
-    try:
-        text = read.decode()
-    except UnicodeDecodeError as error:
-        wrong = read[error.start : error.end]
-        raise InvalidModel(problems=(Problem("stdin", wrong, "text in UTF-8"),)) from None
-    if not text.strip():
-        raise InvalidRequest(where="model", value=text, expected="a model as JSON on stdin")
-    # Text that begins otherwise would be taken for a path that was meant; behind a space it is read
-    # as JSON, and what is wrong with it is told.
-    return text if text.startswith("{") else f" {text}"
-
-
 def _would_apply(path: str, given: str | Path, *, prune: bool, makes: bool, tell: Tell) -> Applied:
     """What applying it would do; nothing is written, and no ledger made: an empty one is planned on."""
     with UsageControl(":memory:") if makes else opened_to_read(path) as control:
         return control.apply(given, prune=prune, dry_run=True, progress=tell)
-
-
-@contextmanager
-def _told(screen: Screen, *, quiet: bool) -> Iterator[Tell]:
-    """Tells how far it is, in one line of a terminal that is written over: a large model takes seconds."""
-    if quiet or not screen.live:
-        yield None
-        return
-
-    def tell(progress: Progress) -> None:
-        # What has no end yet, and the one transaction at the end, shows as begun.
-        drawn = bar(progress.done, 0, progress.total or 1, _BAR, blocks=screen.blocks)
-        line = cut(f"{drawn}  {progress}", (screen.columns or 80) - 1, ellipsis=screen.ellipsis)
-        click.echo(f"\r{line}\x1b[K", nl=False)
-
-    try:
-        yield tell
-    finally:
-        click.echo("\r\x1b[K", nl=False)
 
 
 # ------------------------------------------------------------------ how it is told

@@ -4,10 +4,9 @@ Here: the verb, and how its options are read. Not here: how rows are drawn (tota
 (control.usage).
 """
 
-import re
 import sys
 from collections.abc import Sequence
-from datetime import date, datetime, tzinfo
+from datetime import datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 import click
@@ -16,8 +15,8 @@ from stiggctl.cli.answering import Screen, as_json_option, say, say_fact, say_js
 from stiggctl.cli.letters import printable
 from stiggctl.cli.locating import opened_to_read
 from stiggctl.cli.totals import Line, table
+from stiggctl.cli.when import instant_of
 
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 #: With which a duration of a unit ends.
 _LETTERS = {"hour": "H", "day": "D", "week": "W", "month": "M", "year": "Y"}
 
@@ -74,8 +73,8 @@ def usage(
             group_by=by,
             bucket=bucket,
             timezone=timezone,
-            since=_instant(since, timezone),
-            until=_instant(until, timezone),
+            since=instant_of(since, timezone),
+            until=instant_of(until, timezone),
             credit_currency=currency,
             resource_id=resource,
             resource_type_id=resource_type,
@@ -130,17 +129,6 @@ def _worth(worths: Sequence[str]) -> dict[str, str]:
             raise click.BadOptionUsage("worth", f"{name!r} is given twice.")
         worth[name] = number
     return worth
-
-
-def _instant(text: str | None, timezone: str) -> str | datetime | None:
-    """A date is the beginning of its day in the zone; the rest the control reads, and judges."""
-    if text is None or not _DATE.fullmatch(text):
-        return text
-    try:
-        day, zone = date.fromisoformat(text), ZoneInfo(timezone)
-    except (KeyError, OSError, ValueError):
-        return text
-    return datetime(day.year, day.month, day.day, tzinfo=zone)
 
 
 def _label(start: datetime, bucket: str, zone: tzinfo) -> str:

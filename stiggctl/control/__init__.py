@@ -1,7 +1,7 @@
 """The control: what application code opens and asks.
 
 Here: opening and closing; its parts are describing.py, spending.py, reporting.py, rerating.py,
-guard.py, metered.py, bound.py, reading.py, forecasting.py.
+guard.py, metered.py, bound.py, reading.py, forecasting.py, simulating.py.
 Not here: anything that decides or books (holder/).
 """
 
@@ -21,13 +21,24 @@ from stiggctl.control.reading import Reading
 from stiggctl.control.reporting import Reporting
 from stiggctl.control.requests import read_ttl
 from stiggctl.control.rerating import Rerates
+from stiggctl.control.simulating import Simulating
 from stiggctl.control.spending import Spending
 from stiggctl.control.watching import LedgerTrouble, Watching
 from stiggctl.errors import InvalidRequest
 from stiggctl.holder import Holder, Options
 
 
-class UsageControl(Describing, Spending, Reporting, Rerates, Metering, Binding, Reading, Forecasting):
+class UsageControl(
+    Describing,
+    Spending,
+    Reporting,
+    Rerates,
+    Metering,
+    Binding,
+    Reading,
+    Forecasting,
+    Simulating,
+):
     """Usage control over one ledger: may this call spend so much, and what did it spend?
 
     Image: a cashier who knows every budget on the way up from a user to the whole company,

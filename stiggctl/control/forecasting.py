@@ -14,7 +14,7 @@ from stiggctl.holder.closely import limits_closely
 from stiggctl.holder.in_force import limits_on
 from stiggctl.holder.trees import read_model
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import Apart, CurrencyRow, CustomerRow, ResourceRow, SumsWanted
+from stiggctl.ledger.records import Apart, Counted, CurrencyRow, CustomerRow, ResourceRow, SumsWanted
 from stiggctl.reports.forecast import Forecast, forecast_of, look_us
 from stiggctl.reports.pace import Pace, Spent, read_pace
 from stiggctl.reports.tree import raw_limit
@@ -148,7 +148,7 @@ def _pace(
     def of_limit(since_us: int, until_us: int, width_us: int) -> Mapping[int, int]:
         assert row is not None
         return reader.used_by_bucket(
-            customer.id, currency, row, raw.terms.scope, since_us, until_us, width_us
+            Counted(row, 0, customer.id, currency, since_us, until_us, raw.terms.scope, width_us)
         )
 
     def of_customer(since_us: int, until_us: int, width_us: int) -> Mapping[int, int]:

@@ -1,6 +1,7 @@
 """Progress: how far a large model has come on its way into the ledger.
 
-Here: the record that `apply(model, progress=…)` and `rerate` hand out, and who hands it out for a model.
+Here: the record that `apply(model, progress=…)`, `rerate` and `simulate` hand out, and who hands it out
+for a model.
 Not here: what is done meanwhile (reading.py, validation/, holder/models/).
 """
 
@@ -12,7 +13,7 @@ from stiggctl.definitions.parts import UsageModel
 
 T = TypeVar("T")
 
-Phase = Literal["reading", "checking", "planning", "writing", "rating"]
+Phase = Literal["reading", "checking", "planning", "writing", "rating", "replaying"]
 
 # Of each phase. An entry takes some microseconds: told each, who shows it would take longer than the
 # work; told ten times, a bar would stand still for seconds.
@@ -21,7 +22,7 @@ _TIMES = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a verb has come: `apply` in one of its phases, or `rerate` (`rating`: it counts events).
+    """How far a verb has come: `apply` in one of its phases, `rerate` or `simulate`, which count events.
 
     Those of `apply` come in this order, each told at its beginning (`done` is 0) and, but for the last,
     at its end:
@@ -77,6 +78,11 @@ class Telling:
             self._done += 1
             if self._done % step == 0 and self._done < self._total:
                 self._tell(hook)
+
+    @property
+    def total(self) -> int | None:
+        """How much the phase is, where anybody is told and knows."""
+        return self._total
 
     def end(self, total: int) -> None:
         """The phase is done, and it was so much."""

@@ -13,6 +13,7 @@ from stiggctl.ledger.records import (
     CellKey,
     CellRow,
     CellWanted,
+    Counted,
     CurrencyRow,
     CustomerRow,
     Difference,
@@ -149,19 +150,10 @@ class Reader(Protocol):
         """
         ...
 
-    def used_by_bucket(
-        self,
-        customer: int,
-        currency: int,
-        resource: int,
-        scope: str,
-        since_us: int,
-        until_us: int,
-        width_us: int,
-    ) -> dict[int, int]:
-        """Start of a bucket -> units of the events under a resource that are in scope, `until_us` excluded.
+    def used_by_bucket(self, counted: Counted) -> dict[int, int]:
+        """Start of a bucket -> units; those without events are left out.
 
-        Buckets are so wide, and begin at multiples of that; those without events are left out.
+        Without buckets all is in that of 0.
         """
         ...
 

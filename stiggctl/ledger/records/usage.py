@@ -193,6 +193,22 @@ class Apart(StrEnum):
     DIMENSION = "dimension"
 
 
+class Counted(NamedTuple):
+    """What a cell counts: the events of a resource in a currency, `since_us` included, `until_us` not.
+
+    Or, of the resource 0, what a grant paid of them.
+    """
+
+    resource: int
+    grant: int  #: its row; 0: none
+    customer: int
+    currency: int
+    since_us: int
+    until_us: int
+    scope: str
+    width_us: int  #: of a bucket; 0: it has none
+
+
 class SumsWanted(NamedTuple):
     """Which events are summed, and what apart; None lets all pass."""
 

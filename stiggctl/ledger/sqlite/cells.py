@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from stiggctl.amounts import COUNTER_MAX
 from stiggctl.errors import LedgerError
 from stiggctl.ledger import Stale
-from stiggctl.ledger.records import Bucket, CellKey, CellRow, CellWanted, Rolls
+from stiggctl.ledger.records import Bucket, CellKey, CellRow, CellWanted, Counted, Rolls
 from stiggctl.ledger.sqlite import rolling
 from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.numbers import sorted_orphans
@@ -32,7 +32,6 @@ from stiggctl.ledger.sqlite.statements import SQL
 from stiggctl.ledger.sqlite.sums import (
     EARLIEST_US,
     LATEST_US,
-    Counted,
     Rows,
     Units,
     add,

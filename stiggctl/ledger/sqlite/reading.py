@@ -21,6 +21,7 @@ from stiggctl.ledger.records import (
     CellKey,
     CellRow,
     CellWanted,
+    Counted,
     CurrencyRow,
     CustomerRow,
     Difference,
@@ -210,18 +211,8 @@ class SqliteReader:
         """Those cells; one that is not open yet has id 0 and `used` summed from the events."""
         return cells.read(self.rows, wanted, holder)
 
-    def used_by_bucket(
-        self,
-        customer: int,
-        currency: int,
-        resource: int,
-        scope: str,
-        since_us: int,
-        until_us: int,
-        width_us: int,
-    ) -> dict[int, int]:
-        """Start of a bucket -> units of the events under a resource that are in scope."""
-        counted = sums.Counted(resource, 0, customer, currency, since_us, until_us, scope, width_us)
+    def used_by_bucket(self, counted: Counted) -> dict[int, int]:
+        """Start of a bucket -> units; without buckets all is in that of 0."""
         return sums.used_until(self.rows, counted, sums.last_event(self.rows))
 
     def used_under(self, customer: int, currency: int, resources: Sequence[int]) -> dict[int, int]:

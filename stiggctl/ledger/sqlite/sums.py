@@ -12,8 +12,9 @@ What always holds:
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from stiggctl.ledger.records import Counted
 from stiggctl.ledger.sqlite.statements import SQL
 from stiggctl.scopes import EVERYTHING, Filter, filter_of
 
@@ -33,22 +34,6 @@ EVENTS_AT_A_TIME = 4_096
 
 #: Units by the start of the bucket in which they were used; of what has no buckets, in that of 0.
 Units = dict[int, int]
-
-
-class Counted(NamedTuple):
-    """What a cell counts: the events of a resource in a currency, `since_us` included, `until_us` not.
-
-    Or, of the resource 0, what a grant paid of them.
-    """
-
-    resource: int
-    grant: int  #: its row; 0: none
-    customer: int
-    currency: int
-    since_us: int
-    until_us: int
-    scope: str
-    width_us: int  #: of a bucket; 0: it has none
 
 
 def last_event(rows: Rows) -> int:

@@ -7,10 +7,10 @@ about them; how they are told (reports/); how windows and scopes are summed (swe
 import json
 from collections.abc import Iterator
 
-from stiggctl.ledger.records import Difference
+from stiggctl.ledger.records import Counted, Difference
 from stiggctl.ledger.sqlite import rolling
 from stiggctl.ledger.sqlite.statements import SQL
-from stiggctl.ledger.sqlite.sums import LATEST_US, Counted, Rows, Stream, last_event, used_until, whole
+from stiggctl.ledger.sqlite.sums import LATEST_US, Rows, Stream, last_event, used_until, whole
 from stiggctl.ledger.sqlite.sweeping import SweptCell, swept
 
 
