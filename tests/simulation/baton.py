@@ -66,12 +66,21 @@ class Baton:
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.now_us = NOW_US
+        self.now_us = NOW_US  #: time that passes: sleeps go by it
+        self.skew_us = 0  #: by how much the host's clock was set since
+        self.latest_us = NOW_US  #: the latest that it ever showed
         self.disposed = False
         self.tasks: list[Task] = []
         self.here = local()
         self.back = Lock()
         self.back.acquire()
+
+    @property
+    def wall_us(self) -> int:
+        """What the host's clock shows."""
+        shown_us = self.now_us + self.skew_us
+        self.latest_us = max(self.latest_us, shown_us)
+        return shown_us
 
     def begin(self, process: object, name: str, work: Callable[[], object]) -> Task:
         """A new thread, which runs when its turn comes."""

@@ -4,15 +4,19 @@ Here: reserve and what follows, consume, report, check, changes of limits; what 
 truth. Not here: what must hold of it (truth.py).
 """
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from stiggctl import AccessDenied, LedgerUnavailable, Reservation, ReservationNotFound
+from stiggctl import AccessDenied, ControlClosed, LedgerUnavailable, Reservation, ReservationNotFound
 from stiggctl.answers import AccessDeniedReason
+from stiggctl.windows import to_us
 
 from .baton import Baton
 from .host import Process
 from .truth import Admitted, Asking, Truth
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Caller:
@@ -27,29 +31,39 @@ class Caller:
 
     def calls(self, many: int) -> None:
         """So many, of all kinds."""
-        kinds = [*[self.reserve] * 6, *[self.consume] * 4, *[self.report] * 2, *[self.check] * 2, self.change]
+        kinds = [
+            *[self.reserve] * 18, *[self.consume] * 12, *[self.report] * 6, *[self.check] * 6,
+            self.change, self.change, self.override, self.void if self._truth.voidable else self.change,
+        ]  # fmt: skip
         for at in range(many):
             self._baton.sleep(self._chance.choice((0, 0, 0.001, 0.01, 0.2)))
+            if self._process.closes:
+                return
+            kind = self._chance.choice(kinds)
             try:
-                self._chance.choice(kinds)(f"{self._name}-{at}")
+                kind(f"{self._name}-{at}")
+                self._truth.seen[kind.__name__] += 1
             except LedgerUnavailable:
                 self._baton.sleep(0.01)
+            except ControlClosed:
+                self._truth.seen["a call that was closed under"] += 1
+                return
 
-    def _ask(self) -> tuple[dict[str, Any], tuple[str, ...], int]:
+    def _ask(self) -> tuple[dict[str, Any], str, int]:
         who = self._chance.choice(("ann", "bob"))
         amount = self._chance.choice((1, 1, 2, 3, 5, 12, 40))
-        limits = self._truth.limits_of(who, self._baton.now_us)
-        return {"resource_ids": [who], "credit_currency": "t"}, limits, amount
+        return {"resource_ids": [who], "credit_currency": "t"}, who, amount
 
     def reserve(self, name: str) -> None:
         """And what follows: a settle for less, as much or more; a release; an extension; or its end."""
         del name
-        ask, limits, amount = self._ask()
+        ask, who, amount = self._ask()
         ttl = self._chance.choice((1, 2, 30))
-        held = self._told(limits, amount, lambda: self._process.control.reserve(
+        held = self._told(who, amount, lambda: self._process.control.reserve(
             **ask, amount=amount, ttl_seconds=ttl))  # fmt: skip
         if not isinstance(held, Reservation):
             return
+        limits = self._truth.limits_of(who, to_us(held.decision.at, "at"))
         one = Admitted(self._process, held.reservation_id, held._number, limits, amount, held._ends_us)
         self._truth.admitted.append(one)
         self._baton.step()
@@ -59,6 +73,7 @@ class Caller:
             try:
                 held.extend(more)
                 one.units += more
+                self._truth.seen["extend"] += 1
             except (AccessDenied, ReservationNotFound):
                 pass
         end = self._chance.choice(("settle", "settle", "settle", "release", "leave"))
@@ -77,15 +92,16 @@ class Caller:
                 self._baton.sleep(0.05)
             else:
                 self._truth.returned[receipt.event_id] = int(receipt.charged)
+                self._truth.seen["a settle after its end"] += receipt.expired
                 return
 
     def consume(self, name: str) -> None:
         """Under a key of its own, again where nobody knows what became of it."""
-        ask, limits, amount = self._ask()
-        self._truth.consumed[name] = limits
+        ask, who, amount = self._ask()
+        self._truth.consumed[name] = who
         for _ in range(3):
             try:
-                receipt = self._told(limits, amount, lambda: self._process.control.consume(
+                receipt = self._told(who, amount, lambda: self._process.control.consume(
                     **ask, amount=amount, idempotency_key=name))  # fmt: skip
             except LedgerUnavailable:
                 self._baton.sleep(0.05)
@@ -112,6 +128,22 @@ class Caller:
         applied = self._process.control.set_allocation(resource_id=who, credit_currency="t", limit=limit)
         self._truth.late += len(applied.waiting_for)
 
+    def override(self, name: str) -> None:
+        """A limit is lower for a moment, by itself what it was after that."""
+        del name
+        who = "org" if self._truth.turns else self._chance.choice(("ann", "org"))
+        limit = self._truth.most[who] - self._chance.choice((3, 10, 40))
+        until = self._process.holder.clock.now_us() + self._chance.choice((200_000, 1_500_000))
+        applied = self._process.control.override_limit(
+            who, "t", limit=limit, until=EPOCH + timedelta(microseconds=until), reason="for a moment"
+        )
+        self._truth.late += len(applied.waiting_for)
+
+    def void(self, name: str) -> None:
+        """Of two grants the first, once; what is held of it is paid by it still."""
+        del name
+        self._process.control.void_grant("g0")
+
     def check(self, name: str) -> None:
         """It changes nothing, and its numbers are no nonsense."""
         del name
@@ -121,9 +153,9 @@ class Caller:
             assert state.held >= 0
             assert state.remaining == max(Decimal(0), Decimal(state.limit) - state.used - state.held)
 
-    def _told(self, limits: tuple[str, ...], amount: int, call: Any) -> Any:
+    def _told(self, who: str, amount: int, call: Any) -> Any:
         """What a call was answered; a denial must have been true at a moment of it (6)."""
-        asking = Asking(limits, amount)
+        asking = Asking(who, amount)
         self._truth.asking.append(asking)
         self._truth.look()
         reason, said = None, ""
@@ -138,5 +170,5 @@ class Caller:
             self._truth.waits += 1
         elif reason is not AccessDeniedReason.LEDGER_UNAVAILABLE:
             self._truth.denials += 1
-            assert asking.was_short, f"{self._name} was denied {amount} of {limits}: {said}"
+            assert asking.was_short, f"{self._name} was denied {amount} of {who}: {said}"
         return None

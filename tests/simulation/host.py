@@ -11,8 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stiggctl import LedgerUnavailable, UsageControl
+import pytest
+
+from stiggctl import ControlClosed, LedgerUnavailable, UsageControl
 from stiggctl.control import opening
+from stiggctl.holder.liveness import Presence
+from stiggctl.holder.page import Page
+from stiggctl.holder.under_way import UnderWay
+from stiggctl.holder.waiting import Wake
 from stiggctl.ledger import Ledger
 from stiggctl.ledger.records import Batch, Reply
 
@@ -23,13 +29,13 @@ _WRITES = ("enlist", "bury", "raise_ttl", "open_cells", "change_model", "obey")
 
 
 class VirtualClock:
-    """The host's clock: every process reads the same."""
+    """The host's clock: every process reads the same, and somebody sets it now and then."""
 
     def __init__(self, baton: Baton) -> None:
         self._baton = baton
 
     def now_us(self) -> int:
-        return self._baton.now_us
+        return self._baton.wall_us
 
     def monotonic_ns(self) -> int:
         return self._baton.now_us * 1_000
@@ -97,7 +103,10 @@ class Process:
     def __init__(self, baton: Baton, path: Path, name: str, failing: float = 0.0) -> None:
         self.name = name
         self.alive = True
+        self.closes = False  #: it was told to; from here on nobody begins a call
         self.stopped_until_us = 0
+        self.pause_seconds = 0.02  #: between two beats
+        self.presences: list[Presence] = []  #: lock files that it has, from before it is a holder
         self.control = UsageControl(path, clock=VirtualClock(baton), reservation_ttl_seconds=60)
         # Each control of the simulation is another process's: none finds the holder of another.
         opening._holders.clear()
@@ -121,18 +130,58 @@ class Process:
         """What its keeper does, for ever."""
         while True:
             for _ in range(5):
+                if self.closes:
+                    return
                 self._beat(self.holder.recalls.beat)
-                self._baton.sleep(0.02)
+                self._baton.sleep(self.pause_seconds)
             self._beat(self.holder.keeper.beat)
 
     def _beat(self, beat: Callable[[int], None]) -> None:
         try:
-            beat(self._baton.now_us)
+            beat(self._baton.wall_us)
         except LedgerUnavailable:
             self._baton.step()  # as the keeper: it is told, and the next beat may do better
+        except ControlClosed:
+            assert self.closes
+
+    def close(self) -> None:
+        """It goes in peace: what it holds stays withheld until its end, the rest is free."""
+        self.closes = True
+        try:
+            self.holder.close()
+        except LedgerUnavailable:
+            self._baton.step()
 
     def die(self) -> None:
-        """SIGKILL: it does nothing more, and the system frees its lock."""
+        """SIGKILL: it does nothing more, and the system frees its locks."""
         self.alive = False
-        if self.holder._presence is not None:
-            self.holder._presence._lock.release()
+        for presence in {*self.presences, self.holder._presence} - {None}:
+            presence._lock.release()
+
+
+def steps_in_a_process(patch: pytest.MonkeyPatch, baton: Baton) -> None:
+    """What a process does beside the ledger is a step, too: it may die before and after a record of its page.
+
+    A half written record is none: its amount is the last word (tests/holder/test_page.py).
+    """
+    begin, write = Presence.begin.__func__, Page.write  # type: ignore[attr-defined]  # a class method
+
+    def begun(cls: type[Presence], *given: Any) -> Presence:
+        task = getattr(baton.here, "task", None)
+        presence: Presence = begin(cls, *given)
+        if task is not None:
+            task.process.presences.append(presence)
+        baton.step()
+        return presence
+
+    def written(self: Page, *given: Any) -> int:
+        baton.step()
+        slot = write(self, *given)
+        baton.step()
+        return slot
+
+    patch.setattr(Presence, "begin", classmethod(begun))
+    patch.setattr(Page, "write", written)
+    # A thread that sleeps for another of its process wakes whenever it is its turn (WK1).
+    patch.setattr(Wake, "sleep", lambda _: baton.step() or True)
+    patch.setattr(UnderWay, "wait", lambda _, key: baton.step())

@@ -9,20 +9,25 @@ from typing import Any
 
 import pytest
 
-from stiggctl import AccessDenied, UsageControl
-from stiggctl.holder.under_way import UnderWay
-from stiggctl.holder.waiting import Wake
+from stiggctl import AccessDenied, ControlClosed, LedgerUnavailable, UsageControl
+from stiggctl.windows import to_text
 
 from .baton import NOW_US, Baton
 from .callers import Caller
-from .host import Process, VirtualClock
+from .host import Process, VirtualClock, steps_in_a_process
 from .truth import HOUR_US, Truth
 
 STEPS_MAX = 60_000
+PROCESSES_MAX = 9
 
 
 def model(
-    limits: dict[str, int], grants: tuple[int, ...], *, turns: bool = False, rolls: bool = False
+    limits: dict[str, int],
+    grants: tuple[int, ...],
+    *,
+    turns: bool = False,
+    rolls: bool = False,
+    expires_us: int = 0,
 ) -> dict[str, Any]:
     """An org with two users; perhaps prepaid credits. The limit of ann may turn, that of bob may roll."""
     windows: dict[str, dict[str, Any]] = {}
@@ -42,7 +47,14 @@ def model(
             for name, limit in limits.items()
         ],
         "grants": [
-            {"id": f"g{at}", "customerId": "acme", "creditCurrency": "t", "amount": amount, "priority": at}
+            {
+                "id": f"g{at}",
+                "customerId": "acme",
+                "creditCurrency": "t",
+                "amount": amount,
+                "priority": at,
+                **({"expiresAt": to_text(expires_us)} if at == 0 and expires_us else {}),
+            }
             for at, amount in enumerate(grants)
         ],
     }
@@ -64,20 +76,26 @@ class Run:
         turns, rolls = chance.random() < 0.3, chance.random() < 0.3
         if turns:  # a moment before the end of an hour
             baton.now_us += HOUR_US - baton.now_us % HOUR_US - chance.choice((500_000, 2_000_000))
+        expires_us = baton.now_us + chance.choice((0, 800_000, 3_000_000))
+        expires = self.pooled and expires_us > baton.now_us
         with UsageControl(self.path, clock=VirtualClock(baton)) as control:
-            control.apply(model(limits, grants, turns=turns, rolls=rolls))
+            control.apply(
+                model(limits, grants, turns=turns, rolls=rolls, expires_us=expires_us if expires else 0)
+            )
         self.truth = Truth(self.path, baton, most={**limits, **({"pool": sum(grants)} if grants else {})})
         self.truth.turns = turns
+        self.truth.voidable = self.pooled and not expires
+        self.truth.seen.update(
+            {"a window that turns": turns, "a rolling limit": rolls, "a grant that expires": expires}
+        )
+        self.sets_clock = chance.random() < 0.3
         self.most = 1 + chance.randrange(6)
         self.begun = 0
-        self.deaths_seen = self.stops_seen = 0
 
     def run(self) -> Truth:
         """To the quiet end."""
         with pytest.MonkeyPatch.context() as patch:
-            # A thread that sleeps for another of its process wakes whenever it is its turn (WK1).
-            patch.setattr(Wake, "sleep", lambda _: self.baton.step() or True)
-            patch.setattr(UnderWay, "wait", lambda _, key: self.baton.step())
+            steps_in_a_process(patch, self.baton)
             try:
                 self._live()
                 self._come_to_rest()
@@ -99,6 +117,7 @@ class Run:
             if step % 10 == 0:
                 self._fate()
             if all("beats" in task.name or not task.process.alive for task in self.baton.tasks):
+                self.truth.seen["a step"] += step
                 return
         raise AssertionError(f"still at work after {STEPS_MAX} steps: a deadlock")
 
@@ -108,7 +127,10 @@ class Run:
         self.truth.processes.append(process)
 
         def first() -> None:
-            process.holder.become_holder()
+            try:
+                process.holder.become_holder()
+            except (ControlClosed, LedgerUnavailable):
+                return  # it was told to close meanwhile
             for at in range(1 + self.chance.randrange(3)):
                 caller = Caller(process, self.truth, self.baton, f"{process.name}-{at}")
                 process.begin(
@@ -119,21 +141,35 @@ class Run:
         process.begin("begins", first)
 
     def _fate(self) -> None:
-        """Now and then somebody dies, is stopped, or comes."""
-        living = [one for one in self.truth.processes if one.alive]
+        """Now and then somebody dies, closes, is stopped or comes, or somebody sets the clock."""
+        living = [one for one in self.truth.processes if one.alive and not one.closes]
         drawn = self.chance.random()
         if self.deaths and drawn < 0.02 and living:
-            process = self.chance.choice(living)
-            self.truth.is_on_its_page(process)
-            process.die()
-            self.deaths_seen += 1
-            if self.begun < 9:
-                self._begin_process()
+            self._die(self.chance.choice(living))
         elif drawn < 0.04 and living:
-            self.stops_seen += 1
+            self.truth.seen["a stop"] += 1
             self.chance.choice(living).stopped_until_us = self.baton.now_us + self.chance.choice(
                 (100_000, 1_000_000, 4_000_000)
             )
+        elif self.deaths and drawn < 0.045 and living:
+            self.truth.seen["a close"] += 1
+            process = self.chance.choice(living)
+            process.begin("closes", process.close)
+        elif drawn < 0.05 and self.begun < PROCESSES_MAX:
+            self.truth.seen["a newcomer"] += 1  # as a fork: it has nothing
+            self._begin_process()
+        elif self.sets_clock and drawn < 0.055:
+            self.truth.seen["a clock that is set"] += 1
+            self.baton.skew_us += self.chance.choice((-HOUR_US, -2_000_000, -200_000, 300_000, 5_000_000))
+
+    def _die(self, process: Process) -> None:
+        self.truth.seen["a death"] += 1
+        self.truth.seen["a death before it is a holder"] += not process.holder.is_holder
+        self.truth.seen["a death in an exchange"] += process.ledger.at_work > 0
+        self.truth.is_on_its_page(process)
+        process.die()
+        if self.begun < PROCESSES_MAX:
+            self._begin_process()
 
     def _wake_one(self) -> None:
         """Nobody may run: time passes until the first that was stopped goes on."""
@@ -145,10 +181,18 @@ class Run:
         """8: whoever asks for all that is left gets it, once the last hold is over."""
         self.truth.look()
         self.truth.returned_is_there()
+        # Whatever was to end by the clock does: it may have been set back since.
+        self.baton.skew_us = max(self.baton.skew_us, self.baton.latest_us - self.baton.now_us)
+        for process in self.truth.processes:
+            process.pause_seconds = 0.5  # nothing is asked: ends are what is waited for
         self._beat_for(70.0)
         for process in self.truth.processes:
             process.ledger.failing = 0.0
-        living = [one for one in self.truth.processes if one.alive and one.holder.is_holder]
+            process.pause_seconds = 0.02
+        self._beat_for(0.6)  # until each beats so often
+        living = [
+            one for one in self.truth.processes if one.alive and one.holder.is_holder and not one.closes
+        ]
         for process in living or [self._newcomer()]:
             for who in ("ann", "bob"):
                 self._take_all(process, who)
@@ -171,28 +215,38 @@ class Run:
         self.truth.look()
 
     def _take_all(self, process: Process, who: str) -> None:
-        left, limits = self.truth.left(), self.truth.limits_of(who, self.baton.now_us)
-        # One that nobody has come to yet stands in no cell: all of it is left.
-        most = min(left.get(name, self.truth.most[name.split("@")[0]]) for name in limits)
         answers: list[object] = []
 
         def ask() -> None:
             ask = {"resource_ids": [who], "credit_currency": "t"}
+            most = self._most(who)
             try:
-                with pytest.raises(AccessDenied):
-                    process.control.reserve(**ask, amount=max(0, most) + 1)
+                more = process.control.reserve(**ask, amount=max(0, most) + 1)
+            except AccessDenied:
+                pass
+            else:  # meanwhile something has left a rolling window
+                assert self._most(who) > most, f"{process.name} was admitted {more.amount} of {most}"
+                more.release()
+                most = self._most(who)
+            try:
                 if most > 0:
                     process.control.reserve(**ask, amount=most).release()
                 answers.append("all")
             except AccessDenied as denied:
-                answers.append(denied)
+                answers.append(f"{most}: {denied}")
 
         task = process.begin("asks", ask)
         for _ in range(STEPS_MAX):
             if task.done:
                 break
             self.baton.turn(lambda one: one is task or (one.process.alive and "beats" in one.name))
-        assert answers == ["all"], f"{process.name} asked for {most} of {limits}: {answers}"
+        assert answers == ["all"], f"{process.name} asked for what is left of {who}: {answers}"
+
+    def _most(self, who: str) -> int:
+        """What is left for somebody."""
+        left, limits = self.truth.left(), self.truth.limits_of(who, self.baton.wall_us)
+        # One that nobody has come to yet stands in no cell: all of it is left.
+        return min(left.get(name, self.truth.most[name.split("@")[0]]) for name in limits)
 
 
 __all__ = ["NOW_US", "Run"]
