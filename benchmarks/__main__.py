@@ -1,9 +1,9 @@
-"""What is run: python -m benchmarks [decide|mixed|book|guard|flat|memory|years] [--quick] [--json]."""
+"""What is run: python -m benchmarks [decide|mixed|book|guard|processes|flat|memory|years] [--quick] [--json]."""
 
 import argparse
 from collections.abc import Callable
 
-from benchmarks import book, decide, flat, guard, memory, mixed, years
+from benchmarks import book, decide, flat, guard, memory, mixed, processes, years
 from benchmarks.measuring import Line, as_json, as_text
 
 PARTS: dict[str, Callable[..., list[Line]]] = {
@@ -11,6 +11,7 @@ PARTS: dict[str, Callable[..., list[Line]]] = {
     "mixed": mixed.run,
     "book": book.run,
     "guard": guard.run,
+    "processes": processes.run,
     "flat": flat.run,
     "memory": memory.run,
     "years": years.run,
@@ -20,6 +21,7 @@ TITLES = {
     "mixed": "mixed: eight cells of every kind, beside as many limits for ever",
     "book": "book: durable bookings, beside one commit an event",
     "guard": "guard: a guarded call, beside its reserve and settle by hand",
+    "processes": "processes: reserve in several processes of four threads, beside one transaction a decision",
     "flat": "flat: the same with many resources, and after many events",
     "memory": "memory: what resources weigh that were touched",
     "years": "years: windows that turn for ten years, and a limit that comes to a long past",
@@ -29,6 +31,7 @@ OTHERS = {
     "mixed": "for ever",
     "book": "by hand",
     "guard": "by hand",
+    "processes": "by hand",
     "flat": "beside",
     "memory": "beside",
     "years": "beside",
