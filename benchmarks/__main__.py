@@ -1,4 +1,4 @@
-"""What is run: python -m benchmarks [decide|mixed|book|guard|processes|flat|memory|years] [--quick] [--json]."""
+"""What is run: python -m benchmarks [PART] [--quick] [--json]; PART: decide, mixed, book … (PARTS)."""
 
 import argparse
 from collections.abc import Callable

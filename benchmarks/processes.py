@@ -1,4 +1,4 @@
-"""What several processes on one ledger cost each other: decisions a second, waiting, contacts with the ledger.
+"""What several processes on one ledger cost each other: decisions a second, waiting, contacts with it.
 
 Here: reserve in 1, 2 and 4 processes, far from a limit and down to its last unit, beside one transaction a
 decision by hand; and reserve beside a thread that computes. Not here: a decision by itself (decide.py).
