@@ -6,11 +6,16 @@ Here: the public names. Not here: anything else.
 from stiggctl.answers import (
     AccessDeniedReason,
     Decision,
+    DecisionMade,
+    GrantExpiring,
+    Happening,
     LimitState,
     OpenReservation,
     Receipt,
     Remedy,
     RemedyKind,
+    ThresholdCrossed,
+    UsageBooked,
 )
 from stiggctl.clocks import Clock, SystemClock
 from stiggctl.control import UsageControl
@@ -20,7 +25,7 @@ from stiggctl.control.fit import Candidate, Fit, Refused
 from stiggctl.control.guard import Guard
 from stiggctl.control.reading import AuditEntry
 from stiggctl.control.reservation import Reservation
-from stiggctl.control.watching import LedgerTrouble
+from stiggctl.control.watching import DifferencesFound, LedgerTrouble
 from stiggctl.definitions import Applied, Progress, UsageModel
 from stiggctl.errors import (
     AccessDenied,
@@ -74,15 +79,19 @@ __all__ = [
     "CurrencyNotFound",
     "CustomerNotFound",
     "Decision",
+    "DecisionMade",
     "DecisionNotFound",
     "Difference",
+    "DifferencesFound",
     "EventNotFound",
     "Fit",
     "Forecast",
+    "GrantExpiring",
     "GrantNotFound",
     "GrantState",
     "GrantStatus",
     "Guard",
+    "Happening",
     "HolderShare",
     "HolderState",
     "HolderStatus",
@@ -116,8 +125,10 @@ __all__ = [
     "SimulationChange",
     "StiggctlError",
     "SystemClock",
+    "ThresholdCrossed",
     "TreeNode",
     "UnpricedRow",
+    "UsageBooked",
     "UsageControl",
     "UsageModel",
     "UsageRow",

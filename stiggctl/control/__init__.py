@@ -1,7 +1,7 @@
 """The control: what application code opens and asks.
 
 Here: opening and closing; its parts are describing.py, spending.py, reporting.py, rerating.py,
-guard.py, metered.py, bound.py, reading.py, forecasting.py, simulating.py.
+guard.py, metered.py, bound.py, reading.py, forecasting.py, simulating.py, subscribing.py.
 Not here: anything that decides or books (holder/).
 """
 
@@ -23,7 +23,8 @@ from stiggctl.control.requests import read_ttl
 from stiggctl.control.rerating import Rerates
 from stiggctl.control.simulating import Simulating
 from stiggctl.control.spending import Spending
-from stiggctl.control.watching import LedgerTrouble, Watching
+from stiggctl.control.subscribing import Subscribing
+from stiggctl.control.watching import Watching
 from stiggctl.errors import InvalidRequest
 from stiggctl.holder import Holder, Options
 
@@ -38,6 +39,7 @@ class UsageControl(
     Reading,
     Forecasting,
     Simulating,
+    Subscribing,
 ):
     """Usage control over one ledger: may this call spend so much, and what did it spend?
 
@@ -95,14 +97,11 @@ class UsageControl(
             raise InvalidRequest(where="clock", value=clock, expected=expected)
         self._holder = open_holder(location, options, create=create)
         self._watching = Watching()
-        self._holder.on_trouble.append(self._watching.tell_trouble)
+        self._watch(self._holder)
 
-    def subscribe(self, hook: Callable[[LedgerTrouble], object]) -> Callable[[], None]:
-        """Call `hook` with a record of what happens: LedgerTrouble. Returns what ends it.
-
-        Hooks run after locks and commits; one that raises is logged and changes nothing.
-        """
-        return self._watching.subscribe(hook)
+    def _watch(self, holder: Holder) -> None:
+        holder.on_trouble.append(self._watching.tell_trouble)
+        holder.news.watch(self._watching)
 
     @property
     def location(self) -> str:
@@ -123,6 +122,7 @@ class UsageControl(
                 release_holder(holder)
             finally:  # what could not be done at the end is told, too
                 holder.on_trouble.remove(self._watching.tell_trouble)
+                holder.news.unwatch(self._watching)
 
     @contextmanager
     def _replaced(self, stand_in: Callable[[Holder], Holder]) -> Iterator[None]:
@@ -130,7 +130,7 @@ class UsageControl(
         own = self._holder
         own.require_open()
         other = stand_in(own)
-        other.on_trouble.append(self._watching.tell_trouble)
+        self._watch(other)
         self._holder = other
         try:
             yield

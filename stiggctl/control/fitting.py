@@ -121,6 +121,7 @@ class Choosing:
                 decision = holder.asking.look(asked, now_us, one.portion)
             if decision is None:
                 continue
+            holder.news.answered("fit", decision)
             if decision.has_access:
                 return self._fit(one, decision)
             self._refused.append(Refused(candidate, decision))
@@ -195,6 +196,7 @@ class Choosing:
             return None
         decision = answer.decision
         if decision is not None and not decision.has_access:
+            self._holder.news.answered("reserve", decision)
             self._refused.append(Refused(one.candidate, decision))
             return None
         reservation = request.reservation(answer)

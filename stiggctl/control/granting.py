@@ -5,6 +5,7 @@ Here: the verbs that grant credits and void grants, each with who and why. Not h
 grant pays (decision/).
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Literal
 
@@ -31,6 +32,7 @@ class Granting(Limiting):
         cadence: str | None = None,
         timezone: str | None = None,
         anchor: str | date | None = None,
+        thresholds: Sequence[Amount] = (),
         actor: str | None = None,
         reason: str | None = None,
     ) -> Applied:
@@ -57,6 +59,7 @@ class Granting(Limiting):
             cadence: grant it anew in each window: PT1H, P1D, P1W, P1M, P1Y, P30D, or hour, day, week,
                 month, year. What is left of a window expires with it.
             timezone, anchor: where its windows begin, as in `set_allocation`.
+            thresholds: percentages of the amount at which somebody is told (`subscribe`), ascending.
 
         Raises InvalidModel, InvalidRequest.
 
@@ -83,6 +86,7 @@ class Granting(Limiting):
                 cadence=cadence,
                 timezone=timezone,
                 anchor=anchor,
+                thresholds=thresholds,
             ),
             "grant_credits",
             actor,

@@ -40,6 +40,7 @@ class Limiting:
         scope: Mapping[str, Any] | None = None,
         effective_at: str | datetime | None = None,
         expires_at: str | datetime | None = None,
+        thresholds: Sequence[Amount] = (),
         customer_id: str | None = None,
         allocation_id: str | None = None,
         actor: str | None = None,
@@ -64,6 +65,8 @@ class Limiting:
             scope: what counts: {dimension: value or list of values}. Left out: everything.
             effective_at, expires_at: when it is in force; the start is included, the end is not.
                 What it counts is its whole window.
+            thresholds: percentages of the limit at which somebody is told (`subscribe`), ascending:
+                [50, 80, 100]; each once a window.
 
         Raises ResourceNotFound, AmbiguousResource, CustomerNotFound, InvalidModel.
 
@@ -94,6 +97,7 @@ class Limiting:
                 scope=scope,
                 effective_at=effective_at,
                 expires_at=expires_at,
+                thresholds=thresholds,
             ),
             "set_allocation",
             actor,

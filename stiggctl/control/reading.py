@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from stiggctl.control.watching import DifferencesFound
 from stiggctl.errors import (
     AmbiguousResource,
     CustomerNotFound,
@@ -303,9 +304,14 @@ class Reading:
 
     def verify(self) -> list[Difference]:
         """Recompute every counter from the events and return what differs: in a healthy ledger, nothing."""
-        self._holder.require_open()
-        with self._holder.ledger.reader() as reader:
-            return reader.differences()
+        holder = self._holder
+        holder.require_open()
+        with holder.ledger.reader() as reader:
+            differences = reader.differences()
+        if differences:
+            at = to_datetime(holder.clock.now_us())
+            holder.news.happened(DifferencesFound(at=at, differences=tuple(differences)))
+        return differences
 
     def holders(self) -> list[HolderState]:
         """The processes that spend from this ledger: who is alive, what each holds and hides.

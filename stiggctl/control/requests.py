@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from stiggctl.amounts import AMOUNT_MAX, Amount, to_units
-from stiggctl.answers import AccessDeniedReason, Receipt
+from stiggctl.answers import AccessDeniedReason, Decision, Receipt
 from stiggctl.control.observing import Begun
 from stiggctl.control.reservation import Reservation, Told
 from stiggctl.decision.cells import Stripe
@@ -229,6 +229,7 @@ class Request:
         """What the caller of reserve gets; raises AccessDenied."""
         holder, decision = self._holder, answer.decision
         if decision is not None and not decision.has_access:
+            holder.news.answered("reserve", decision)
             raise AccessDenied(decision=decision)
         stripe = answer.stripe if answer.hold is not None else None
         if stripe is not None:
@@ -243,10 +244,13 @@ class Request:
                 self.undo(answer)
                 raise
         ids = answer.ids or self.told.ids
-        return Reservation(
+        reservation = Reservation(
             holder, decision, self._number, stripe, answer.sights,
             self._admitted_us(answer), self._ends_us, ids, self.told,
         )  # fmt: skip
+        if holder.decided is not None:
+            holder.decided("reserve", reservation.decision)
+        return reservation
 
     # ---------------------------------------------------------------- consume
 
@@ -268,6 +272,7 @@ class Request:
             if receipt is not None:
                 return receipt
         assert decision is not None  # only a yes from memory has none
+        self._holder.news.answered("consume", decision)
         if decision.access_denied_reason is AccessDeniedReason.LEDGER_UNAVAILABLE or decision.has_access:
             # No policy makes up a booking: the caller has the same key to try again with.
             raise self._holder.unreachable(decision)
@@ -278,6 +283,8 @@ class Request:
         stripe = answer.stripe
         assert stripe is not None  # something is held in it
         reservation = self._id_of(answer)
+        if self._holder.decided is not None:
+            self._holder.decided("consume", self._decision(answer))
         return Order(
             way_of(stripe, answer.ids, told.dimensions, answer.sights[0]),
             [Charge(sight[0].strand, sight[4], None) for sight in answer.sights],
@@ -290,6 +297,12 @@ class Request:
             reservation=reservation,
             hold=self._number,
         )
+
+    def _decision(self, answer: Answer) -> Decision:
+        """What admitted it; one from memory is made for who asks."""
+        if answer.decision is not None:
+            return answer.decision
+        return Decision(None, answer.sights, self._began_us, self._holder.ids, number=self._number)
 
     def _fingerprint(self) -> bytes:
         told, amounts = self.told, self.asked.amounts

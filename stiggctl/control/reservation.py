@@ -399,6 +399,7 @@ class Reservation:
         if denial is not None and self._number not in stripe.holds:
             raise ReservationNotFound(reservation_id=self.reservation_id)
         if denial is not None:
+            holder.news.answered("extend", denial)
             raise AccessDenied(decision=denial)
         self._extended(more)
 

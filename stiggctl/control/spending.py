@@ -81,14 +81,19 @@ class Spending(Fitting):
             customer_id, resource_ids, credit_currency, dimensions, _ = self._filled(
                 customer_id, resource_ids, credit_currency, dimensions, None, amounts
             )
-        now_us = self._holder.clock.now_us()
+        holder = self._holder
+        now_us = holder.clock.now_us()
         decision = self._check_at_once(
             resource_ids, credit_currency, requested_usage, customer_id, dimensions, amounts, now_us
         )
         if decision is not None:
+            if holder.decided is not None:
+                holder.decided("check", decision)
             return decision
         asked = _read_check(resource_ids, credit_currency, requested_usage, customer_id, dimensions, amounts)
-        return self._holder.asking.look(asked, now_us)
+        decision = holder.asking.look(asked, now_us)
+        holder.news.answered("check", decision)
+        return decision
 
     async def acheck(
         self,
@@ -112,10 +117,15 @@ class Spending(Fitting):
         decision = self._check_at_once(
             resource_ids, credit_currency, requested_usage, customer_id, dimensions, amounts, now_us
         )
-        if decision is not None:
-            return decision
-        asked = _read_check(resource_ids, credit_currency, requested_usage, customer_id, dimensions, amounts)
-        return await holder.aside.do(lambda: holder.asking.look(asked, now_us))
+        if decision is None:
+            asked = _read_check(
+                resource_ids, credit_currency, requested_usage, customer_id, dimensions, amounts
+            )
+            decision = await holder.aside.do(lambda: holder.asking.look(asked, now_us))
+            holder.news.answered("check", decision)
+        elif holder.decided is not None:
+            holder.decided("check", decision)
+        return decision
 
     def _check_at_once(
         self,

@@ -37,6 +37,8 @@ from stiggctl.definitions.values import (
     is_id,
     is_name,
     text_of_value,
+    threshold_of_units,
+    units_of_threshold,
     us_of,
     us_of_anchor,
 )
@@ -78,6 +80,8 @@ __all__ = [
     "plain",
     "read",
     "text_of_value",
+    "threshold_of_units",
+    "units_of_threshold",
     "us_of",
     "us_of_anchor",
 ]

@@ -1,6 +1,6 @@
 """Explaining: what pydantic found wrong in a document, in our words.
 
-Here: what would be right in place of each fault, keys of later versions, misspelt keys.
+Here: what would be right in place of each fault, misspelt keys.
 Not here: pydantic's own checks (parts.py), what is read in spite of a fault (reading.py).
 """
 
@@ -8,19 +8,14 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from pydantic import ValidationError
-from pydantic.alias_generators import to_camel, to_snake
+from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from stiggctl.definitions import places
-from stiggctl.definitions.parts import PARTS, Allocation, Part
+from stiggctl.definitions.parts import PARTS, Part
 from stiggctl.definitions.places import Place, Steps
 from stiggctl.definitions.values import AN_ID
 from stiggctl.errors import nearest
-
-# What later versions know; to ignore it would be to allow what it forbids.
-LATER: Mapping[type[Part], frozenset[str]] = {
-    Allocation: frozenset({"thresholds"}),
-}
 
 
 class Wrong(NamedTuple):
@@ -59,7 +54,7 @@ def explained(document: object, error: ValidationError) -> Iterator[Wrong]:
 def _misspelt(document: object, steps: Steps, place: Place) -> str | None:
     """The field that an unknown key was meant to be, where it is not given as well: nobody knows it."""
     meant = nearest(str(steps[-1]), places.keys(place.part))
-    if meant is None or to_snake(str(steps[-1])) in LATER.get(place.part, ()):
+    if meant is None:
         return None
     field = places.names(place.part)[meant]
     written = {places.names(place.part).get(str(key)) for key in _entry(document, steps[:-1])}
@@ -94,8 +89,6 @@ def _right(detail: ErrorDetails, place: Place) -> str:
 def _unknown(place: Place, key: str | int) -> str:
     if not isinstance(key, str):
         return "keys that are text"
-    if to_snake(key) in LATER.get(place.part, ()):
-        return f"no {key}: it is not in this version"
     if place.name in place.part.model_fields:
         return f"one spelling, {to_camel(str(place.name))} or {place.name}, not both"
     known = places.keys(place.part)

@@ -24,6 +24,7 @@ from stiggctl.definitions.values import (
     AN_ANCHOR,
     AN_ID,
     AN_INSTANT,
+    THRESHOLDS,
     Anchor,
     AsList,
     CadenceText,
@@ -34,6 +35,7 @@ from stiggctl.definitions.values import (
     Name,
     Number,
     PropertyValue,
+    Thresholds,
     ZoneName,
 )
 
@@ -152,6 +154,7 @@ class Allocation(Part):
     scope: Filter | None = Field(None, description=A_FILTER)
     effective_at: Instant | None = Field(None, description=AN_INSTANT)
     expires_at: Instant | None = Field(None, description=AN_INSTANT)
+    thresholds: Thresholds = Field((), description=THRESHOLDS)  #: percentages of the limit in force
 
     @property
     def is_template(self) -> bool:
@@ -163,6 +166,8 @@ class Allocation(Part):
         fields: dict[str, Any] = written(self)
         if not self.rolling:
             fields.pop("rolling", None)  # few roll, and to say so of each that does not would be noise
+        if not self.thresholds:
+            fields.pop("thresholds", None)
         return fields
 
 
@@ -221,6 +226,14 @@ class Grant(Part):
     cadence: CadenceText | None = Field(None, description=_A_CADENCE)
     timezone: ZoneName | None = Field(None, description=_A_ZONE)  #: None: UTC
     anchor: Anchor | None = Field(None, description=AN_ANCHOR)
+    thresholds: Thresholds = Field((), description=THRESHOLDS)  #: percentages of the amount
+
+    @model_serializer(mode="wrap")
+    def _written(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = written(self)
+        if not self.thresholds:
+            fields.pop("thresholds", None)
+        return fields
 
 
 class Price(Part):

@@ -7,6 +7,8 @@ from queue import SimpleQueue
 from threading import Lock, Thread, current_thread, get_ident
 from typing import TYPE_CHECKING
 
+from stiggctl.holder.news import NOTHING
+
 if TYPE_CHECKING:
     from stiggctl.holder.exchange import Exchange
 
@@ -56,7 +58,7 @@ class Committer:
 
     def _lead(self) -> None:
         if self._exchange.has_lead(self):
-            trouble = self._exchange.lead(self)
-            if trouble is not None:
+            after = self._exchange.lead(self)
+            if after is not NOTHING:
                 # On a thread of its own: a hook that reports would wait for this one.
-                Thread(target=self._exchange.tell_troubles, args=([trouble],), daemon=True).start()
+                Thread(target=self._exchange.tell, args=([after],), daemon=True).start()

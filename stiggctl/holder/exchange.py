@@ -34,6 +34,7 @@ from stiggctl.decision.cells import Stripe
 from stiggctl.errors import InvalidRequest, LedgerError, StiggctlError
 from stiggctl.holder.committer import Committer
 from stiggctl.holder.doubts import Doubts
+from stiggctl.holder.news import NOTHING, After
 from stiggctl.holder.orders import Order
 from stiggctl.holder.rounds import Round
 from stiggctl.holder.waiting import Entry, Sleeper, Wake, tell
@@ -98,7 +99,9 @@ class Exchange:
 
         The queue is first in, first out: with the last all are done.
         """
-        last = entries[-1]
+        last, news = entries[-1], self._holder.news
+        if news.bookings:
+            news.hush([entry.work for entry in entries if isinstance(entry.work, Order)])
         try:
             self._refuse_between()
             self._refuse_inside([last.work.stripe])
@@ -124,13 +127,13 @@ class Exchange:
     def _see_to(self, entry: Entry) -> None:
         wake = entry.wake
         assert isinstance(wake, Wake)
-        troubles: list[LedgerError | None] = []
+        afters: list[After] = []
         while not entry.done:
             if self._take_lead(wake):
-                troubles.append(self.lead(wake))
+                afters.append(self.lead(wake))
             else:
                 self._sleep(wake)
-        self.tell_troubles(troubles)
+        self.tell(afters)
 
     def _sleep(self, wake: Wake) -> None:
         """Until it is woken; or raise where that would be never (LK1)."""
@@ -168,7 +171,7 @@ class Exchange:
         # It may have been interrupted while it handed the lead on: before that, or before it woke
         # whom it gave it to, or before it looked whether somebody came meanwhile.
         if self._take_lead(last.wake):
-            self.tell_troubles([self.lead(last.wake)])
+            self.tell([self.lead(last.wake)])
         else:
             self._wake_leader()
 
@@ -180,6 +183,8 @@ class Exchange:
         committer = self._committer
         entry = Entry(work, committer, loop=asyncio.get_running_loop(), then=then)
         assert entry.future is not None
+        if self._holder.news.bookings and isinstance(work, Order):
+            self._holder.news.hush([work])
         try:
             self._begin(work)
             self._queue.append(entry)
@@ -258,10 +263,10 @@ class Exchange:
         """Whether the lead is its."""
         return self._leads.get(_LEAD) is sleeper
 
-    def lead(self, sleeper: Sleeper) -> LedgerError | None:
-        """Serve one batch, and hand the lead on; what the ledger failed with. The caller has the lead.
+    def lead(self, sleeper: Sleeper) -> After:
+        """Serve one batch, and hand the lead on; what is to be told of it. The caller has the lead.
 
-        Whoever called this tells the trouble once it leads no more: a hook may report usage.
+        Whoever called this tells it once it leads no more: a hook may report usage.
         """
         try:
             batch = self._batch()
@@ -271,25 +276,25 @@ class Exchange:
         finally:
             self._hand_on(sleeper)
 
-    def tell_troubles(self, troubles: Iterable[LedgerError | None]) -> None:
-        """What the ledger failed with while this thread led, to whoever watches."""
-        for trouble in troubles:
-            if trouble is not None:
-                self._holder.report_trouble(trouble)
+    def tell(self, afters: Iterable[After]) -> None:
+        """What came of exchanges while this thread led, to whoever watches."""
+        for after in afters:
+            if after is not NOTHING:
+                self._holder.news.tell(after)
 
-    def finish(self) -> LedgerError | None:
-        """Serve all that is queued, and clear the doubts; what kept it from that, if anything did.
+    def finish(self) -> list[After]:
+        """Serve all that is queued, and clear the doubts; what is to be told of that.
 
         The caller has the lead (`alone`).
         """
-        trouble: LedgerError | None = None
+        afters: list[After] = []
         while self._next_entry() is not None:
-            trouble = self._serve_some(self._batch()) or trouble
+            afters.append(self._serve_some(self._batch()))
         try:
             self._dispel()
         except LedgerError as error:
-            trouble = error
-        return trouble
+            afters.append(After(trouble=error))
+        return afters
 
     def _hand_on(self, sleeper: Sleeper) -> None:
         """Give the lead to the first that waits, or let it go.
@@ -346,28 +351,28 @@ class Exchange:
         """What is served next."""
         return [self._queue[at] for at in range(min(len(self._queue), BATCH_MAX))]
 
-    def _serve_some(self, batch: Sequence[Entry]) -> LedgerError | None:
-        """Serve what was queued; what the ledger failed with, to be told.
+    def _serve_some(self, batch: Sequence[Entry]) -> After:
+        """Serve what was queued; what is to be told of it.
 
         Entries stay in the queue until they were told. Where an interrupt ends this, they are
         served again, under the same keys, once the keys have told what was committed (X3).
         """
-        trouble: LedgerError | None = None
+        after = NOTHING
         entries = [entry for entry in batch if not entry.done]
         try:
             if entries:
-                self._serve(entries)
+                after = self._serve(entries)
         except Exception as error:  # noqa: BLE001 - it is not lost: each waiter raises it
             for entry in entries:
                 if entry.error is None:
                     entry.error = error
             if isinstance(error, LedgerError):
-                trouble = error
+                after = After(trouble=error)
         self._let_go(entries)
         tell(batch)
         for _ in batch:
             self._queue.popleft()
-        return trouble
+        return after
 
     def _let_go(self, entries: list[Entry]) -> None:
         """What came to nothing no longer holds anything; what is in doubt does, until X3 tells."""
@@ -381,7 +386,7 @@ class Exchange:
 
     # ---------------------------------------------------------------- one exchange
 
-    def _serve(self, entries: list[Entry]) -> None:
+    def _serve(self, entries: list[Entry]) -> After:
         holder = self._holder
         holder.become_holder()
         holder.ledger.still_there()
@@ -403,7 +408,7 @@ class Exchange:
                 self._doubt(round_, error)
                 raise
             else:
-                return
+                return holder.news.after(round_.orders, reply)
         raise holder.restless(STALE_MAX, "this was under way")
 
     def _doubt(self, round_: Round, error: BaseException) -> None:

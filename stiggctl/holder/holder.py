@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock, RLock
 
-from stiggctl.answers import Decision
+from stiggctl.answers import Decision, Verb
 from stiggctl.decision.cells import Strand, Stripe
 from stiggctl.definitions import Applied
 from stiggctl.errors import ControlClosed, LedgerError, LedgerUnavailable
@@ -33,6 +33,7 @@ from stiggctl.holder.keeper import Keeper
 from stiggctl.holder.keeping import Keeping
 from stiggctl.holder.known import Known
 from stiggctl.holder.liveness import Presence
+from stiggctl.holder.news import News
 from stiggctl.holder.options import Options
 from stiggctl.holder.others import Others
 from stiggctl.holder.owed import Owed
@@ -78,6 +79,9 @@ class Holder:
         self._closed = False
         self._buried = False
         self.on_trouble: list[Callable[[LedgerError], None]] = []
+        #: tells a decision; None where nobody wants to hear of them, which is all that a decision asks
+        self.decided: Callable[[Verb, Decision], None] | None = None
+        self.news = News(self)
         self.trees = Trees(self)
         self.asking = Asking(self)
         self.bookings = Bookings(self)
@@ -294,15 +298,14 @@ class Holder:
         self.keeper.stop()
         self.owed.close()
         with self.exchange.alone(in_doubt=True):
-            trouble = self.exchange.finish()
+            afters = self.exchange.finish()
             self._closed = True
             self.strands = {}
             # From here on no path is current, so nothing more is held: what was is what is left.
             for stripe in list(self.stripes.values()):
                 stripe.restamp()
             left = self.keeping.left_behind(list(self.stripes.values()))
-        if trouble is not None:
-            self.report_trouble(trouble)
+        self.exchange.tell(afters)
         self.exchange.close()
         self._leave(left)
         self.aside.close()

@@ -1,8 +1,8 @@
 """The keeper: what has to happen while nobody asks.
 
 Here: a thread that often does what other processes wait for (recalling.py); another that now and then ends
-holds, looks whether the file is still the one that was opened, does what is owed, and moves the log
-into the file, which may take long. Not here: what any of these is.
+holds, looks whether the file is still the one that was opened, does what is owed, tells what nobody was
+told of, and moves the log into the file, which may take long. Not here: what any of these is.
 
 A step is one call of `beat`, of this or of the recalls, which is what tests call; the threads are loops
 around them.
@@ -83,6 +83,7 @@ class Keeper:
         holder.exchange.clear_doubts()
         holder.ledger.still_there()
         holder.owed.do()
+        holder.news.beat(now_us)
         if holder.ledger.log_bytes() > LOG_BYTES_MAX:
             holder.ledger.checkpoint()
 

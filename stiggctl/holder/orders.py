@@ -85,6 +85,7 @@ class Order:
         "flags",
         "given_up",
         "hold",
+        "is_of_hook",
         "key",
         "legs",
         "namespace",
@@ -138,6 +139,7 @@ class Order:
         #: is paid again); none for a charge for which no pool paid, because there was none yet
         self.returns: dict[int, dict[int, int]] | None = None
         self.given_up = False  #: whoever wanted it was told an error
+        self.is_of_hook = False  #: a hook books it: of this no hook is told
         self.sent = False  #: it was in an exchange that failed: a known key may be its own
         self.receipt: Receipt | None = None
 
@@ -234,7 +236,7 @@ class Order:
             members,
             tuple(parts),
             self.event_name,
-            self._said(),
+            self.said(),
             self.occurred_at_us,
             self.reservation,
             self.reverses,
@@ -243,7 +245,7 @@ class Order:
             self.fingerprint,
         )
 
-    def _said(self) -> str:
+    def said(self) -> str:
         """All that the event says; under the version of the model by which it is counted (EN2)."""
         if not self.observed:
             return self.dimensions

@@ -24,6 +24,7 @@ from stiggctl.ledger.records import (
     CellKey,
     CellRow,
     CellWanted,
+    ExpiringWrite,
     HolderRow,
     HolderWrite,
     LedgerState,
@@ -77,7 +78,8 @@ class Ledger(Protocol):
         """Open what is not open (`used` = its events so far) and return all. Raises Stale.
 
         One that is open with another limit than is wanted (an override began or ended) gets it;
-        where less is left than was granted, nobody draws a surplus for a while.
+        where less is left than was granted, nobody draws a surplus for a while. Thresholds that one has
+        passed by that are recorded.
         """
         ...
 
@@ -86,7 +88,7 @@ class Ledger(Protocol):
 
         An ask that does not fit in what is free, but might in what other holders have to spare, has
         them asked for it for a second (`recalled`, `CellRow.hushed`): meanwhile no draw there carries
-        a surplus.
+        a surplus. Thresholds that events cross are recorded with them, each once a limit and window.
         """
         ...
 
@@ -95,7 +97,7 @@ class Ledger(Protocol):
 
         Raises Stale. Every exchange under the former change is Stale from here on; what holders have
         to spare is theirs until they see it, but where a limit is lower than what was granted of it:
-        that is asked for, as by an ask that waits.
+        that is asked for, as by an ask that waits. Thresholds that a limit has passed now are recorded.
         """
         ...
 
@@ -104,6 +106,23 @@ class Ledger(Protocol):
 
         Taken before one reads: what is written after it makes another.
         """
+        ...
+
+    def record_expiring(self, expiring: Sequence[ExpiringWrite], at_us: int) -> None:
+        """Record that grants are about to expire; each once."""
+        ...
+
+    def take_untold(
+        self, holder: int, kinds: Collection[int], now_us: int, *, since_us: int, until_us: int
+    ) -> list[int]:
+        """Warnings (rows) since then that nobody was told of, and that until then nobody else tells.
+
+        Where the holder is buried before that, others may.
+        """
+        ...
+
+    def told(self, warning: int, now_us: int) -> None:
+        """All hooks have heard of it."""
         ...
 
     def still_there(self) -> None:

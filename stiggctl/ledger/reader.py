@@ -3,7 +3,7 @@
 Here: the questions. Not here: the writes (`Ledger`), which credits may be spent (decision/).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -31,6 +31,7 @@ from stiggctl.ledger.records import (
     SumsWanted,
     TypeRow,
     UsageSum,
+    WarningRow,
 )
 
 
@@ -136,6 +137,25 @@ class Reader(Protocol):
         self, customer_id: str | None = None, since_us: int | None = None, until_us: int | None = None
     ) -> Iterator[AuditLine]:
         """Oldest first."""
+        ...
+
+    # -- warnings
+    def grants_expiring(self, since_us: int, until_us: int) -> list[GrantRow]:
+        """Open ones that expire in that time, and of which no warning is recorded."""
+        ...
+
+    def is_untold(self, kinds: Collection[int], now_us: int, since_us: int) -> bool:
+        """Whether there is a warning since then that somebody may tell now."""
+        ...
+
+    def warnings(self, rows: Sequence[int]) -> list[WarningRow]:
+        """By row, oldest first."""
+        ...
+
+    def crossings(
+        self, customer: int | None = None, since_us: int | None = None, until_us: int | None = None
+    ) -> list[WarningRow]:
+        """Thresholds that were crossed, oldest first; `since_us` included, `until_us` not."""
         ...
 
     # -- usage

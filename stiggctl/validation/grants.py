@@ -89,4 +89,5 @@ def _said(entry: Grant) -> tuple[object, ...]:
         entry.cadence,
         entry.timezone or "UTC",
         us_of_anchor(entry.anchor, entry.timezone),
+        entry.thresholds,
     )

@@ -38,7 +38,7 @@ def test_the_version_is_the_number_of_steps(path: Path) -> None:
     open_ledger(path).close()
     with closing(Database(path)) as database:
         applied = [step.name for step in migrations.STEPS.applied(database)]
-    assert applied == ["version_1", "version_2", "version_3", "version_4"]
+    assert applied == ["version_1", "version_2", "version_3", "version_4", "version_5"]
     assert len(applied) == schema.SCHEMA_VERSION == len(VERSIONS)
 
 

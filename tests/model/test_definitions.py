@@ -214,12 +214,57 @@ def test_the_default_attribution_keys_follow_from_the_id() -> None:
 # ------------------------------------------------------------------ problems
 
 
-@pytest.mark.parametrize("value", [None, [50], []])
-def test_keys_of_later_versions_are_refused_by_name(value: Any) -> None:  # DF3
+@pytest.mark.parametrize("listed", ["allocations", "grants"])
+def test_thresholds_are_percentages_in_one_form_and_written_where_there_are_any(listed: str) -> None:  # DF7
+    entry = {"creditCurrency": "c"}
+    entry |= {"resourceId": "a", "limit": 1} if listed == "allocations" else {"id": "g", "amount": 1}
+    written = [50, "80.0", Decimal("99.50"), 1000]
+    (one,) = getattr(read({listed: [{**entry, "thresholds": written}]}), listed)
+    assert one.thresholds == (50, 80, Decimal("99.5"), 1000)
+    assert json.loads(read({listed: [one]}).model_dump_json())[listed][0]["thresholds"] == [
+        50,
+        80,
+        99.5,
+        1000,
+    ]
+    assert getattr(read(read({listed: [one]}).model_dump_json()), listed) == (one,)
+    for none in ({}, {"thresholds": []}):
+        (without,) = getattr(read({listed: [{**entry, **none}]}), listed)
+        assert without.thresholds == ()
+        assert "thresholds" not in without.as_dict()
+
+
+@pytest.mark.parametrize(
+    ("value", "at", "expected"),
+    [
+        (None, "", "a list"),
+        (50, "", "a list"),
+        (["a"], "[0]", "a percentage"),
+        ([True], "[0]", "an int, a Decimal or text"),
+        ([0.5], "[0]", "a float is not exact"),
+        ([0], "[0]", "above 0"),
+        ([-1], "[0]", "above 0"),
+        ([1001], "[0]", "up to 1,000"),
+        (["1000.01"], "[0]", "up to 1,000"),
+        (["0.001"], "[0]", "at most 2 decimals"),
+        (["NaN"], "[0]", "a percentage"),
+        ([50, 50], "", "ascending"),
+        ([80, 50], "", "ascending"),
+        (list(range(1, 18)), "", "at most 16"),
+    ],
+)
+def test_what_is_no_list_of_thresholds_is_told_with_what_would_be(value: Any, at: str, expected: str) -> None:
     entry = {"resourceId": "a", "creditCurrency": "c", "limit": 1, "thresholds": value}
-    assert problems({"allocations": [entry]}) == {
-        "allocations[0].thresholds": "no thresholds: it is not in this version"
-    }
+    found = problems({"allocations": [entry]})
+    assert list(found) == [f"allocations[0].thresholds{at}"]
+    assert expected in found[f"allocations[0].thresholds{at}"]
+
+
+def test_as_many_thresholds_and_as_large_ones_as_there_may_be_are_read() -> None:
+    entry = {"resourceId": "a", "creditCurrency": "c", "limit": 1}
+    most = ["0.01", *range(1, 15), 1000]
+    (one,) = read({"allocations": [{**entry, "thresholds": most}]}).allocations
+    assert len(one.thresholds) == 16
 
 
 def test_rolling_is_true_or_false_and_written_where_it_is_true() -> None:

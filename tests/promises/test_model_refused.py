@@ -197,19 +197,6 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(
     assert near in str(invalid.value)
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        ("allocations/0/thresholds", [50]),
-    ],
-)
-def test_a_key_of_a_later_version_is_refused_by_name(control: UsageControl, path: str, value: Any) -> None:
-    name = path.rsplit("/", 1)[-1]
-    found = problems_of(control, changed(path, value))
-    assert any(name in place or name in str(problem) for place, problem in found.items())
-    assert "version" in " ".join(str(problem) for problem in found.values())
-
-
 def test_an_invalid_model_leaves_the_former_one_as_it_was(control: UsageControl) -> None:
     control.apply(GOOD)
     before = control.export_model()

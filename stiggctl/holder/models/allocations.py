@@ -17,6 +17,8 @@ from stiggctl.holder.models.entries import (
     how_shown,
     instant_text,
     shown_id,
+    thresholds_of,
+    thresholds_text,
 )
 from stiggctl.ledger.records import AllocationRow, AllocationWrite
 from stiggctl.validation import AllocationKey, TypeKey
@@ -34,6 +36,7 @@ _SAME = (
     "scope",
     "effective_at_us",
     "expires_at_us",
+    "thresholds",
 )
 
 
@@ -90,6 +93,7 @@ def write_of(
         scope=filter_text(entry.scope),
         effective_at_us=us_of(entry.effective_at),
         expires_at_us=us_of(entry.expires_at),
+        thresholds=thresholds_text(entry.thresholds),
     )
 
 
@@ -138,6 +142,7 @@ def fields_of(customer_id: str | None, row: AllocationRow, currency_id: str, dec
         "scope": filter_of(row.scope),
         "effective_at": instant_text(row.effective_at_us),
         "expires_at": instant_text(row.expires_at_us),
+        "thresholds": thresholds_of(row.thresholds),
     }
 
 
@@ -161,6 +166,7 @@ def allocation_entry(
         scope=filter_of(row.scope),
         effectiveAt=instant_text(row.effective_at_us),
         expiresAt=instant_text(row.expires_at_us),
+        thresholds=thresholds_of(row.thresholds) or None,
     )
 
 

@@ -5,14 +5,25 @@ Not here: allocations, overrides and grants (in modules of their names), which e
 (planning.py), who reads and writes rows (ledger/).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from stiggctl.amounts import LIMIT_MAX, to_amount, to_units
-from stiggctl.definitions import Property, Rate, RateTerm, ResourceType, Value, json_text, json_value, plain
+from stiggctl.definitions import (
+    Property,
+    Rate,
+    RateTerm,
+    ResourceType,
+    Value,
+    json_text,
+    json_value,
+    plain,
+    threshold_of_units,
+    units_of_threshold,
+)
 from stiggctl.ledger.records import (
     AllocationWrite,
     CurrencyRow,
@@ -111,6 +122,16 @@ def properties_of(text: str) -> dict[str, Value]:
 def filter_of(text: str) -> dict[str, tuple[str, ...]] | None:
     """A scope or a `where` that a row keeps."""
     return None if text == "{}" else {name: tuple(values) for name, values in json_value(text).items()}
+
+
+def thresholds_text(thresholds: Iterable[int | Decimal]) -> str:
+    """Thresholds, as rows keep them: in hundredths of a percent."""
+    return json_text([units_of_threshold(one) for one in thresholds])
+
+
+def thresholds_of(text: str) -> tuple[int | Decimal, ...]:
+    """The thresholds that a row keeps."""
+    return () if text == "[]" else tuple(map(threshold_of_units, json_value(text)))
 
 
 def instant_text(at_us: int | None) -> str | None:

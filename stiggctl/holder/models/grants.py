@@ -12,7 +12,13 @@ from typing import Any
 
 from stiggctl.amounts import LIMIT_MAX, to_amount, to_units
 from stiggctl.definitions import Grant, us_of, us_of_anchor
-from stiggctl.holder.models.entries import entry_text, instant_text, shown_id
+from stiggctl.holder.models.entries import (
+    entry_text,
+    instant_text,
+    shown_id,
+    thresholds_of,
+    thresholds_text,
+)
 from stiggctl.holder.models.writing import Writing
 from stiggctl.ledger.records import CurrencyRow, GrantRow, GrantWrite
 from stiggctl.validation import GrantKey
@@ -28,6 +34,7 @@ _SAME = (
     "cadence",
     "timezone",
     "anchor_us",
+    "thresholds",
 )
 
 
@@ -50,6 +57,7 @@ def grant_of(customer_id: str, entry: Grant, decimals: int) -> GrantWrite:
         cadence=entry.cadence,
         timezone=entry.timezone or "UTC",
         anchor_us=us_of_anchor(entry.anchor, entry.timezone),
+        thresholds=thresholds_text(entry.thresholds),
     )
 
 
@@ -78,6 +86,7 @@ def grant_fields_of(customer_id: str, row: GrantRow, currency_id: str, decimals:
         "cadence": row.cadence,
         "timezone": None if row.timezone == "UTC" else row.timezone,
         "anchor": instant_text(row.anchor_us),
+        "thresholds": thresholds_of(row.thresholds),
     }
 
 
@@ -102,6 +111,7 @@ def grant_entry(
         cadence=row.cadence,
         timezone=None if row.timezone == "UTC" else row.timezone,
         anchor=instant_text(row.anchor_us),
+        thresholds=thresholds_of(row.thresholds) or None,
         voidedAt=instant_text(voided_at_us),
     )
 

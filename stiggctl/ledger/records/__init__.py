@@ -5,6 +5,7 @@ Not here: who decides what stands in them (holder/), how they are kept (sqlite/)
 
     model      rows of what is limited and priced        writes      the same, as they are to stand
     usage      cells, events, holders, as they are read  exchange    what the one write of usage carries
+    warnings   what is recorded once, to be told
 
 `id` in a record is the ledger's row number (int); `resource_id`, `customer_id` and the like
 are the texts that people write. No record has behaviour.
@@ -68,6 +69,7 @@ from stiggctl.ledger.records.usage import (
     SumsWanted,
     UsageSum,
 )
+from stiggctl.ledger.records.warnings import CROSSED, EXPIRING, ExpiringWrite, WarningRow
 from stiggctl.ledger.records.writes import (
     AllocationWrite,
     CurrencyWrite,
@@ -82,8 +84,10 @@ from stiggctl.ledger.records.writes import (
 )
 
 __all__ = [
+    "CROSSED",
     "ESTIMATED",
     "EXPIRED",
+    "EXPIRING",
     "KEYS_OF_OURS",
     "KEYS_OF_USERS",
     "LATE",
@@ -113,6 +117,7 @@ __all__ = [
     "Drawn",
     "EventPart",
     "EventRow",
+    "ExpiringWrite",
     "Give",
     "GrantRow",
     "GrantWrite",
@@ -144,4 +149,5 @@ __all__ = [
     "TypeRow",
     "TypeWrite",
     "UsageSum",
+    "WarningRow",
 ]

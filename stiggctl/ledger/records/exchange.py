@@ -199,3 +199,4 @@ class Reply:
     asks: list[Drawn]
     cells: dict[int, CellRow]
     alive: int = 1  #: holders that are not buried, the asking one among them
+    warnings: tuple[int, ...] = ()  #: rows of the thresholds that its events crossed

@@ -92,6 +92,7 @@ class AllocationRow:
     scope: str  #: JSON: {dimension: [values as text]}, sorted; "{}": every event counts
     effective_at_us: int | None
     expires_at_us: int | None
+    thresholds: str = "[]"  #: JSON: hundredths of a percent, ascending
 
 
 @dataclass(slots=True, kw_only=True)
@@ -159,6 +160,7 @@ class GrantRow:
     timezone: str
     anchor_us: int | None
     voided_at_us: int | None
+    thresholds: str = "[]"  #: as in AllocationRow
 
 
 @dataclass(slots=True, kw_only=True)

@@ -47,6 +47,7 @@ class AllocationWrite:
     scope: str
     effective_at_us: int | None
     expires_at_us: int | None
+    thresholds: str = "[]"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -143,6 +144,7 @@ class GrantWrite:
     cadence: str | None
     timezone: str
     anchor_us: int | None
+    thresholds: str = "[]"
 
 
 @dataclass(slots=True, kw_only=True)

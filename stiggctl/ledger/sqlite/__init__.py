@@ -12,7 +12,7 @@ Here: the Ledger protocol over the rooms of this package. Not here: where a file
     holders       who writes                                   model       changing what is limited
     allocations   limits, and the cells that stay or go        grants      prepaid credits, and theirs
     reading       snapshots: model_rows, events, cells         verifying   what should be equal
-    sweeping      all windows and scopes at once
+    sweeping      all windows and scopes at once             watching    thresholds that are crossed
 """
 
 import sqlite3
@@ -24,6 +24,7 @@ from stiggctl.ledger.records import (
     CellKey,
     CellRow,
     CellWanted,
+    ExpiringWrite,
     HolderRow,
     HolderWrite,
     LedgerState,
@@ -31,11 +32,12 @@ from stiggctl.ledger.records import (
     Orphan,
     Reply,
 )
-from stiggctl.ledger.sqlite import cells, copying, holders, model
+from stiggctl.ledger.sqlite import cells, copying, holders, model, watching
 from stiggctl.ledger.sqlite.connections import Connections, Synchronous
 from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS
 from stiggctl.ledger.sqlite.reading import SqliteReader
 from stiggctl.ledger.sqlite.schema import make_ready
+from stiggctl.ledger.sqlite.statements import SQL
 from stiggctl.ledger.sqlite.troubles import translated
 from stiggctl.ledger.sqlite.usage import Usage
 
@@ -109,6 +111,24 @@ class SqliteLedger:
     def change_model(self, change: ModelChange) -> LedgerState:
         """Write the rows, and raise the versions by which holders see it; raises Stale."""
         return self._connections.transact(lambda cursor: model.change_model(cursor, change))
+
+    def record_expiring(self, expiring: Sequence[ExpiringWrite], at_us: int) -> None:
+        """Record that grants are about to expire; each once."""
+        rows = [one._asdict() for one in expiring]
+        self._connections.transact(lambda cursor: watching.record_expiring(cursor, rows, at_us))
+
+    def take_untold(
+        self, holder: int, kinds: Collection[int], now_us: int, *, since_us: int, until_us: int
+    ) -> list[int]:
+        """Warnings that nobody was told of, and that from now until then nobody else tells."""
+        return self._connections.transact(
+            lambda cursor: watching.take_untold(cursor, holder, kinds, now_us, since_us, until_us)
+        )
+
+    def told(self, warning: int, now_us: int) -> None:
+        """All hooks have heard of it."""
+        asked = {"warning": warning, "now_us": now_us}
+        self._connections.transact(lambda cursor: cursor.execute(SQL["told"], asked).rowcount)
 
     def checkpoint(self, *, everything: bool = False) -> None:
         """Move what the log has into the file, as far as readers let it, while others write."""

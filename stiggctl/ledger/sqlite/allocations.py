@@ -16,7 +16,7 @@ What always holds:
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from stiggctl.ledger.records import AllocationWrite, ResourceWrite
 from stiggctl.ledger.sqlite.reckoning import HUSH_US
@@ -38,9 +38,16 @@ def _close(cursor: sqlite3.Cursor, allocation: int) -> None:
         cursor.execute(SQL[name], {"allocation": allocation, "of_grant": 0})
 
 
-def put(cursor: sqlite3.Cursor, writes: Iterable[AllocationWrite], at_us: int) -> list[int]:
-    """Write them by their keys; the templates of which open cells may count no more (AL2)."""
-    narrowed = []
+class Put(NamedTuple):
+    """What became of allocations that were written."""
+
+    narrowed: list[int]  #: templates of which open cells may count no more (AL2)
+    watched: list[int]  #: those with thresholds that were there before
+
+
+def put(cursor: sqlite3.Cursor, writes: Iterable[AllocationWrite], at_us: int) -> Put:
+    """Write them by their keys."""
+    narrowed, watched = [], []
     for write in writes:
         row = _as_row(cursor, write)
         name = "allocation_like" if write.allocation_id is None else "allocation_named"
@@ -53,13 +60,16 @@ def put(cursor: sqlite3.Cursor, writes: Iterable[AllocationWrite], at_us: int) -
         row["allocation"] = was["allocation"]
         if _counts(was) != _counts(row):
             _close(cursor, row["allocation"])
+            cursor.execute(SQL["crossed_as_former"], {"allocation": row["allocation"], "of_grant": 0})
         elif was["where"] != row["where"]:
             narrowed.append(row["allocation"])
         cursor.execute(SQL["replace_allocation"], row)
         # Also where the limit was the same: an override may have set another one in the cells.
         asked = {**row, "of_grant": 0, "at_us": at_us, "hush_until": at_us + HUSH_US}
         cursor.execute(SQL["set_limit"], asked)
-    return narrowed
+        if write.thresholds != "[]":
+            watched.append(row["allocation"])
+    return Put(narrowed, watched)
 
 
 _WINDOW = ("cadence", "timezone", "anchor_us", "rolling")

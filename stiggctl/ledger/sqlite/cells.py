@@ -24,7 +24,7 @@ from stiggctl.amounts import COUNTER_MAX
 from stiggctl.errors import LedgerError
 from stiggctl.ledger import Stale
 from stiggctl.ledger.records import Bucket, CellKey, CellRow, CellWanted, Counted, Rolls
-from stiggctl.ledger.sqlite import rolling
+from stiggctl.ledger.sqlite import rolling, watching
 from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.numbers import sorted_orphans
 from stiggctl.ledger.sqlite.reckoning import HUSH_US
@@ -199,7 +199,8 @@ def open_all(
         with snapshots() as snapshot:
             if sums.go_on(snapshot.rows) <= _EVENTS_UNDER_LOCK:
                 break
-    hush_until = (time.time_ns() // 1_000 if now_us is None else now_us) + HUSH_US
+    at_us = time.time_ns() // 1_000 if now_us is None else now_us
+    hush_until = at_us + HUSH_US
 
     def open_closed(cursor: sqlite3.Cursor) -> dict[CellKey, CellRow]:
         def rows(statement: str, asked: Mapping[str, object]) -> list[tuple[Any, ...]]:
@@ -207,22 +208,25 @@ def open_all(
 
         _refuse_if_changed(rows, change)
         sums.go_on(rows)
+        others: list[int] = []  # cells that are not what they were
         for one in _find(rows, by_key, holder):
             if not one.is_open:
-                _open(cursor, connections.location, one, sums.used(rows, one))
+                others.append(_open(cursor, connections.location, one, sums.used(rows, one)))
             elif one.moves_on:
                 _move(cursor, connections.location, one, one.cell.used)
                 rolling.drop_before(cursor, one.cell.id, one.counted.since_us)
             if one.limit_units not in (None, one.wanted.limit_units):
                 limit = {"limit_units": one.wanted.limit_units, "hush_until": hush_until}
                 cursor.execute(SQL["set_limit_of_cell"], {"cell": one.cell.id, **limit})
+                others.append(one.cell.id)
+        watching.record_passed(cursor, others, at_us)
         return {one.key: one.cell for one in _find(rows, by_key, holder)}
 
     return connections.transact(open_closed)
 
 
-def _open(cursor: sqlite3.Cursor, location: str, found: _Found, units: Units) -> None:
-    """Open it, or have one that is open count another time."""
+def _open(cursor: sqlite3.Cursor, location: str, found: _Found, units: Units) -> int:
+    """Open it, or have one that is open count another time; its id."""
     cell, used = found.cell.id, sum(units.values())
     for units_of_bucket in units.values():
         _refuse_too_much(location, found, units_of_bucket)
@@ -235,6 +239,7 @@ def _open(cursor: sqlite3.Cursor, location: str, found: _Found, units: Units) ->
         cell = cursor.lastrowid or 0
     if found.wanted.rolls is not None:
         rolling.put(cursor, cell, units)
+    return cell
 
 
 def _move(cursor: sqlite3.Cursor, location: str, found: _Found, used: int) -> None:

@@ -21,8 +21,9 @@ from stiggctl.ledger.sqlite.statements import SQL
 _Window = tuple[str, str, int | None] | None
 
 
-def put(cursor: sqlite3.Cursor, writes: Iterable[GrantWrite], at_us: int) -> None:
-    """Write them by their keys."""
+def put(cursor: sqlite3.Cursor, writes: Iterable[GrantWrite], at_us: int) -> list[int]:
+    """Write them by their keys; those with thresholds that were there before."""
+    watched = []
     for write in writes:
         row: dict[str, Any] = {name: getattr(write, name) for name in write.__slots__}
         before: tuple[Any, ...] | None = cursor.execute(SQL["grant_named"], row).fetchone()
@@ -32,10 +33,13 @@ def put(cursor: sqlite3.Cursor, writes: Iterable[GrantWrite], at_us: int) -> Non
         grant, *window = before
         cells = {"allocation": grant, "of_grant": 1}
         if _window(*window) != _window(write.cadence, write.timezone, write.anchor_us):
-            for name in ("close_shares", "close_cells"):
+            for name in ("close_shares", "close_cells", "crossed_as_former"):
                 cursor.execute(SQL[name], cells)
         limit = {"limit_units": write.amount_units, "at_us": at_us, "hush_until": at_us + HUSH_US}
         cursor.execute(SQL["set_limit"], {**cells, **limit})
+        if write.thresholds != "[]":
+            watched.append(grant)
+    return watched
 
 
 def void(cursor: sqlite3.Cursor, grants: Iterable[int], at_us: int) -> None:

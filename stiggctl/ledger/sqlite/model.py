@@ -28,7 +28,7 @@ from stiggctl.ledger.records import (
     ResourceWrite,
     TypeWrite,
 )
-from stiggctl.ledger.sqlite import allocations, grants
+from stiggctl.ledger.sqlite import allocations, grants, watching
 from stiggctl.ledger.sqlite.statements import SQL
 
 _Write = (
@@ -52,13 +52,14 @@ def change_model(cursor: sqlite3.Cursor, change: ModelChange) -> LedgerState:
     _put_definitions(cursor, change)
     cursor.executemany(SQL["put_resource"], _rows(change.resources))
     allocations.remove(cursor, change.allocations_removed)
-    narrowed = allocations.put(cursor, change.allocations, change.at_us)
-    allocations.close_what_counts_no_more(cursor, narrowed, change.resources)
+    put = allocations.put(cursor, change.allocations, change.at_us)
+    allocations.close_what_counts_no_more(cursor, put.narrowed, change.resources)
     _put_overrides(cursor, change)
     _put_rates(cursor, change)
     _put_prices(cursor, change)
-    grants.put(cursor, change.grants, change.at_us)
+    watched = grants.put(cursor, change.grants, change.at_us)
     grants.void(cursor, change.grants_voided, change.at_us)
+    watching.record_changed(cursor, put.watched, watched, change.at_us)
     cursor.executemany(SQL["remove_type"], ({"type": type_} for type_ in change.types_removed))
     cursor.executemany(SQL["append_audit"], _rows(change.audit))
     touched = ({"customer_id": customer_id} for customer_id in sorted(change.customers_touched))

@@ -144,7 +144,7 @@ def templates(rows: Rows, customer: int) -> list[AllocationRow]:
 
 def _allocation(row: tuple[Any, ...]) -> AllocationRow:
     (id_, customer, allocation_id, resource, resource_id, type_, type_id, where, currency, lim, enforcement,
-     cadence, timezone, anchor_us, rolling, scope, effective_at_us, expires_at_us) = row  # fmt: skip
+     cadence, timezone, anchor_us, rolling, scope, effective_at_us, expires_at_us, thresholds) = row  # fmt: skip
     return AllocationRow(
         id=id_,
         customer=customer,
@@ -164,6 +164,7 @@ def _allocation(row: tuple[Any, ...]) -> AllocationRow:
         scope=scope,
         effective_at_us=effective_at_us,
         expires_at_us=expires_at_us,
+        thresholds=thresholds,
     )
 
 
@@ -205,6 +206,15 @@ def overrides(rows: Rows, customer: int | None, on: Sequence[int] | None) -> lis
 def grants(rows: Rows, customer: int | None, since_us: int | None) -> list[GrantRow]:
     """All, or a customer's, in the order of their rows."""
     name = "grants" if customer is None else "grants_of" if since_us is None else "grants_since"
+    return _grants(rows(SQL[name], {"customer": customer, "since_us": since_us}))
+
+
+def grants_expiring(rows: Rows, since_us: int, until_us: int) -> list[GrantRow]:
+    """Those that expire in a time, and of which nobody was warned."""
+    return _grants(rows(SQL["grants_expiring"], {"since_us": since_us, "until_us": until_us}))
+
+
+def _grants(found: Iterable[tuple[Any, ...]]) -> list[GrantRow]:
     return [
         GrantRow(
             id=id_,
@@ -220,10 +230,11 @@ def grants(rows: Rows, customer: int | None, since_us: int | None) -> list[Grant
             timezone=timezone,
             anchor_us=anchor_us,
             voided_at_us=voided_at_us,
+            thresholds=thresholds,
         )
         for id_, owner, grant_id, currency, amount_units, priority, kind, effective_at_us, expires_at_us,
-            cadence, timezone, anchor_us, voided_at_us
-        in rows(SQL[name], {"customer": customer, "since_us": since_us})
+            cadence, timezone, anchor_us, voided_at_us, thresholds
+        in found
     ]  # fmt: skip
 
 

@@ -21,7 +21,9 @@ from typing import Generic, TypeVar
 
 from stiggctl.ledger import Fenced, Stale
 from stiggctl.ledger.records import CellRow, Orphan
+from stiggctl.ledger.sqlite import watching
 from stiggctl.ledger.sqlite.statements import SQL
+from stiggctl.ledger.sqlite.watching import Mark
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -90,6 +92,7 @@ class Numbers:
         "hidden",
         "hush_until",
         "lim",
+        "marks",
         "mine",
         "opens_us",
         "orphans",
@@ -130,6 +133,8 @@ class Numbers:
         self.opens_us = opens_us
         self.width_us = width_us  # of a bucket; None: it does not roll
         self.hidden = hidden  # what other living holders have that is not exact; no batch of mine changes it
+        #: of what has thresholds: those that were not crossed yet, each with what is used then
+        self.marks: tuple[Mark, ...] = ()
 
     def row(self, now_us: int) -> CellRow:
         """As it crosses the border."""
@@ -163,7 +168,17 @@ def sorted_orphans(rows: list[list[int]]) -> tuple[Orphan, ...]:
 class KnownNumbers:
     """The numbers that the writing connection knows, for one holder at a time."""
 
-    __slots__ = ("_cells", "_changes", "_failures", "_holder", "_version", "alive", "change", "rolls")
+    __slots__ = (
+        "_cells",
+        "_changes",
+        "_failures",
+        "_holder",
+        "_version",
+        "alive",
+        "change",
+        "rolls",
+        "watched",
+    )
 
     def __init__(self) -> None:
         self._cells: Recent[int, Numbers] = Recent(_CELLS_KEPT)
@@ -173,6 +188,7 @@ class KnownNumbers:
         self.alive = 0  # holders that live
         self.change = -1  # the model's
         self.rolls = False  # whether any cell that was ever read rolls: else nobody looks for one
+        self.watched = False  # whether anything has thresholds: else nobody looks whether one is crossed
 
     def begin(self, cursor: sqlite3.Cursor, *, failures: int, holder: int, change: int) -> bool:
         """In a transaction: see that this holder may write; and whether what is known is true.
@@ -189,7 +205,7 @@ class KnownNumbers:
         self._changes = -1
         if not is_true:
             self._cells.forget()
-            now, state, self.alive = cursor.execute(SQL["guard"], {"holder": holder}).fetchone()
+            now, state, self.alive, self.watched = cursor.execute(SQL["guard"], {"holder": holder}).fetchone()
             if state != 0:
                 raise Fenced
             self.change, self._version, self._holder, self._failures = now, version, holder, failures
@@ -212,4 +228,6 @@ class KnownNumbers:
                 found[numbers.cell] = numbers
                 self._cells.put(numbers.cell, numbers)
                 self.rolls = self.rolls or numbers.width_us is not None
+            if self.watched:
+                watching.mark(cursor, found, unknown)
         return found

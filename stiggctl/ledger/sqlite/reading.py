@@ -10,7 +10,7 @@ What always holds:
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -39,8 +39,9 @@ from stiggctl.ledger.records import (
     SumsWanted,
     TypeRow,
     UsageSum,
+    WarningRow,
 )
-from stiggctl.ledger.sqlite import cells, events, grouping, model_rows, sums, verifying
+from stiggctl.ledger.sqlite import cells, events, grouping, model_rows, sums, verifying, watching
 from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.holders import holder_row
 from stiggctl.ledger.sqlite.lending import ReadingConnection
@@ -204,6 +205,31 @@ class SqliteReader:
         """Oldest first."""
         asked = {"customer_id": customer_id, **_span(since_us, until_us)}
         return model_rows.audit(self._stream(SQL["audit"], asked))
+
+    # ---------------------------------------------------------------- warnings
+
+    def grants_expiring(self, since_us: int, until_us: int) -> list[GrantRow]:
+        """Open ones that expire in that time, and of which no warning is recorded."""
+        return model_rows.grants_expiring(self.rows, since_us, until_us)
+
+    def is_untold(self, kinds: Collection[int], now_us: int, since_us: int) -> bool:
+        """Whether there is a warning since then that somebody may tell now."""
+        return watching.is_untold(self.rows, kinds, now_us, since_us)
+
+    def warnings(self, rows: Sequence[int]) -> list[WarningRow]:
+        """By row, oldest first."""
+        return watching.by_row(self.rows, rows)
+
+    def crossings(
+        self, customer: int | None = None, since_us: int | None = None, until_us: int | None = None
+    ) -> list[WarningRow]:
+        """Thresholds that were crossed, oldest first; `since_us` included, `until_us` not."""
+        return watching.crossings(
+            self.rows,
+            customer,
+            sums.EARLIEST_US if since_us is None else since_us,
+            sums.LATEST_US if until_us is None else until_us,
+        )
 
     # ---------------------------------------------------------------- usage
 

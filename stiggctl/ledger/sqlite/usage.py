@@ -35,7 +35,7 @@ from stiggctl.ledger.records import (
     Refused,
     Reply,
 )
-from stiggctl.ledger.sqlite import changes
+from stiggctl.ledger.sqlite import changes, watching
 from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.events import as_booked, packed_members, payments_of, together
 from stiggctl.ledger.sqlite.numbers import KnownNumbers, Recent
@@ -146,6 +146,8 @@ class _Attempt:
         self._values: list[object] = []  # of the rows of `append_events`, one after the other
         self._rows = 0
         self._paid: list[tuple[int, int, int]] = []  # (grant, row in the batch, units)
+        self._crossed: list[watching.Crossed] = []
+        self._warnings: list[int] = []  # rows of what it crossed
 
     def quick(self) -> Reply:
         """Take every key for new. Raises _Taken, Overflow, Contradiction where care is needed."""
@@ -210,6 +212,8 @@ class _Attempt:
             done = self._reckoning.book(part, occurred_at_us)
             booked.append(done)
             flags_of_part = flags
+            if self._known.watched:
+                self._crossed += watching.crossed_by(first + at, done, self._reckoning.cells)
             if done[4] is not None:
                 self._note_payments(first + at, done[4])
                 if done[4].unbacked_units > 0:
@@ -275,6 +279,8 @@ class _Attempt:
             for grant, row, units in self._paid:
                 values += (grant, first + row, units)
             changes.write_packed(cursor, "append_payments", values, len(self._paid))
+        if self._crossed:
+            self._warnings = watching.record(cursor, self._crossed, first, self._batch.now_us)
         changes.write(cursor, self._reckoning, self._batch.holder)
         self._known.end(cursor)
         return first
@@ -287,4 +293,10 @@ class _Attempt:
             if rolling:
                 for cell, buckets in of_cells(self._rows_of, rolling).items():
                     cells[cell] = cells[cell]._replace(buckets=buckets)
-        return Reply(bookings=bookings, asks=granted, cells=cells, alive=self._known.alive)
+        return Reply(
+            bookings=bookings,
+            asks=granted,
+            cells=cells,
+            alive=self._known.alive,
+            warnings=tuple(self._warnings),
+        )

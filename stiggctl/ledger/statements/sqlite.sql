@@ -10,10 +10,13 @@
 -- ================================================================ usage: the exchange
 
 -- name: guard
--- May this holder write, and what for? Always one row; `state` null: no such holder (Fenced).
+-- May this holder write, and what for? Always one row; `state` null: no such holder (Fenced). `watched`:
+-- whether anything has thresholds; else nobody looks for one.
 SELECT ledger.change,
        (SELECT state FROM holders WHERE id = :holder) AS state,
-       (SELECT count(*) FROM holders WHERE state = 0) AS alive
+       (SELECT count(*) FROM holders WHERE state = 0) AS alive,
+       EXISTS (SELECT 1 FROM allocations WHERE thresholds <> '[]')
+       OR EXISTS (SELECT 1 FROM grants WHERE thresholds <> '[]') AS watched
   FROM ledger;
 
 -- name: numbers
@@ -642,6 +645,136 @@ SELECT cell, holder, until_us, granted,
  WHERE granted < 0 OR NOT EXISTS (SELECT 1 FROM cells WHERE cells.id = shares.cell)
  ORDER BY cell, holder, until_us;
 
+-- ================================================================ warnings
+
+-- name: any_watched
+-- Whether anything has thresholds. Always one row.
+SELECT EXISTS (SELECT 1 FROM allocations WHERE thresholds <> '[]')
+       OR EXISTS (SELECT 1 FROM grants WHERE thresholds <> '[]');
+
+-- name: thresholds_left
+-- Of those cells: the thresholds that were not crossed yet in their windows. A rolling window has crossed
+-- what was crossed since it began. No row: none has any, or all were crossed.
+SELECT c.id, t.value
+  FROM json_each(:cells) AS asked
+  JOIN cells AS c ON c.id = asked.value
+  LEFT JOIN allocations AS a ON c.resource <> 0 AND a.id = c.allocation
+  LEFT JOIN grants AS g ON c.resource = 0 AND g.id = c.allocation
+  JOIN json_each(coalesce(a.thresholds, g.thresholds, '[]')) AS t
+ WHERE NOT EXISTS (SELECT 1 FROM warnings AS w
+                    WHERE w.allocation = c.allocation AND w.resource = c.resource AND w.kind = 0
+                      AND w.former = 0 AND w.threshold = t.value
+                      AND CASE WHEN c.width_us IS NULL THEN w.window_start_us = c.window_start_us
+                               ELSE w.at_us >= c.opens END)
+ ORDER BY c.id, t.value;
+
+-- name: record_crossings
+-- What events crossed: [cell, threshold, used, limit, event] of each. The key decides: what was recorded
+-- before is not again. A row back for each that is new.
+INSERT INTO warnings (kind, allocation, resource, window_start_us, threshold, window_end_us, at_us, used, lim,
+                      event, customer, currency, name, cadence, rolling, scope)
+SELECT 0, c.allocation, c.resource, CASE WHEN c.width_us IS NULL THEN c.window_start_us ELSE c.opens END,
+       json_extract(x.value, '$[1]'), c.closes, :at_us, json_extract(x.value, '$[2]'),
+       json_extract(x.value, '$[3]'), json_extract(x.value, '$[4]'),
+       coalesce(r.customer, g.customer), coalesce(a.currency, g.currency),
+       CASE WHEN c.resource = 0 THEN g.grant_id ELSE a.allocation_id END,
+       coalesce(a.cadence, g.cadence), coalesce(a.rolling, 0), coalesce(a.scope, '{}')
+  FROM json_each(:crossed) AS x
+  JOIN cells AS c ON c.id = json_extract(x.value, '$[0]')
+  LEFT JOIN allocations AS a ON c.resource <> 0 AND a.id = c.allocation
+  LEFT JOIN resources AS r ON r.id = c.resource
+  LEFT JOIN grants AS g ON c.resource = 0 AND g.id = c.allocation
+ WHERE true
+    ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- name: cells_watched
+-- The open cells of an allocation or grant that has thresholds, whose windows are not over; but those of
+-- resources with an override of that currency: what their limit is, who next asks for it will say.
+SELECT c.id
+  FROM cells AS c
+  LEFT JOIN allocations AS a ON c.resource <> 0 AND a.id = c.allocation
+  LEFT JOIN grants AS g ON c.resource = 0 AND g.id = c.allocation
+ WHERE c.allocation = :allocation AND (c.resource = 0) = :of_grant
+   AND (c.closes IS NULL OR c.closes > :at_us) AND coalesce(a.thresholds, g.thresholds) <> '[]'
+   AND NOT EXISTS (SELECT 1 FROM overrides AS o
+                    WHERE o.resource = c.resource AND o.currency = a.currency AND o.expires_at_us > :at_us);
+
+-- name: used_of
+-- Used and limit of those cells. No row: none is open.
+SELECT id, used, lim FROM cells WHERE id IN (SELECT value FROM json_each(:cells)) ORDER BY id;
+
+-- name: crossed_as_former
+-- What a limit crossed while it counted something else is of another limit: from now on it may again.
+UPDATE warnings SET former = id WHERE allocation = :allocation AND (resource = 0) = :of_grant AND former = 0;
+
+-- name: record_expiring
+-- A grant that is about to expire, with what it has paid by now: once, whatever comes. A row back where
+-- it is new.
+INSERT INTO warnings (kind, allocation, resource, window_start_us, threshold, window_end_us, at_us, used, lim,
+                      customer, currency, name, cadence, rolling, scope)
+SELECT 1, id, 0, 0, 0, :ends_us, :at_us, :used, :limit_units, customer, currency, grant_id, cadence, 0, '{}'
+  FROM grants
+ WHERE id = :grant AND voided_at_us IS NULL
+   AND NOT EXISTS (SELECT 1 FROM warnings WHERE allocation = :grant AND resource = 0 AND kind = 1)
+RETURNING id;
+
+-- name: grants_expiring
+-- Those that expire in that time, and of which nobody was warned. No row: none does.
+SELECT id, customer, grant_id, currency, amount_units, priority, kind, effective_at_us, expires_at_us,
+       cadence, timezone, anchor_us, voided_at_us, thresholds
+  FROM grants AS g
+ WHERE voided_at_us IS NULL AND expires_at_us > :since_us AND expires_at_us <= :until_us
+   AND ifnull(effective_at_us <= :since_us, true)
+   AND NOT EXISTS (SELECT 1 FROM warnings AS w WHERE w.allocation = g.id AND w.resource = 0 AND w.kind = 1)
+ ORDER BY id;
+
+-- name: untold
+-- Whether there is one of those kinds, as young as that, that somebody may tell now. Always one row.
+SELECT EXISTS (SELECT 1 FROM warnings AS w
+                WHERE told_at_us IS NULL AND at_us >= :since_us
+                  AND kind IN (SELECT value FROM json_each(:kinds))
+                  AND (taken_until_us <= :now_us
+                       OR EXISTS (SELECT 1 FROM holders WHERE id = w.teller AND state = 1)));
+
+-- name: take_untold
+-- They are this holder's to tell, for a while: nobody else tells them, but where it is buried.
+UPDATE warnings AS w
+   SET teller = :holder, taken_until_us = :until_us
+ WHERE told_at_us IS NULL AND at_us >= :since_us
+   AND kind IN (SELECT value FROM json_each(:kinds))
+   AND (taken_until_us <= :now_us
+        OR EXISTS (SELECT 1 FROM holders WHERE id = w.teller AND state = 1))
+RETURNING id;
+
+-- name: told
+-- All hooks have heard of it.
+UPDATE warnings SET told_at_us = :now_us WHERE id = :warning AND told_at_us IS NULL;
+
+-- name: warnings_by_row
+-- Oldest first, with the texts of what they name.
+SELECT w.id, w.kind, w.at_us, customers.customer_id, resources.resource_id, w.name,
+       currencies.currency_id, currencies.decimals, w.threshold, w.used, w.lim, w.event, w.cadence,
+       w.rolling, w.scope, w.window_start_us, w.window_end_us
+  FROM json_each(:warnings) AS asked
+  JOIN warnings AS w ON w.id = asked.value
+  JOIN customers ON customers.id = w.customer
+  JOIN currencies ON currencies.id = w.currency
+  LEFT JOIN resources ON resources.id = w.resource
+ ORDER BY w.id;
+
+-- name: warnings_of
+-- Of a customer (null: of all), of a kind; the start of the time included, its end not. Oldest first.
+SELECT w.id, w.kind, w.at_us, customers.customer_id, resources.resource_id, w.name,
+       currencies.currency_id, currencies.decimals, w.threshold, w.used, w.lim, w.event, w.cadence,
+       w.rolling, w.scope, w.window_start_us, w.window_end_us
+  FROM customers
+  JOIN warnings AS w ON w.customer = customers.id
+  JOIN currencies ON currencies.id = w.currency
+  LEFT JOIN resources ON resources.id = w.resource
+ WHERE ifnull(customers.id = :customer, true) AND w.kind = :kind AND w.at_us >= :since_us AND w.at_us < :until_us
+ ORDER BY w.id;
+
 -- ================================================================ the model: reading
 
 -- name: state
@@ -749,7 +882,7 @@ SELECT r.id, r.customer, r.resource_id, r.type, t.type_id, r.parent, p.resource_
 -- All of them, templates too.
 SELECT a.id, a.customer, a.allocation_id, a.resource, r.resource_id, a.type, t.type_id, a.matching,
        a.currency, a.lim, a.enforcement, a.cadence, a.timezone, a.anchor_us, a.rolling, a.scope,
-       a.effective_at_us, a.expires_at_us
+       a.effective_at_us, a.expires_at_us, a.thresholds
   FROM allocations AS a
   LEFT JOIN resources AS r ON r.id = a.resource
   LEFT JOIN resource_types AS t ON t.id = a.type
@@ -759,7 +892,7 @@ SELECT a.id, a.customer, a.allocation_id, a.resource, r.resource_id, a.type, t.t
 -- Of a customer, its templates too.
 SELECT a.id, a.customer, a.allocation_id, a.resource, r.resource_id, a.type, t.type_id, a.matching,
        a.currency, a.lim, a.enforcement, a.cadence, a.timezone, a.anchor_us, a.rolling, a.scope,
-       a.effective_at_us, a.expires_at_us
+       a.effective_at_us, a.expires_at_us, a.thresholds
   FROM allocations AS a
   LEFT JOIN resources AS r ON r.id = a.resource
   LEFT JOIN resource_types AS t ON t.id = a.type
@@ -770,7 +903,7 @@ SELECT a.id, a.customer, a.allocation_id, a.resource, r.resource_id, a.type, t.t
 -- On those resources. No row: nothing limits them but templates.
 SELECT a.id, a.customer, a.allocation_id, a.resource, r.resource_id, a.type, t.type_id, a.matching,
        a.currency, a.lim, a.enforcement, a.cadence, a.timezone, a.anchor_us, a.rolling, a.scope,
-       a.effective_at_us, a.expires_at_us
+       a.effective_at_us, a.expires_at_us, a.thresholds
   FROM json_each(:resources) AS asked
   JOIN allocations AS a ON a.resource = asked.value
   JOIN resources AS r ON r.id = a.resource
@@ -782,7 +915,7 @@ SELECT a.id, a.customer, a.allocation_id, a.resource, r.resource_id, a.type, t.t
 -- customer.
 SELECT a.id, a.customer, a.allocation_id, a.resource, r.resource_id, a.type, t.type_id, a.matching,
        a.currency, a.lim, a.enforcement, a.cadence, a.timezone, a.anchor_us, a.rolling, a.scope,
-       a.effective_at_us, a.expires_at_us
+       a.effective_at_us, a.expires_at_us, a.thresholds
   FROM allocations AS a INDEXED BY allocations_templates
   LEFT JOIN resources AS r ON r.id = a.resource
   LEFT JOIN resource_types AS t ON t.id = a.type
@@ -823,20 +956,20 @@ SELECT o.id, o.customer, o.resource, r.resource_id, o.currency, o.cadence, o.sco
 -- name: grants
 -- All of them.
 SELECT id, customer, grant_id, currency, amount_units, priority, kind, effective_at_us, expires_at_us,
-       cadence, timezone, anchor_us, voided_at_us
+       cadence, timezone, anchor_us, voided_at_us, thresholds
   FROM grants ORDER BY id;
 
 -- name: grants_of
 -- Of a customer. No row: it never had one.
 SELECT id, customer, grant_id, currency, amount_units, priority, kind, effective_at_us, expires_at_us,
-       cadence, timezone, anchor_us, voided_at_us
+       cadence, timezone, anchor_us, voided_at_us, thresholds
   FROM grants WHERE customer = :customer ORDER BY id;
 
 -- name: grants_since
 -- Of a customer, those that had not expired by then; and of each currency the last that had, which says
 -- that there is a pool, and since when it is what it is. No row: it never had a grant.
 SELECT id, customer, grant_id, currency, amount_units, priority, kind, effective_at_us, expires_at_us,
-       cadence, timezone, anchor_us, voided_at_us
+       cadence, timezone, anchor_us, voided_at_us, thresholds
   FROM grants
  WHERE customer = :customer
    AND (ifnull(expires_at_us > :since_us, true)
@@ -954,16 +1087,19 @@ SELECT id, resource, type, matching, currency, lim, cadence, timezone, anchor_us
 -- name: append_allocation
 -- Only where there is none of its key, in the same transaction.
 INSERT INTO allocations (customer, allocation_id, resource, type, matching, currency, lim, enforcement,
-                         cadence, timezone, anchor_us, rolling, scope, effective_at_us, expires_at_us)
+                         cadence, timezone, anchor_us, rolling, scope, effective_at_us, expires_at_us,
+                         thresholds)
 VALUES (:customer, :allocation_id, :resource, :type, :where, :currency, :limit_units, :enforcement,
-        :cadence, :timezone, :anchor_us, :rolling, :scope, :effective_at_us, :expires_at_us);
+        :cadence, :timezone, :anchor_us, :rolling, :scope, :effective_at_us, :expires_at_us,
+        :thresholds);
 
 -- name: replace_allocation
 -- All but its key.
 UPDATE allocations
    SET resource = :resource, type = :type, matching = :where, currency = :currency, lim = :limit_units,
        enforcement = :enforcement, cadence = :cadence, timezone = :timezone, anchor_us = :anchor_us,
-       rolling = :rolling, scope = :scope, effective_at_us = :effective_at_us, expires_at_us = :expires_at_us
+       rolling = :rolling, scope = :scope, effective_at_us = :effective_at_us,
+       expires_at_us = :expires_at_us, thresholds = :thresholds
  WHERE id = :allocation;
 
 -- name: set_limit
@@ -1072,16 +1208,16 @@ SELECT g.id, g.cadence, g.timezone, g.anchor_us
 -- Its key is its customer and id. Customer and currency exist (NOT NULL refuses those that do not).
 -- What was voided stays void.
 INSERT INTO grants (customer, grant_id, currency, amount_units, priority, kind, effective_at_us,
-                    expires_at_us, cadence, timezone, anchor_us)
+                    expires_at_us, cadence, timezone, anchor_us, thresholds)
 SELECT (SELECT id FROM customers WHERE customer_id = :customer_id), :grant_id,
        (SELECT id FROM currencies WHERE currency_id = :currency_id), :amount_units, :priority, :kind,
-       :effective_at_us, :expires_at_us, :cadence, :timezone, :anchor_us
+       :effective_at_us, :expires_at_us, :cadence, :timezone, :anchor_us, :thresholds
  WHERE true
     ON CONFLICT (customer, grant_id) DO UPDATE
    SET currency = excluded.currency, amount_units = excluded.amount_units, priority = excluded.priority,
        kind = excluded.kind, effective_at_us = excluded.effective_at_us,
        expires_at_us = excluded.expires_at_us, cadence = excluded.cadence, timezone = excluded.timezone,
-       anchor_us = excluded.anchor_us;
+       anchor_us = excluded.anchor_us, thresholds = excluded.thresholds;
 
 -- name: void_grant
 -- By its row. No row changed: it was void already.

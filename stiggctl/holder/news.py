@@ -1,0 +1,309 @@
+"""News: what happened, told to whoever watches, after locks and commits.
+
+Here: who watches, and what of; what an exchange left to be told; warnings, each taken by one process,
+told, and marked as told. Not here: hooks (control/watching.py), what is recorded (ledger/).
+
+What always holds:
+  NW1  What is told is in the ledger; a decision was made. Nothing is told under a lock or before a commit.
+  NW2  A warning is told by one process at a time, and by no other once that has told it. Where a process
+       dies, or the ledger is out of reach, between the two, it is told again; never not at all, as long
+       as somebody watches for it within TELLABLE_US.
+  NW3  What a hook itself asks and books is told to no hook: one that reports what it hears of would
+       never end.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Thread
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from stiggctl.amounts import to_amount
+from stiggctl.answers import DecisionMade, GrantExpiring, Happening, ThresholdCrossed, UsageBooked, Verb
+from stiggctl.definitions import threshold_of_units
+from stiggctl.errors import LedgerError
+from stiggctl.events import dimensions_of
+from stiggctl.holder.models.entries import filter_of
+from stiggctl.holder.pools import grant_as_limit
+from stiggctl.ledger.records import CROSSED, EXPIRING, ExpiringWrite, GrantRow, Reply, WarningRow
+from stiggctl.windows import to_datetime
+
+if TYPE_CHECKING:
+    from stiggctl.answers import Decision
+    from stiggctl.holder.holder import Holder
+    from stiggctl.holder.orders import Order
+    from stiggctl.holder.waiting import Entry
+
+_log = logging.getLogger("stiggctl")
+_HOUR_US = 3_600_000_000
+#: A grant's last days in which it is told that it ends: time to spend or extend it. Of one that is open
+#: for less than four times that, its last quarter: a trial of a day is no news at its beginning.
+EXPIRING_US = 7 * 24 * _HOUR_US
+_PART_OF_VALIDITY = 4
+#: What nobody was told for so long is history, which `crossings` tells: who watches for the first time
+#: does not hear of a year.
+TELLABLE_US = 24 * _HOUR_US
+#: How long a process has for telling what it took, before another may. A hook takes as long as one call
+#: to another service; twice as much would delay what a dead reader had taken by as much.
+TELLING_US = 60 * 1_000_000
+#: How often grants that expire are looked for; days are what matters.
+LOOK_US = 60 * 1_000_000
+
+_KINDS: dict[type[Happening], int] = {ThresholdCrossed: CROSSED, GrantExpiring: EXPIRING}
+_inside = threading.local()
+
+
+class Watcher(Protocol):
+    """One control's hooks."""
+
+    @property
+    def kinds(self) -> frozenset[type[Happening]]:
+        """What they watch for."""
+        ...
+
+    def tell(self, happening: Happening) -> None:
+        """Call those that watch for it; raises nothing."""
+        ...
+
+
+class After(NamedTuple):
+    """What an exchange left to be told, once its leader leads no more."""
+
+    trouble: LedgerError | None = None
+    booked: "tuple[Order, ...]" = ()
+    warnings: tuple[int, ...] = ()
+
+
+NOTHING = After()
+
+
+@contextmanager
+def calling_hook() -> Iterator[None]:
+    """While inside, this thread runs a hook (NW3)."""
+    was, _inside.hook = is_in_hook(), True
+    try:
+        yield
+    finally:
+        _inside.hook = was
+
+
+def is_in_hook() -> bool:
+    """Whether this thread runs a hook."""
+    return getattr(_inside, "hook", False)
+
+
+class News:
+    """What is told of one holder."""
+
+    def __init__(self, holder: "Holder") -> None:
+        self._holder = holder
+        self._watchers: tuple[Watcher, ...] = ()  # replaced whole, never changed
+        self.bookings = False  #: whether anybody wants to hear of each; looked at by who leads
+        self._warnings: frozenset[int] = frozenset()  # the kinds that anybody wants to hear of
+        self._looks_at_us = 0  # for grants that expire; the keeper's
+
+    # ---------------------------------------------------------------- who watches
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell it from now on what its kinds say."""
+        self._watchers = (*self._watchers, watcher)
+        self.rewatch()
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Tell it nothing more."""
+        self._watchers = tuple(one for one in self._watchers if one is not watcher)
+        self.rewatch()
+
+    def rewatch(self) -> None:
+        """What watchers want may be something else now."""
+        kinds = {kind for watcher in self._watchers for kind in watcher.kinds}
+        self.bookings = UsageBooked in kinds
+        self._warnings = frozenset(_KINDS[kind] for kind in kinds & _KINDS.keys())
+        self._holder.decided = self._decided if DecisionMade in kinds else None
+
+    def happened(self, happening: Happening) -> None:
+        """Tell whoever watches for it; nothing that a hook did itself (NW3)."""
+        for watcher in self._watchers:
+            watcher.tell(happening)
+
+    # ---------------------------------------------------------------- decisions
+
+    def _decided(self, verb: Verb, decision: "Decision") -> None:
+        if not is_in_hook():
+            self.happened(DecisionMade(at=decision.at, verb=verb, decision=decision))
+
+    def answered(self, verb: Verb, decision: "Decision") -> None:
+        """A decision that was not made in memory, or a denial: the log hears of a denial, too."""
+        if not decision.has_access and _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s denied: %s", verb, decision)
+        if self._holder.decided is not None:
+            self._holder.decided(verb, decision)
+
+    # ---------------------------------------------------------------- after an exchange
+
+    def hush(self, orders: "Sequence[Order]") -> None:
+        """These are about to be queued: of what a hook books nobody hears (NW3)."""
+        if is_in_hook():
+            for order in orders:
+                order.is_of_hook = True
+
+    def after(self, orders: "Sequence[tuple[Entry, Order]]", reply: Reply) -> After:
+        """What is to be told of an exchange that was committed and taken over."""
+        if not (self.bookings or reply.warnings):
+            return NOTHING
+        booked = [
+            order
+            for _, order in (orders if self.bookings else ())
+            if order.receipt is not None and not order.receipt.duplicate and not order.is_of_hook
+        ]
+        return After(booked=tuple(booked), warnings=reply.warnings)
+
+    def tell(self, after: After) -> None:
+        """Tell it; the caller leads no more."""
+        if after.trouble is not None:
+            self._holder.report_trouble(after.trouble)
+        for order in after.booked:
+            self.happened(_booked(order))
+        if after.warnings:
+            self._safely(lambda: self._crossed(after.warnings))
+
+    def _crossed(self, warnings: Sequence[int]) -> None:
+        """This process has booked what crossed these: the log hears of it from this one alone."""
+        with self._holder.ledger.reader() as reader:
+            rows = reader.warnings(warnings)
+        for row in rows:
+            _write_to_log(happening_of(row), row)
+        self.deliver()
+
+    # ---------------------------------------------------------------- warnings
+
+    def deliver(self) -> None:
+        """Tell the warnings that nobody was told of (NW2). Raises what the ledger says."""
+        holder, kinds = self._holder, self._warnings
+        if not kinds or not self._there_are_untold():
+            return
+        now_us = holder.clock.now_us()
+        taken = holder.ledger.take_untold(
+            holder.row, kinds, now_us, since_us=now_us - TELLABLE_US, until_us=now_us + TELLING_US
+        )
+        with holder.ledger.reader() as reader:
+            rows = reader.warnings(taken)
+        for row in rows:
+            happening = happening_of(row)
+            if row.event is None:  # else who booked it has written it
+                _write_to_log(happening, row)
+            self.happened(happening)
+            holder.ledger.told(row.id, holder.clock.now_us())
+
+    def _there_are_untold(self) -> bool:
+        now_us = self._holder.clock.now_us()
+        with self._holder.ledger.reader() as reader:
+            return reader.is_untold(self._warnings, now_us, now_us - TELLABLE_US)
+
+    def look(self, now_us: int) -> None:
+        """Record which grants are about to expire with credits left, if anybody wants to hear of it."""
+        if EXPIRING not in self._warnings:
+            return
+        holder = self._holder
+        with holder.ledger.reader() as reader:
+            grants = [
+                one
+                for one in reader.grants_expiring(now_us, now_us + EXPIRING_US)
+                if now_us >= _told_from(one)
+            ]
+            limits = [grant_as_limit(one, now_us) for one in grants]
+            cells = reader.cells([limit.wanted for limit in limits], holder.row)
+        expiring = []
+        for grant, limit in zip(grants, limits, strict=True):
+            used = cells[limit.wanted.key].used
+            if used < grant.amount_units:
+                assert grant.expires_at_us is not None  # else it does not expire
+                expiring.append(ExpiringWrite(grant.id, grant.expires_at_us, used, grant.amount_units))
+        if expiring:
+            holder.ledger.record_expiring(expiring, now_us)
+
+    def begin(self) -> None:
+        """Somebody began to watch: tell what waits for it."""
+        self._safely(lambda: self.look(self._holder.clock.now_us()))
+        self._safely(self.deliver)
+
+    def beat(self, now_us: int) -> None:
+        """One step of the keeper's; it tells on a thread of its own, for a hook may take its time."""
+        if not self._warnings:
+            return
+        if now_us >= self._looks_at_us:
+            self._looks_at_us = now_us + LOOK_US
+            self.look(now_us)
+        if self._there_are_untold():
+            Thread(target=lambda: self._safely(self.deliver), name="stiggctl-teller", daemon=True).start()
+
+    def _safely(self, step: Callable[[], None]) -> None:
+        """What the ledger says of it is told as trouble: whoever booked has booked, whatever follows."""
+        try:
+            step()
+        except LedgerError as trouble:
+            self._holder.report_trouble(trouble)
+
+
+def _told_from(grant: GrantRow) -> int:
+    """From when on it is told that it expires."""
+    assert grant.expires_at_us is not None  # else it does not
+    notice_us = EXPIRING_US
+    if grant.effective_at_us is not None:
+        notice_us = min(notice_us, (grant.expires_at_us - grant.effective_at_us) // _PART_OF_VALIDITY)
+    return grant.expires_at_us - notice_us
+
+
+def _write_to_log(happening: Happening, row: WarningRow) -> None:
+    is_over = row.kind == EXPIRING or row.used >= row.limit_units
+    _log.log(logging.WARNING if is_over else logging.INFO, "%s", happening)
+
+
+def happening_of(row: WarningRow) -> ThresholdCrossed | GrantExpiring:
+    """What a row of the ledger says."""
+    at, limit = to_datetime(row.at_us), to_amount(row.limit_units, row.decimals)
+    used = to_amount(row.used, row.decimals)
+    if row.kind == EXPIRING:
+        assert row.name is not None  # every grant has an id
+        assert row.window_end_us is not None  # when it expires
+        return GrantExpiring(
+            at=at,
+            customer_id=row.customer_id,
+            grant_id=row.name,
+            credit_currency=row.currency_id,
+            amount=limit,
+            used=used,
+            expires_at=to_datetime(row.window_end_us),
+        )
+    is_grant = row.resource_id is None
+    return ThresholdCrossed(
+        at=at,
+        threshold=threshold_of_units(row.threshold),
+        customer_id=row.customer_id,
+        resource_id=row.resource_id,
+        grant_id=row.name if is_grant else None,
+        allocation_id=None if is_grant else row.name,
+        credit_currency=row.currency_id,
+        limit=limit,
+        used=used,
+        cadence=row.cadence,
+        rolling=row.rolling,
+        scope=filter_of(row.scope) or {},
+        window_start=None if row.cadence is None else to_datetime(row.window_start_us),
+        window_end=None if row.window_end_us is None else to_datetime(row.window_end_us),
+        event_id=None if row.event is None else str(row.event),
+    )
+
+
+def _booked(order: "Order") -> UsageBooked:
+    receipt = order.receipt
+    assert receipt is not None  # it was booked
+    return UsageBooked(
+        at=receipt.booked_at,
+        customer_id=order.stripe.customer_id,
+        resource_ids=order.way.ids,
+        event_name=order.event_name,
+        dimensions=dimensions_of(order.said()),
+        receipt=receipt,
+    )
