@@ -153,7 +153,9 @@ class Holder:
                 self.model_changed(None if change.for_all else change.customers_touched)
                 self.recalls.changed(change.expected_change, state.change)
             # Outside: what others want of this process meanwhile is given back.
-            return replace(applied, waiting_for=self.recalls.await_obedience(state.change))
+            applied = replace(applied, waiting_for=self.recalls.await_obedience(state.change))
+            self.news.changed()
+            return applied
         raise self.restless(CHANGES_MAX, "this change was planned")
 
     def has(self, stripe: Stripe) -> bool:

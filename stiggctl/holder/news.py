@@ -223,6 +223,11 @@ class News:
         if expiring:
             holder.ledger.record_expiring(expiring, now_us)
 
+    def changed(self) -> None:
+        """The model changed: a limit may have passed thresholds by that."""
+        if self._warnings:
+            self._safely(self.deliver)
+
     def begin(self) -> None:
         """Somebody began to watch: tell what waits for it."""
         self._safely(lambda: self.look(self._holder.clock.now_us()))
