@@ -53,13 +53,19 @@ class Reading:
     _holder: Holder
 
     def tree(
-        self, root_resource_id: str, credit_currency: str, *, customer_id: str | None = None
+        self,
+        root_resource_id: str,
+        credit_currency: str,
+        *,
+        customer_id: str | None = None,
+        depth: int | None = None,
     ) -> TreeNode:
         """A resource and everything below it, with limit, used, held and remaining at each node.
 
-        The numbers are those that decisions see, at this moment.
+        The numbers are those that decisions see, at this moment. `depth`: how many levels below it
+        are read; 0: it alone. Left out: all.
 
-        Raises ResourceNotFound, AmbiguousResource, CustomerNotFound, CurrencyNotFound.
+        Raises ResourceNotFound, AmbiguousResource, CustomerNotFound, CurrencyNotFound, InvalidRequest.
 
         >>> control = getfixture("acme")
         >>> node = control.tree("user-01", "ai-tokens")
@@ -67,13 +73,15 @@ class Reading:
         (200, 0, 0, 200)
         """
         holder = self._holder
+        if depth is not None and (type(depth) is not int or depth < 0):
+            raise InvalidRequest(where="depth", value=depth, expected="a whole number, 0 or more")
         currency = holder.known.currency(credit_currency)
         now_us = holder.clock.now_us()
         held = held_by_cell(list(holder.stripes.values()), now_us)
         with holder.ledger.reader() as reader:
             customer = _owner(reader, root_resource_id, customer_id)
             lineage = reader.lineage(customer.id, [root_resource_id])
-            rows = reader.subtree(customer.id, root_resource_id)
+            rows = reader.subtree(customer.id, root_resource_id, depth)
             model = read_model(reader, customer.id, [row.id for row in rows])
             in_force = limits_on(rows, model, currency.id, now_us, now_us)
             limits = [

@@ -91,8 +91,8 @@ class Reader(Protocol):
         """By row id."""
         ...
 
-    def subtree(self, customer: int, resource_id: str) -> list[ResourceRow]:
-        """It and everything below it, ancestors first."""
+    def subtree(self, customer: int, resource_id: str, depth: int | None = None) -> list[ResourceRow]:
+        """It and everything below it, to that depth, ancestors first."""
         ...
 
     def allocations(

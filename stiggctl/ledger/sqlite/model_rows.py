@@ -120,9 +120,17 @@ def named(rows: Rows, customer: int | None, resource_ids: Sequence[str]) -> list
     return resources_by_row(rows, [id_ for (id_,) in rows(SQL["ids_named"], asked)])
 
 
-def subtree(rows: Rows, customer: int, resource_id: str) -> list[ResourceRow]:
-    """It and everything below it, ancestors first."""
-    asked = {"customer": customer, "resource_id": resource_id}
+# Deeper than any tree: a cycle, which no model can make, would not be walked for ever.
+_DEPTH_MAX = 100_000
+
+
+def subtree(rows: Rows, customer: int, resource_id: str, depth: int | None) -> list[ResourceRow]:
+    """It and everything below it, to that depth, ancestors first."""
+    asked = {
+        "customer": customer,
+        "resource_id": resource_id,
+        "depth": _DEPTH_MAX if depth is None else min(depth, _DEPTH_MAX),
+    }
     return resources_by_row(rows, [id_ for (id_,) in rows(SQL["ids_below"], asked)])
 
 

@@ -163,9 +163,9 @@ class SqliteReader:
         """By row id."""
         return model_rows.resources_by_row(self.rows, rows)
 
-    def subtree(self, customer: int, resource_id: str) -> list[ResourceRow]:
-        """It and everything below it, ancestors first."""
-        return model_rows.subtree(self.rows, customer, resource_id)
+    def subtree(self, customer: int, resource_id: str, depth: int | None = None) -> list[ResourceRow]:
+        """It and everything below it, to that depth, ancestors first."""
+        return model_rows.subtree(self.rows, customer, resource_id, depth)
 
     def allocations(
         self, customer: int | None = None, resources: Sequence[int] | None = None

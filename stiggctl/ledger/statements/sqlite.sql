@@ -846,11 +846,11 @@ WITH RECURSIVE named (id) AS MATERIALIZED (
 SELECT id FROM up WHERE id IN (SELECT id FROM named) GROUP BY id ORDER BY max(height) DESC, id;
 
 -- name: ids_below
--- It and everything below it, ancestors first. No row: there is no such resource.
+-- It and everything below it, to that depth, ancestors first. No row: there is no such resource.
 WITH RECURSIVE down (id, depth) AS (
   SELECT id, 0 FROM resources WHERE customer = :customer AND resource_id = :resource_id
    UNION ALL
-  SELECT r.id, down.depth + 1 FROM down JOIN resources AS r ON r.parent = down.id WHERE down.depth < 100000
+  SELECT r.id, down.depth + 1 FROM down JOIN resources AS r ON r.parent = down.id WHERE down.depth < :depth
    ORDER BY 2, 1)
 SELECT id FROM down;
 
@@ -869,7 +869,7 @@ SELECT r.id, r.customer, r.resource_id, r.type, t.type_id, r.parent, p.resource_
 WITH RECURSIVE down (id, depth) AS (
   SELECT id, 0 FROM resources WHERE parent IS NULL AND (:customer IS NULL OR customer = :customer)
    UNION ALL
-  SELECT r.id, down.depth + 1 FROM down JOIN resources AS r ON r.parent = down.id WHERE down.depth < 100000
+  SELECT r.id, down.depth + 1 FROM down JOIN resources AS r ON r.parent = down.id WHERE down.depth < :depth
    ORDER BY 2, 1)
 SELECT r.id, r.customer, r.resource_id, r.type, t.type_id, r.parent, p.resource_id, r.name, r.properties,
        r.archived_at_us, r.suspension

@@ -1,0 +1,1 @@
+"""What integrations tell other tools."""
