@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from stiggctl.control.watching import DifferencesFound
 from stiggctl.errors import (
     AmbiguousResource,
     CustomerNotFound,
@@ -24,7 +23,7 @@ from stiggctl.holder.in_force import limits_on
 from stiggctl.holder.keeping import held_by_cell
 from stiggctl.holder.trees import read_model
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import CellKey, CellRow, CustomerRow, Difference
+from stiggctl.ledger.records import CellKey, CellRow, CustomerRow
 from stiggctl.reports.events import BookedEvent, booked_event
 from stiggctl.reports.grants import GrantState, grant_state, grants_in_order
 from stiggctl.reports.holders import HolderState, holder_state
@@ -309,17 +308,6 @@ class Reading:
                     before=line.before,
                     after=line.after,
                 )
-
-    def verify(self) -> list[Difference]:
-        """Recompute every counter from the events and return what differs: in a healthy ledger, nothing."""
-        holder = self._holder
-        holder.require_open()
-        with holder.ledger.reader() as reader:
-            differences = reader.differences()
-        if differences:
-            at = to_datetime(holder.clock.now_us())
-            holder.news.happened(DifferencesFound(at=at, differences=tuple(differences)))
-        return differences
 
     def holders(self) -> list[HolderState]:
         """The processes that spend from this ledger: who is alive, what each holds and hides.

@@ -300,9 +300,8 @@ class Request:
 
     def _decision(self, answer: Answer) -> Decision:
         """What admitted it; one from memory is made for who asks."""
-        if answer.decision is not None:
-            return answer.decision
-        return Decision(None, answer.sights, self._began_us, self._holder.ids, number=self._number)
+        ids, number = self._holder.ids, self._number
+        return answer.decision or Decision(None, answer.sights, self._began_us, ids, number=number)
 
     def _fingerprint(self) -> bytes:
         told, amounts = self.told, self.asked.amounts

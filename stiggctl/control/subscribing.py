@@ -1,21 +1,23 @@
-"""Subscribing: hooks that hear what happens, and the crossings that were recorded.
+"""Subscribing: hooks that hear what happens; what was crossed, and what is not as it should be.
 
-Here: the two verbs. Not here: what hooks are told and how they are called (watching.py), when (holder/news.py).
+Here: the verbs. Not here: what hooks are told and how they are called (watching.py), when it is
+(holder/news.py).
 """
 
 from collections.abc import Callable
 from datetime import datetime
 
 from stiggctl.answers import ThresholdCrossed
-from stiggctl.control.watching import H, Watching
+from stiggctl.control.watching import DifferencesFound, H, Watching
 from stiggctl.holder import Holder
+from stiggctl.holder.happenings import happening_of
 from stiggctl.holder.models.meant import customer_meant
-from stiggctl.holder.news import happening_of
-from stiggctl.windows import to_us
+from stiggctl.ledger.records import Difference
+from stiggctl.windows import to_datetime, to_us
 
 
 class Subscribing:
-    """The part of a control that tells what happens."""
+    """The part of a control that tells what happens, and what is not as it should be."""
 
     _holder: Holder
     _watching: Watching
@@ -83,3 +85,14 @@ class Subscribing:
             rows = reader.crossings(customer, since_us, until_us)
         found = [happening_of(row) for row in rows]
         return [one for one in found if isinstance(one, ThresholdCrossed)]
+
+    def verify(self) -> list[Difference]:
+        """Recompute every counter from the events and return what differs: in a healthy ledger, nothing."""
+        holder = self._holder
+        holder.require_open()
+        with holder.ledger.reader() as reader:
+            differences = reader.differences()
+        if differences:
+            at = to_datetime(holder.clock.now_us())
+            holder.news.happened(DifferencesFound(at=at, differences=tuple(differences)))
+        return differences

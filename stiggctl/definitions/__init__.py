@@ -30,6 +30,7 @@ from stiggctl.definitions.places import Steps
 from stiggctl.definitions.progress import SILENT, Progress, Telling, entries_of
 from stiggctl.definitions.reading import Draft, Found, draft_of, read
 from stiggctl.definitions.text import filter_text, json_text, json_value, plain
+from stiggctl.definitions.thresholds import threshold_of_units, units_of_threshold
 from stiggctl.definitions.values import (
     A_NAME,
     AN_ID,
@@ -37,8 +38,6 @@ from stiggctl.definitions.values import (
     is_id,
     is_name,
     text_of_value,
-    threshold_of_units,
-    units_of_threshold,
     us_of,
     us_of_anchor,
 )

@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from stiggctl.amounts import DECIMALS_MAX
 from stiggctl.definitions.text import json_text
+from stiggctl.definitions.thresholds import THRESHOLDS, Thresholds
 from stiggctl.definitions.values import (
     A_FILTER,
     A_NAME,
@@ -24,7 +25,6 @@ from stiggctl.definitions.values import (
     AN_ANCHOR,
     AN_ID,
     AN_INSTANT,
-    THRESHOLDS,
     Anchor,
     AsList,
     CadenceText,
@@ -35,7 +35,6 @@ from stiggctl.definitions.values import (
     Name,
     Number,
     PropertyValue,
-    Thresholds,
     ZoneName,
 )
 

@@ -1,8 +1,8 @@
 """Values: what may stand in one field of a model, and the one form in which it is kept.
 
 Here: ids, names, amounts, properties; cadences, zones, anchors and instants; the values that a
-scope or a `where` asks for; thresholds. Not here: which fields a part has (parts.py), what they mean
-together (validation/), how windows are cut (windows/).
+scope or a `where` asks for. Not here: thresholds (thresholds.py), which fields a part has (parts.py),
+what they mean together (validation/), how windows are cut (windows/).
 
 What always holds:
   DF1  A number is what was written: int, Decimal or text. A float or a bool is no amount.
@@ -14,7 +14,6 @@ import re
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from itertools import pairwise
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
@@ -36,12 +35,6 @@ FILTER_NAMES_MAX = 32
 # A scope is looked at in each request. A list that is longer is a group that the application
 # should name by a dimension of its own.
 FILTER_VALUES_MAX = 1_000
-# Fifty, eighty, a hundred; nobody acts on each of twenty, and each is one look when it is crossed.
-THRESHOLDS_MAX = 16
-# Ten times a limit; what is over that is no longer a matter of shares.
-THRESHOLD_MAX = 1_000
-# A threshold is kept in hundredths of a percent.
-_PARTS_OF_A_PERCENT = 100
 # An organisation has a few; what is forgotten is read again.
 _TEXTS_KEPT = 1_024
 
@@ -51,8 +44,6 @@ AN_AMOUNT = 'an int, a Decimal or text such as "5" or "0.02"'
 A_TEXT = f"text of at most {TEXT_MAX:,} characters, without NUL or a lone surrogate"
 A_VALUE = f"text of at most {TEXT_MAX:,} characters, an int, a Decimal or a bool"
 A_FILTER = f"an object of at most {FILTER_NAMES_MAX} names, each to a value or a list of values"
-A_THRESHOLD = f'a percentage above 0, up to {THRESHOLD_MAX:,}, with at most 2 decimals, such as 80 or "99.5"'
-THRESHOLDS = f"a list of at most {THRESHOLDS_MAX} percentages, ascending, such as [50, 80, 100]"
 AN_INSTANT = 'ISO 8601 text with an offset, such as "2026-01-31T09:00:00+01:00", or an aware datetime'
 AN_ANCHOR = f'{AN_INSTANT}; or a date, such as "2026-01-31": its midnight in the timezone'
 
@@ -67,7 +58,8 @@ def refused(expected: str) -> PydanticCustomError:
 # ------------------------------------------------------------------ numbers, properties, ids
 
 
-def _read_amount(value: object) -> object:
+def read_amount(value: object) -> object:
+    """An amount as it was given: int, Decimal or text (DF1)."""
     # How large and how precise it may be depends on the currency: validation.py asks to_units.
     if isinstance(value, float):
         raise refused(f"{AN_AMOUNT}; a float is not exact: write text or Decimal")
@@ -173,56 +165,6 @@ def _in_one_form(values: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...
     return dict(sorted(values.items())) if values else None
 
 
-# ------------------------------------------------------------------ thresholds
-
-
-def _read_threshold(value: object) -> int | Decimal:
-    _read_amount(value)
-    try:
-        number = Decimal(str(value))
-    except ArithmeticError:
-        raise refused(A_THRESHOLD) from None
-    if not number.is_finite() or not 0 < number <= THRESHOLD_MAX:
-        raise refused(A_THRESHOLD)
-    return _percentage(number)
-
-
-def _percentage(number: Decimal) -> int | Decimal:
-    text = plain(number)
-    if "." not in text:
-        return int(text)
-    if len(text.partition(".")[2]) > 2:
-        raise refused(A_THRESHOLD)
-    return Decimal(text)
-
-
-def _ascending(values: tuple[int | Decimal, ...]) -> tuple[int | Decimal, ...]:
-    if len(values) > THRESHOLDS_MAX:
-        raise refused(THRESHOLDS)
-    if any(low >= high for low, high in pairwise(values)):
-        raise refused("an ascending list, each threshold once")
-    return values
-
-
-def units_of_threshold(threshold: int | Decimal) -> int:
-    """A threshold that was read, as rows keep it: in hundredths of a percent.
-
-    >>> units_of_threshold(80), units_of_threshold(Decimal("99.5"))
-    (8000, 9950)
-    """
-    return int(threshold * _PARTS_OF_A_PERCENT)
-
-
-def threshold_of_units(units: int) -> int | Decimal:
-    """The percentage that a row keeps.
-
-    >>> threshold_of_units(8000), threshold_of_units(9950)
-    (80, Decimal('99.5'))
-    """
-    whole, rest = divmod(units, _PARTS_OF_A_PERCENT)
-    return Decimal(plain(Decimal(f"{whole}.{rest:02}"))) if rest else whole
-
-
 # ------------------------------------------------------------------ time
 
 
@@ -308,12 +250,9 @@ Id = Annotated[str, Field(strict=True, min_length=1, max_length=255, pattern=r"^
 # Of a type with an id of 255 characters, the default key id + "_id" is still one.
 Key = Annotated[str, Field(strict=True, min_length=1, max_length=258, pattern=r"^[^\x00]+$")]
 Name = Annotated[str, Field(strict=True, max_length=NAME_MAX, pattern=r"^[^\x00]*$")]
-Number = Annotated[Amount, PlainValidator(_read_amount)]
+Number = Annotated[Amount, PlainValidator(read_amount)]
 PropertyValue = Annotated[Value, PlainValidator(_read_value)]
 AsList = BeforeValidator(_read_list)
-Thresholds = Annotated[
-    tuple[Annotated[int | Decimal, PlainValidator(_read_threshold)], ...], AfterValidator(_ascending), AsList
-]
 Instant = Annotated[str, PlainValidator(_read_instant)]
 Anchor = Annotated[str, PlainValidator(_read_anchor)]
 CadenceText = Annotated[str, PlainValidator(_read_cadence)]

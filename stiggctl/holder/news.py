@@ -1,7 +1,8 @@
 """News: what happened, told to whoever watches, after locks and commits.
 
 Here: who watches, and what of; what an exchange left to be told; warnings, each taken by one process,
-told, and marked as told. Not here: hooks (control/watching.py), what is recorded (ledger/).
+told, and marked as told. Not here: hooks (control/watching.py), what each is told of (happenings.py),
+what is recorded (ledger/).
 
 What always holds:
   NW1  What is told is in the ledger; a decision was made. Nothing is told under a lock or before a commit.
@@ -19,15 +20,18 @@ from contextlib import contextmanager
 from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from stiggctl.amounts import to_amount
 from stiggctl.answers import DecisionMade, GrantExpiring, Happening, ThresholdCrossed, UsageBooked, Verb
-from stiggctl.definitions import threshold_of_units
 from stiggctl.errors import LedgerError
-from stiggctl.events import dimensions_of
-from stiggctl.holder.models.entries import filter_of
+from stiggctl.holder.happenings import (
+    EXPIRING_US,
+    HOUR_US,
+    booked_of,
+    happening_of,
+    told_from,
+    write_to_log,
+)
 from stiggctl.holder.pools import grant_as_limit
-from stiggctl.ledger.records import CROSSED, EXPIRING, ExpiringWrite, GrantRow, Reply, WarningRow
-from stiggctl.windows import to_datetime
+from stiggctl.ledger.records import CROSSED, EXPIRING, ExpiringWrite, Reply
 
 if TYPE_CHECKING:
     from stiggctl.answers import Decision
@@ -36,14 +40,9 @@ if TYPE_CHECKING:
     from stiggctl.holder.waiting import Entry
 
 _log = logging.getLogger("stiggctl")
-_HOUR_US = 3_600_000_000
-#: A grant's last days in which it is told that it ends: time to spend or extend it. Of one that is open
-#: for less than four times that, its last quarter: a trial of a day is no news at its beginning.
-EXPIRING_US = 7 * 24 * _HOUR_US
-_PART_OF_VALIDITY = 4
 #: What nobody was told for so long is history, which `crossings` tells: who watches for the first time
 #: does not hear of a year.
-TELLABLE_US = 24 * _HOUR_US
+TELLABLE_US = 24 * HOUR_US
 #: How long a process has for telling what it took, before another may. A hook takes as long as one call
 #: to another service; twice as much would delay what a dead reader had taken by as much.
 TELLING_US = 60 * 1_000_000
@@ -164,7 +163,7 @@ class News:
         if after.trouble is not None:
             self._holder.report_trouble(after.trouble)
         for order in after.booked:
-            self.happened(_booked(order))
+            self.happened(booked_of(order))
         if after.warnings:
             self._safely(lambda: self._crossed(after.warnings))
 
@@ -173,7 +172,7 @@ class News:
         with self._holder.ledger.reader() as reader:
             rows = reader.warnings(warnings)
         for row in rows:
-            _write_to_log(happening_of(row), row)
+            write_to_log(happening_of(row), row)
         self.deliver()
 
     # ---------------------------------------------------------------- warnings
@@ -192,7 +191,7 @@ class News:
         for row in rows:
             happening = happening_of(row)
             if row.event is None:  # else who booked it has written it
-                _write_to_log(happening, row)
+                write_to_log(happening, row)
             self.happened(happening)
             holder.ledger.told(row.id, holder.clock.now_us())
 
@@ -210,7 +209,7 @@ class News:
             grants = [
                 one
                 for one in reader.grants_expiring(now_us, now_us + EXPIRING_US)
-                if now_us >= _told_from(one)
+                if now_us >= told_from(one)
             ]
             limits = [grant_as_limit(one, now_us) for one in grants]
             cells = reader.cells([limit.wanted for limit in limits], holder.row)
@@ -249,66 +248,3 @@ class News:
             step()
         except LedgerError as trouble:
             self._holder.report_trouble(trouble)
-
-
-def _told_from(grant: GrantRow) -> int:
-    """From when on it is told that it expires."""
-    assert grant.expires_at_us is not None  # else it does not
-    notice_us = EXPIRING_US
-    if grant.effective_at_us is not None:
-        notice_us = min(notice_us, (grant.expires_at_us - grant.effective_at_us) // _PART_OF_VALIDITY)
-    return grant.expires_at_us - notice_us
-
-
-def _write_to_log(happening: Happening, row: WarningRow) -> None:
-    is_over = row.kind == EXPIRING or row.used >= row.limit_units
-    _log.log(logging.WARNING if is_over else logging.INFO, "%s", happening)
-
-
-def happening_of(row: WarningRow) -> ThresholdCrossed | GrantExpiring:
-    """What a row of the ledger says."""
-    at, limit = to_datetime(row.at_us), to_amount(row.limit_units, row.decimals)
-    used = to_amount(row.used, row.decimals)
-    if row.kind == EXPIRING:
-        assert row.name is not None  # every grant has an id
-        assert row.window_end_us is not None  # when it expires
-        return GrantExpiring(
-            at=at,
-            customer_id=row.customer_id,
-            grant_id=row.name,
-            credit_currency=row.currency_id,
-            amount=limit,
-            used=used,
-            expires_at=to_datetime(row.window_end_us),
-        )
-    is_grant = row.resource_id is None
-    return ThresholdCrossed(
-        at=at,
-        threshold=threshold_of_units(row.threshold),
-        customer_id=row.customer_id,
-        resource_id=row.resource_id,
-        grant_id=row.name if is_grant else None,
-        allocation_id=None if is_grant else row.name,
-        credit_currency=row.currency_id,
-        limit=limit,
-        used=used,
-        cadence=row.cadence,
-        rolling=row.rolling,
-        scope=filter_of(row.scope) or {},
-        window_start=None if row.cadence is None else to_datetime(row.window_start_us),
-        window_end=None if row.window_end_us is None else to_datetime(row.window_end_us),
-        event_id=None if row.event is None else str(row.event),
-    )
-
-
-def _booked(order: "Order") -> UsageBooked:
-    receipt = order.receipt
-    assert receipt is not None  # it was booked
-    return UsageBooked(
-        at=receipt.booked_at,
-        customer_id=order.stripe.customer_id,
-        resource_ids=order.way.ids,
-        event_name=order.event_name,
-        dimensions=dimensions_of(order.said()),
-        receipt=receipt,
-    )

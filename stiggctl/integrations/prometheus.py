@@ -43,8 +43,8 @@ class PrometheusMetrics(Collector):
     ...     _ = control.consume(resource_ids=["user-01"], credit_currency="ai-tokens", amount=30)
     ...     labels = {"verb": "consume", "outcome": "admitted", "reason": ""}
     ...     admitted = registry.get_sample_value("stiggctl_decisions_total", labels)
-    ...     [used] = [s.value for m in registry.collect() for s in m.samples if s.name == "stiggctl_limit_used"]
-    >>> admitted, used
+    ...     [[used]] = [m.samples for m in registry.collect() if m.name == "stiggctl_limit_used"]
+    >>> admitted, used.value
     (1.0, 30.0)
     """
 

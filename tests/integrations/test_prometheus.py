@@ -58,10 +58,10 @@ def test_limits_are_read_when_they_are_scraped_and_no_more_than_were_asked_for(
         team, resources=[("team", "usd"), ("ann", "usd")], depth=1, limits_max=2, registry=registry
     ):
         held = team.reserve(**ANN, amount="7.25", dimensions={"model": "x"})
-        team.consume(**ANN, amount=3)
+        team.consume(**ANN, amount=3, dimensions={"model": "y"})
         assert values(registry, "stiggctl_limit") == {
             ("team", "team", "usd", "team/usd", "", ""): 300,
-            ("ann", "user", "usd", "a", "P1D", ""): 200.5,
+            ("ann", "user", "usd", "ann/usd", "rolling P1D", "model=x,y"): 50,
         }
         assert set(values(registry, "stiggctl_limit_used").values()) == {3}
         assert set(values(registry, "stiggctl_limit_held").values()) == {7.25}

@@ -323,7 +323,7 @@ def test_the_bounds_of_a_priority_are_priorities() -> None:
     assert [one.priority for one in read({"grants": entries}).grants] == [0, 1_000]
 
 
-def test_an_unknown_key_is_named_with_the_nearest_known_one() -> None:
+def test_an_unknown_key_is_named_with_the_nearest_known_one() -> None:  # DF3
     found = problems(
         {
             "resourceTipes": [],

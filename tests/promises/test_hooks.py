@@ -205,7 +205,7 @@ def test_a_hook_hears_what_its_annotation_says(spent: UsageControl) -> None:
         def hear(self, happening: "DecisionMade") -> None:
             heard["named"].append(happening)
 
-    def unclear(happening: "Nowhere") -> None:  # type: ignore[name-defined]  # noqa: F821 - that is the point
+    def unclear(happening: "Nowhere") -> None:  # noqa: F821 - that is the point
         heard["any"].append(happening)
 
     for hook in (one, two, Named().hear, unclear):

@@ -190,7 +190,10 @@ def test_a_template_tells_for_each_resource_and_a_scope_counts_what_it_counts(
 ) -> None:
     model = flat({"a": None, "b": None})
     model["allocations"] = [
-        {"resourceTypeId": "node", "customerId": "c", "creditCurrency": TOKENS, "limit": 10, "thresholds": [50]},
+        {
+            "resourceTypeId": "node", "customerId": "c", "creditCurrency": TOKENS, "limit": 10,
+            "thresholds": [50],
+        },
         {
             "id": "of-large", "resourceId": "a", "creditCurrency": TOKENS, "limit": 4, "thresholds": [100],
             "scope": {"model": ["large", "huge"]}, "enforcementType": "SOFT",

@@ -152,7 +152,8 @@ def templates(rows: Rows, customer: int) -> list[AllocationRow]:
 
 def _allocation(row: tuple[Any, ...]) -> AllocationRow:
     (id_, customer, allocation_id, resource, resource_id, type_, type_id, where, currency, lim, enforcement,
-     cadence, timezone, anchor_us, rolling, scope, effective_at_us, expires_at_us, thresholds) = row  # fmt: skip
+     cadence, timezone, anchor_us, rolling, scope, effective_at_us, expires_at_us,
+     thresholds) = row  # fmt: skip
     return AllocationRow(
         id=id_,
         customer=customer,

@@ -293,10 +293,5 @@ class _Attempt:
             if rolling:
                 for cell, buckets in of_cells(self._rows_of, rolling).items():
                     cells[cell] = cells[cell]._replace(buckets=buckets)
-        return Reply(
-            bookings=bookings,
-            asks=granted,
-            cells=cells,
-            alive=self._known.alive,
-            warnings=tuple(self._warnings),
-        )
+        alive, warnings = self._known.alive, tuple(self._warnings)
+        return Reply(bookings=bookings, asks=granted, cells=cells, alive=alive, warnings=warnings)

@@ -772,7 +772,8 @@ SELECT w.id, w.kind, w.at_us, customers.customer_id, resources.resource_id, w.na
   JOIN warnings AS w ON w.customer = customers.id
   JOIN currencies ON currencies.id = w.currency
   LEFT JOIN resources ON resources.id = w.resource
- WHERE ifnull(customers.id = :customer, true) AND w.kind = :kind AND w.at_us >= :since_us AND w.at_us < :until_us
+ WHERE ifnull(customers.id = :customer, true) AND w.kind = :kind
+   AND w.at_us >= :since_us AND w.at_us < :until_us
  ORDER BY w.id;
 
 -- ================================================================ the model: reading
@@ -869,7 +870,7 @@ SELECT r.id, r.customer, r.resource_id, r.type, t.type_id, r.parent, p.resource_
 WITH RECURSIVE down (id, depth) AS (
   SELECT id, 0 FROM resources WHERE parent IS NULL AND (:customer IS NULL OR customer = :customer)
    UNION ALL
-  SELECT r.id, down.depth + 1 FROM down JOIN resources AS r ON r.parent = down.id WHERE down.depth < :depth
+  SELECT r.id, down.depth + 1 FROM down JOIN resources AS r ON r.parent = down.id WHERE down.depth < 100000
    ORDER BY 2, 1)
 SELECT r.id, r.customer, r.resource_id, r.type, t.type_id, r.parent, p.resource_id, r.name, r.properties,
        r.archived_at_us, r.suspension
