@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from benchmarks import book, decide, flat, guard, memory, mixed, processes, years
+from benchmarks import book, decide, flat, guard, memory, mixed, watch, years
 from benchmarks.measuring import Line, as_json, as_text
 
 PARTS: dict[str, Callable[..., list[Line]]] = {
@@ -12,6 +13,7 @@ PARTS: dict[str, Callable[..., list[Line]]] = {
     "book": book.run,
     "guard": guard.run,
     "processes": processes.run,
+    "watch": watch.run,
     "flat": flat.run,
     "memory": memory.run,
     "years": years.run,
@@ -22,6 +24,7 @@ TITLES = {
     "book": "book: durable bookings, beside one commit an event",
     "guard": "guard: a guarded call, beside its reserve and settle by hand",
     "processes": "processes: reserve in several processes of four threads, beside one transaction a decision",
+    "watch": "watch: hooks and thresholds, beside a control that has none",
     "flat": "flat: the same with many resources, and after many events",
     "memory": "memory: what resources weigh that were touched",
     "years": "years: windows that turn for ten years, and a limit that comes to a long past",
@@ -32,6 +35,7 @@ OTHERS = {
     "book": "by hand",
     "guard": "by hand",
     "processes": "by hand",
+    "watch": "without",
     "flat": "beside",
     "memory": "beside",
     "years": "beside",

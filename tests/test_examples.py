@@ -51,6 +51,7 @@ def test_there_are_examples() -> None:
         "settled_for_less_more_late",
         "stream_cut",
         "threads_into_a_limit",
+        "warned",
         "what_if",
     ]
 

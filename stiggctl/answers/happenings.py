@@ -107,4 +107,5 @@ class GrantExpiring(Happening):
 
     def __str__(self) -> str:
         left = f"{plain(self.remaining)} of {plain(self.amount)} {self.credit_currency}"
-        return f"grant {self.grant_id} of {self.customer_id} expires at {self.expires_at}, with {left} left"
+        ends = f"{self.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+        return f"grant {self.grant_id} of {self.customer_id} expires at {ends}, with {left} left"

@@ -112,8 +112,7 @@ class Choosing:
         """The first that fits now; nothing is held."""
         holder = self._holder
         for candidate in self._choice.candidates:
-            one = self._estimated(candidate)
-            if one is None:
+            if (one := self._estimated(candidate)) is None:
                 continue
             asked, now_us = self._asked(one), holder.clock.now_us()
             decision = _look_at_once(holder, asked, now_us)

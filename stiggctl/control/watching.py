@@ -17,7 +17,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 from stiggctl.answers import DecisionMade, GrantExpiring, Happening, ThresholdCrossed, UsageBooked
 from stiggctl.errors import InvalidRequest, LedgerError
-from stiggctl.holder.news import News, calling_hook
+from stiggctl.holder.news import CallingHook, News
 from stiggctl.ledger.records import Difference
 
 _log = logging.getLogger("stiggctl")
@@ -90,7 +90,7 @@ class Watching:
             if not isinstance(happening, kinds):
                 continue
             try:
-                with calling_hook():
+                with CallingHook():
                     hook(happening)
             except Exception:  # noqa: BLE001 - a hook may raise whatever it likes (WT1)
                 _log.exception("a hook raised; nothing else is changed by that")

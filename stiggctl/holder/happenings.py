@@ -1,7 +1,7 @@
 """Happenings: from an order or a row of the ledger to what hooks are told.
 
-Here: the records, made; from when on a grant is about to expire; which line of the log is which. Not
-here: when anybody is told (news.py), what the records are (answers/happenings.py).
+Here: the records, made; from when on a grant is about to expire; which line of the log is which.
+Not here: when anybody is told (news.py), what the records are (answers/happenings.py).
 """
 
 import logging

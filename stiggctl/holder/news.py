@@ -15,8 +15,7 @@ What always holds:
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -77,14 +76,16 @@ class After(NamedTuple):
 NOTHING = After()
 
 
-@contextmanager
-def calling_hook() -> Iterator[None]:
-    """While inside, this thread runs a hook (NW3)."""
-    was, _inside.hook = is_in_hook(), True
-    try:
-        yield
-    finally:
-        _inside.hook = was
+class CallingHook:
+    """While inside, this thread runs a hook (NW3). A generator's context takes a microsecond more."""
+
+    __slots__ = ("_was",)
+
+    def __enter__(self) -> None:
+        self._was, _inside.hook = is_in_hook(), True
+
+    def __exit__(self, *_: object) -> None:
+        _inside.hook = self._was
 
 
 def is_in_hook() -> bool:
