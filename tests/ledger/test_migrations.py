@@ -14,7 +14,7 @@ from sqlite_utils.migrations import Migrations
 
 from stiggctl.errors import LedgerError
 from stiggctl.ledger import migrations
-from stiggctl.ledger.migrations import version_1, version_2, version_3, version_4
+from stiggctl.ledger.migrations import version_1, version_2, version_3, version_4, version_5
 from stiggctl.ledger.opening import open_ledger
 from stiggctl.ledger.records import CellKey, CellWanted, LedgerState, ModelChange, RateRow, Rolls
 from stiggctl.ledger.sqlite import schema
@@ -26,6 +26,7 @@ VERSIONS = {
     2: version_2.STATEMENTS,
     3: version_3.STATEMENTS,
     4: version_4.STATEMENTS,
+    5: version_5.STATEMENTS,
 }
 
 
@@ -121,7 +122,7 @@ ROWS_OF_3 = (
        VALUES (8, 1, 0, 80, 7, {TODAY[0]}, 60000000, {NOW_US}), (1, 0, 0, 100, 30, NULL, NULL, 0)""",
     f"INSERT INTO buckets VALUES (7, {TODAY[0]}, 7)",
 )
-ROWS = {1: ROWS_OF_1, 2: ROWS_OF_2, 3: ROWS_OF_3}
+ROWS = {1: ROWS_OF_1, 2: ROWS_OF_2, 3: ROWS_OF_3, 4: (*ROWS_OF_3, "UPDATE ledger SET schema_version = 4")}
 
 
 def make(path: Path, version: int, rows: Sequence[str]) -> None:
@@ -152,7 +153,8 @@ def test_a_ledger_of_each_version_becomes_as_a_new_one(path: Path, version: int,
     for _ in range(2):
         with closing(open_ledger(path, create=create)) as ledger, ledger.reader() as reader:
             assert reader.state() == ("00000000-0000-4000-8000-000000000000", schema.SCHEMA_VERSION, 3, 8)
-            assert reader.differences() == []
+            assert {row.thresholds for row in (*reader.allocations(), *reader.grants())} == {"[]"}
+            assert reader.crossings() == reader.differences() == []
     new = path.with_name("new.db")
     open_ledger(new).close()
     assert described(path) == described(new)
@@ -296,7 +298,7 @@ def test_a_migrated_ledger_has_grants_and_rolling_limits(path: Path, version: in
             CellWanted(CellKey(given.id, 0, 0), None, "{}", 90),
         ]
         hourly, welcome = ledger.open_cells(asked, state.change, me).values()
-        paid = 30 if version == 3 else 0
+        paid = 30 if version >= 3 else 0
         assert (hourly.used, welcome.used, welcome.limit_units) == (37, paid, 90)
         with ledger.reader() as reader:
             assert reader.cells(asked, me)[asked[0].key].buckets == (
@@ -310,18 +312,18 @@ def test_a_migrated_ledger_has_grants_and_rolling_limits(path: Path, version: in
 
 
 @pytest.fixture
-def version_5(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def version_6(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A later stiggctl: one step more, which counts how often it is taken."""
-    steps, taken = steps_to(4), []
+    steps, taken = steps_to(5), []
 
-    @steps(name="version_5")
-    def version_5(database: Database) -> None:
+    @steps(name="version_6")
+    def version_6(database: Database) -> None:
         taken.append(1)
         database.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT) STRICT")
         database.execute("INSERT INTO notes (text) SELECT key FROM events ORDER BY id")
 
     monkeypatch.setattr(migrations, "STEPS", steps)
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 5)
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 6)
     return taken
 
 
@@ -335,17 +337,17 @@ def old(path: Path) -> Path:
 
 @pytest.mark.parametrize("create", [True, False])
 def test_an_older_ledger_is_brought_up_to_date_with_its_rows(
-    old: Path, version_5: list[int], create: bool
+    old: Path, version_6: list[int], create: bool
 ) -> None:
     for _ in range(2):
         with closing(open_ledger(old, create=create)) as ledger, ledger.reader() as reader:
-            assert reader.state().schema_version == 5
+            assert reader.state().schema_version == 6
             assert reader.rows("SELECT text FROM notes", {}) == [("k",)]
             assert reader.differences() == []
-    assert version_5 == [1]
+    assert version_6 == [1]
 
 
-def test_a_migrated_ledger_is_as_a_new_one(old: Path, version_5: list[int]) -> None:
+def test_a_migrated_ledger_is_as_a_new_one(old: Path, version_6: list[int]) -> None:
     """G2."""
     open_ledger(old).close()
     new = old.with_name("new.db")
@@ -353,7 +355,7 @@ def test_a_migrated_ledger_is_as_a_new_one(old: Path, version_5: list[int]) -> N
     assert described(old) == described(new)
 
 
-def test_of_many_that_migrate_at_once_one_does(path: Path, version_5: list[int]) -> None:
+def test_of_many_that_migrate_at_once_one_does(path: Path, version_6: list[int]) -> None:
     """Over four steps at once."""
     make(path, 1, ROWS_OF_1)
     together, versions = Barrier(5), []
@@ -368,18 +370,18 @@ def test_of_many_that_migrate_at_once_one_does(path: Path, version_5: list[int])
         thread.start()
     for thread in threads:
         thread.join()
-    assert versions == [5] * 5
-    assert version_5 == [1]
+    assert versions == [6] * 5
+    assert version_6 == [1]
 
 
 def test_a_step_that_fails_leaves_the_ledger_as_it_was(
-    path: Path, version_5: list[int], monkeypatch: pytest.MonkeyPatch
+    path: Path, version_6: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(path, 1, ROWS_OF_1)
     before = described(path)
 
-    @migrations.STEPS(name="version_6")
-    def version_6(database: Database) -> None:
+    @migrations.STEPS(name="version_7")
+    def version_7(database: Database) -> None:
         database.execute("CREATE TABLE more (id INTEGER)")
         raise ZeroDivisionError
 
@@ -388,4 +390,4 @@ def test_a_step_that_fails_leaves_the_ledger_as_it_was(
     assert described(path) == before
     monkeypatch.undo()
     with closing(open_ledger(path)) as ledger, ledger.reader() as reader:
-        assert reader.state().schema_version == 4
+        assert reader.state().schema_version == 5

@@ -32,7 +32,7 @@ STATEMENTS: tuple[str, ...] = (
       rolling          INTEGER NOT NULL,
       scope            TEXT    NOT NULL,
       teller           INTEGER NOT NULL DEFAULT 0, -- the holder that is about to tell it
-      taken_until_us   INTEGER NOT NULL DEFAULT 0, -- until then nobody else tells it
+      taken_until_us   INTEGER NOT NULL DEFAULT 0, -- until then no other tells it
       told_at_us       INTEGER,                   -- null: no hook has heard of it
       UNIQUE (allocation, resource, window_start_us, threshold, kind, former)
     ) STRICT
