@@ -3,8 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from benchmarks import book, decide, flat, guard, memory, mixed, processes, years
-from benchmarks import book, decide, flat, guard, memory, mixed, watch, years
+from benchmarks import book, decide, flat, guard, memory, mixed, processes, watch, years
 from benchmarks.measuring import Line, as_json, as_text
 
 PARTS: dict[str, Callable[..., list[Line]]] = {

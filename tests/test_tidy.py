@@ -34,7 +34,7 @@ LONGER: dict[str, tuple[int, str]] = {
     "stiggctl/events.py": (340, "one report, read: each argument has its refusal"),
     "stiggctl/ledger/sqlite/reading.py": (370, "its reader: a verb a question, in the protocol's order"),
     "stiggctl/holder/asking.py": (425, "look and take, and every way in which they can be denied"),
-    "stiggctl/holder/exchange.py": (415, "the queue and its lead: the argument about interrupts is one"),
+    "stiggctl/holder/exchange.py": (425, "the queue and its lead: the argument about interrupts is one"),
     "stiggctl/holder/holder.py": (375, "how a process begins, changes and ends on a ledger"),
     "stiggctl/holder/orders.py": (330, "one order, from its making to its receipt"),
     "stiggctl/ledger/sqlite/reckoning.py": (

@@ -45,7 +45,7 @@ TELLABLE_US = 24 * HOUR_US
 #: How long a process has for telling what it took, before another may. A hook takes as long as one call
 #: to another service; twice as much would delay what a dead reader had taken by as much.
 TELLING_US = 60 * 1_000_000
-#: How often grants that expire are looked for; days are what matters.
+#: How often it is looked for what time alone brings: grants that expire, what was taken and never told.
 LOOK_US = 60 * 1_000_000
 
 _KINDS: dict[type[Happening], int] = {ThresholdCrossed: CROSSED, GrantExpiring: EXPIRING}
@@ -101,7 +101,8 @@ class News:
         self._watchers: tuple[Watcher, ...] = ()  # replaced whole, never changed
         self.bookings = False  #: whether anybody wants to hear of each; looked at by who leads
         self._warnings: frozenset[int] = frozenset()  # the kinds that anybody wants to hear of
-        self._looks_at_us = 0  # for grants that expire; the keeper's
+        self._looks_at_us = 0  # when time alone may have brought something; the keeper's, as the next
+        self._stamp: object = None  # of the ledger, when it was looked for what is untold
 
     # ---------------------------------------------------------------- who watches
 
@@ -237,9 +238,13 @@ class News:
         """One step of the keeper's; it tells on a thread of its own, for a hook may take its time."""
         if not self._warnings:
             return
+        stamp = self._holder.ledger.stamp()  # before the reading: what comes after it makes another
         if now_us >= self._looks_at_us:
             self._looks_at_us = now_us + LOOK_US
             self.look(now_us)
+        elif stamp == self._stamp:
+            return
+        self._stamp = stamp
         if self._there_are_untold():
             Thread(target=lambda: self._safely(self.deliver), name="stiggctl-teller", daemon=True).start()
 
