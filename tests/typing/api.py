@@ -17,10 +17,13 @@ from stiggctl import (
     Candidate,
     Clock,
     Decision,
+    DecisionMade,
     Fit,
     Guard,
+    Happening,
     IdempotencyConflict,
     InvalidModel,
+    LedgerTrouble,
     LedgerUnavailable,
     LimitState,
     Progress,
@@ -31,6 +34,8 @@ from stiggctl import (
     Rerating,
     Reservation,
     StiggctlError,
+    ThresholdCrossed,
+    UsageBooked,
     UsageControl,
     UsageModel,
     UsageRow,
@@ -217,6 +222,29 @@ def looking_back(control: UsageControl) -> None:
         row.margin({"ai-tokens": 0.01})  # type: ignore[dict-item]  # a float is no amount
     control.usage(group_by="resource", resource_type_id="team", resource_id="org", event_name="chat")
     control.usage(credit_currency="usd", group_by=["model"])  # type: ignore[arg-type]  # one, not several
+
+
+def watching(control: UsageControl) -> None:
+    def crossed(happening: ThresholdCrossed) -> None:
+        assert_type(happening.threshold, int | Decimal)
+
+    def rare(happening: ThresholdCrossed | LedgerTrouble) -> None:
+        assert_type(happening.at, datetime)
+
+    def each(happening: Happening) -> None:
+        assert_type(happening.at, datetime)
+
+    kept: list[UsageBooked] = []
+    end = control.subscribe(crossed)
+    end()
+    control.subscribe(rare)
+    control.subscribe(each)
+    control.subscribe(each, kinds=(DecisionMade, UsageBooked))
+    control.subscribe(kept.append, kinds=UsageBooked)
+    control.subscribe(lambda made: made.decision.remaining, kinds=DecisionMade)
+    control.subscribe(crossed, kinds=UsageBooked)  # type: ignore[arg-type]  # it hears something else
+    control.subscribe(len)  # type: ignore[type-var]  # of no happening
+    assert_type(control.crossings("c", since="2026-01-01T00:00:00Z"), list[ThresholdCrossed])
 
 
 async def awaiting(control: UsageControl) -> None:
