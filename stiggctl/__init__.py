@@ -59,6 +59,7 @@ from stiggctl.reports.grants import GrantState, GrantStatus
 from stiggctl.reports.holders import HolderShare, HolderState, HolderStatus
 from stiggctl.reports.rerated import RerateRow, UnpricedRow
 from stiggctl.reports.rerating import RerateTotal, Rerating
+from stiggctl.reports.rows import columns
 from stiggctl.reports.simulation import SimulatedDenial, Simulation, SimulationChange
 from stiggctl.reports.tree import TreeNode
 from stiggctl.reports.usage import UsageRow
@@ -132,4 +133,5 @@ __all__ = [
     "UsageControl",
     "UsageModel",
     "UsageRow",
+    "columns",
 ]

@@ -30,6 +30,7 @@ LONGER: dict[str, tuple[int, str]] = {
     "stiggctl/control/reservation.py": (360, "one object and its four verbs, in both faces"),
     "stiggctl/control/spending.py": (345, "three verbs of the face, each in both"),
     "stiggctl/definitions/parts.py": (330, "the model as people write it, read as a whole"),
+    "stiggctl/answers/decision.py": (310, "one answer: its record, its sentence, its JSON and its markup"),
     "stiggctl/errors.py": (440, "one hierarchy, read as a whole"),
     "stiggctl/events.py": (340, "one report, read: each argument has its refusal"),
     "stiggctl/ledger/sqlite/reading.py": (370, "its reader: a verb a question, in the protocol's order"),

@@ -14,7 +14,8 @@ from typing import Any
 
 from stiggctl.amounts import plain, to_amount
 from stiggctl.answers.json_form import camel, json_value
-from stiggctl.answers.limits import AccessDeniedReason, LimitState, RawLimit
+from stiggctl.answers.limits import AccessDeniedReason, LimitState, RawLimit, limits_as_markup
+from stiggctl.answers.markup import line, sentence
 from stiggctl.answers.remedy import Remedy, RemedyKind, remedy_of
 from stiggctl.answers.sights import Circumstances, Identities, Sight
 from stiggctl.windows import to_datetime, to_text, to_us
@@ -224,6 +225,14 @@ class Decision:
             "policy": self.policy,
             "limits": [limit.as_dict() for limit in self.limits],
         }
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the sentence, what would help, and every limit."""
+        word = "allowed" if self.has_access else "denied"
+        shown = sentence(word, str(self), good=self.has_access)
+        if self.remedy is not None:
+            shown += line(f"remedy: {self.remedy}")
+        return f"<div>{shown}{limits_as_markup(self.limits) if self.limits else ''}</div>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The stripe behind the sights has a lock and stays where it is: what travels is made now.

@@ -5,7 +5,7 @@ Not here: the answer that they stand in (decision.py, receipt.py).
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from stiggctl.amounts import plain, to_amount
 from stiggctl.answers.json_form import camel, json_value
+from stiggctl.answers.markup import Bar, Cell, table
 from stiggctl.windows import to_datetime, to_text, to_us
 
 
@@ -227,3 +228,24 @@ class LimitState:
             f"{whose} has {plain(self.remaining)} of {plain(self.limit)} "
             f"{self.credit_currency} left{of}{until} ({plain(self.used)} used, {plain(self.held)} held)"
         )
+
+
+def limits_as_markup(limits: Sequence[LimitState]) -> str:
+    """The limits of an answer as a notebook shows them."""
+    headings = ("limit on", "", "currency", "used", "held", "left", "limit", "")
+    return table(headings, map(_as_cells, limits))
+
+
+def _as_cells(state: LimitState) -> tuple[Cell, ...]:
+    soft = state.enforcement_type == "SOFT"
+    said = [
+        *(["pool"] if state.is_pool else []),
+        *(["soft"] if soft else []),
+        *([] if state.cadence is None else [f"{'any ' if state.rolling else ''}{state.cadence}"]),
+        *(f"{name} {' or '.join(values)}" for name, values in (state.scope or {}).items()),
+        *([] if state.allowed else ["no room" if soft else "denies"]),
+        *([] if state.overage is None or state.overage <= 0 else [f"{plain(state.overage)} over"]),
+    ]
+    numbers = (state.used, state.held, state.remaining, state.limit)
+    bar = Bar(state.used, state.held, state.limit)
+    return (state.resource_id, ", ".join(said), state.credit_currency, *numbers, bar)

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from stiggctl.amounts import plain
 from stiggctl.answers.json_form import camel, json_value
-from stiggctl.answers.limits import LimitState, RawLimit
+from stiggctl.answers.limits import LimitState, RawLimit, limits_as_markup
+from stiggctl.answers.markup import sentence
 from stiggctl.windows import to_datetime
 
 
@@ -108,6 +109,18 @@ class Receipt:
         # What makes the limits knows the stripe and its lock: what travels is made now.
         _ = self.limits
         return None, {name: getattr(self, name) for name in self.__slots__}
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what was charged, what is to be known of it, and every limit that counted it."""
+        charged = ", ".join(f"{plain(amount)} {name}" for name, amount in self.amounts.items())
+        marks = [
+            mark for mark in ("duplicate", "expired", "late", "estimated", "unbacked") if getattr(self, mark)
+        ]
+        over = [] if self.overage <= 0 else [f"{plain(self.overage)} over a limit"]
+        unknown = [f"no resource {one}" for one in self.unattributed]
+        said = ", ".join([f"{charged or 'nothing'} as event {self.event_id}", *over, *marks, *unknown])
+        shown = sentence("charged", said, good=not over)
+        return f"<div>{shown}{limits_as_markup(self.limits) if self.limits else ''}</div>"
 
     def as_dict(self) -> dict[str, Any]:
         """The camelCase JSON of it."""

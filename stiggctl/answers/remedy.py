@@ -29,6 +29,20 @@ class Remedy(NamedTuple):
     amount: int | Decimal | None = None
     retry_at: datetime | None = None
 
+    def __str__(self) -> str:
+        """As advice."""
+        at = "" if self.retry_at is None else f", at the latest at {self.retry_at:%Y-%m-%d %H:%M:%S %Z}"
+        amount = f"{self.amount:,f}" if isinstance(self.amount, Decimal) else f"{self.amount or 0:,}"
+        match self.kind:
+            case RemedyKind.SHRINK:
+                return f"ask for at most {amount}"
+            case RemedyKind.RETRY:
+                return f"ask again: it would fit once what is held is settled{at}"
+            case RemedyKind.WAIT:
+                return f"ask again later{at}"
+            case RemedyKind.RAISE_LIMIT:
+                return f"only a limit that is higher by {amount} would admit it"
+
 
 def remedy_of(refusal: Refusal) -> Remedy | None:
     """What helps where no limit is the reason; None: only a change of the model."""

@@ -10,17 +10,23 @@ import click
 from stiggctl import InvalidModel, StiggctlError
 from stiggctl.cli.answering import Exit, one_line, version_option, write_any_script
 from stiggctl.cli.apply import apply
+from stiggctl.cli.audit import audit
 from stiggctl.cli.backup import backup
 from stiggctl.cli.check import check
 from stiggctl.cli.demo import demo
 from stiggctl.cli.doctor import doctor
+from stiggctl.cli.events import events
+from stiggctl.cli.export import export
 from stiggctl.cli.export_model import export_model
 from stiggctl.cli.forecast import forecast
 from stiggctl.cli.grants import grants
 from stiggctl.cli.holders import holders
+from stiggctl.cli.override import override
 from stiggctl.cli.simulate import simulate
+from stiggctl.cli.suspend import resume, suspend
 from stiggctl.cli.tree import tree
 from stiggctl.cli.usage import usage
+from stiggctl.cli.verify import verify
 
 
 class _Trouble(click.ClickException):
@@ -65,18 +71,11 @@ def main() -> None:
     write_any_script()
 
 
-for _verb in (
-    demo,
-    doctor,
-    apply,
-    export_model,
-    check,
-    tree,
-    usage,
-    grants,
-    forecast,
-    simulate,
-    holders,
-    backup,
-):
+_VERBS = (
+    *(demo, doctor),
+    *(apply, export_model, override, suspend, resume, audit),
+    *(check, tree, usage, grants, forecast, simulate, events, export),
+    *(holders, verify, backup),
+)
+for _verb in _VERBS:
     main.add_command(_verb)

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from importlib.metadata import PackageNotFoundError, version
@@ -16,8 +16,8 @@ from typing import Any, Self, TextIO
 
 import click
 
-from stiggctl import Difference, Remedy, RemedyKind
-from stiggctl.cli.letters import number, printable, wrapped
+from stiggctl import Difference
+from stiggctl.cli.letters import cut, printable, wrapped
 
 
 class Exit(IntEnum):
@@ -34,6 +34,8 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Answer wi
 
 #: Labels stand in a column of their own; the longest is "file system".
 _LABEL = 13
+#: Beside a label a sentence needs so many columns, or it stands there a word a line.
+_FACT_MIN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,20 @@ def say(line: str = "") -> None:
 
 
 def say_fact(screen: Screen, label: str, fact: str) -> None:
-    """A labelled sentence; on a terminal broken between words, and indented."""
-    columns = None if screen.columns is None else screen.columns - _LABEL
-    first, *others = wrapped(printable(fact), columns)
-    say(screen.paint(label.ljust(_LABEL), dim=True) + first)
-    for line in others:
-        say(" " * _LABEL + line)
+    """A labelled sentence; on a terminal broken between words, and indented.
+
+    On a narrow one the sentence stands below its label.
+    """
+    columns = screen.columns
+    beside = columns is None or columns >= _LABEL + _FACT_MIN
+    indent = _LABEL if beside else 0
+    lines = wrapped(printable(fact), None if columns is None else max(1, columns - indent))
+    if beside:
+        say(screen.paint(label.ljust(_LABEL), dim=True) + lines.pop(0))
+    elif label:
+        say(screen.paint(cut(label, max(1, columns or 1), ellipsis=screen.ellipsis), dim=True))
+    for line in lines:
+        say(" " * indent + line)
 
 
 def say_json(answer: dict[str, Any]) -> None:
@@ -103,24 +113,26 @@ def say_json(answer: dict[str, Any]) -> None:
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
 
 
+def say_json_list(key: str, answers: Iterable[dict[str, Any]]) -> None:
+    """A list of any length under a key, as one JSON object: each as it comes, none kept."""
+    click.echo(f'{{\n  "{key}": [', nl=False)
+    separator = "\n"
+    for answer in answers:
+        click.echo(f"{separator}    {json.dumps(answer, ensure_ascii=False)}", nl=False)
+        separator = ",\n"
+    click.echo("]\n}" if separator == "\n" else "\n  ]\n}")
+
+
+def say_differences(screen: Screen, differences: Sequence[Difference]) -> None:
+    """What verify found, each counter with what stands there and what should."""
+    say_fact(screen, "verify", verified(differences))
+    for one in differences:
+        say_fact(screen, "", f"{one.what}: {one.stored:,} stands there, not {one.computed:,}")
+
+
 def one_line(text: str) -> str:
     """Text that may have several lines, as one."""
     return " ".join(text.splitlines())
-
-
-def in_words(remedy: Remedy) -> str:
-    """What would help, as advice."""
-    at = "" if remedy.retry_at is None else f", at the latest at {remedy.retry_at:%Y-%m-%d %H:%M:%S %Z}"
-    amount = "" if remedy.amount is None else number(remedy.amount)
-    match remedy.kind:
-        case RemedyKind.SHRINK:
-            return f"ask for at most {amount}"
-        case RemedyKind.RETRY:
-            return f"ask again: it would fit once what is held is settled{at}"
-        case RemedyKind.WAIT:
-            return f"ask again later{at}"
-        case RemedyKind.RAISE_LIMIT:
-            return f"only a limit that is higher by {amount} would admit it"
 
 
 def verified(differences: Sequence[Difference]) -> str:

@@ -5,7 +5,6 @@ own problems say so), how problems are told (__init__.py).
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,10 @@ import click
 
 from stiggctl import Applied, InvalidModel, Problem, UsageControl
 from stiggctl.cli.answering import Exit, Screen, as_json_option, say_fact, say_json
+from stiggctl.cli.changes import say_lists
 from stiggctl.cli.locating import is_there, opened_to_read
 from stiggctl.cli.models import read_model
 from stiggctl.cli.telling import Tell, told
-
-#: What a screen shows of a list; --json has all. A model of ten thousand users is not read by name.
-_NAMES_SHOWN = 10
-_TOLD = {
-    "created": "created",
-    "changed": "changed",
-    "archived": "archived",
-    "not_named": "not named",
-    "waiting_for": "waiting for",
-}
 
 
 @click.command()
@@ -92,10 +82,7 @@ def _say(screen: Screen, path: str, applied: Applied, *, dry_run: bool, makes: b
     making = (", which would be made" if dry_run else ", made now") if makes else ""
     say_fact(screen, "ledger", path + making)
     say_fact(screen, "dry run" if dry_run else "applied", _counts(applied, dry_run=dry_run))
-    for field, label in _TOLD.items():
-        names = getattr(applied, field)
-        if names:
-            say_fact(screen, label, _names(names))
+    say_lists(screen, applied)
     if applied.not_named and not prune:
         say_fact(screen, "", "(what is not named stays; --prune archives or removes it)")
 
@@ -115,9 +102,3 @@ def _counts(applied: Applied, *, dry_run: bool) -> str:
     if dry_run:
         return f"{counts}; nothing was written"
     return counts if applied else f"{counts}; there was nothing to write"
-
-
-def _names(names: Sequence[str]) -> str:
-    more = len(names) - _NAMES_SHOWN
-    shown = ", ".join(names[:_NAMES_SHOWN])
-    return f"{shown} and {more:,} more (--json lists all)" if more > 0 else shown

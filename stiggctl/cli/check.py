@@ -1,6 +1,6 @@
 """Check: whether a call would be admitted now, and what each limit says to it.
 
-Here: the verb, its amounts and dimensions, and how a decision is told. Not here: tables (tables.py).
+Here: the verb, its amounts, and how a decision is told. Not here: tables (tables.py).
 """
 
 import sys
@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import click
 
 from stiggctl import Decision
-from stiggctl.cli.answering import Exit, Screen, as_json_option, in_words, say, say_fact, say_json
+from stiggctl.cli.answering import Exit, Screen, as_json_option, say, say_fact, say_json
+from stiggctl.cli.asking import parted
 from stiggctl.cli.locating import opened_to_read
 from stiggctl.cli.tables import limits
 
@@ -55,7 +56,7 @@ def check(
     --amount usd=0.02.
     """
     several = _by_currency(currency, amounts)
-    told = dict(_parted(one, "--dimension", "KEY=VALUE") for one in dimensions)
+    told = dict(parted(one, "dimension") for one in dimensions)
     with opened_to_read(path) as control:
         decision = control.check(
             resource_ids=list(resources),
@@ -99,13 +100,6 @@ def _by_currency(currency: str | None, amounts: Sequence[str]) -> dict[str, str]
     return named
 
 
-def _parted(text: str, option: str, form: str) -> tuple[str, str]:
-    key, there, value = text.partition("=")
-    if not there:
-        raise click.BadOptionUsage(option, f"{option} {text!r} is not {form}.")
-    return key, value
-
-
 # ------------------------------------------------------------------ how it is told
 
 
@@ -116,7 +110,7 @@ def _say(screen: Screen, decision: Decision) -> None:
         say_fact(screen, "denied", str(decision))
         say_fact(screen, "reason", f"{decision.access_denied_reason}")
     if decision.remedy is not None:
-        say_fact(screen, "remedy", in_words(decision.remedy))
+        say_fact(screen, "remedy", str(decision.remedy))
     table = limits(decision.limits, screen)
     if table:
         say()

@@ -14,7 +14,7 @@ import click
 
 from stiggctl import Difference, LedgerError, TreeNode, UsageControl
 from stiggctl.cli.acme import LONG_CALL, LONG_CALL_HELD, LONG_CALL_USED, ROOTS, TOKENS, model
-from stiggctl.cli.answering import Exit, Screen, as_json_option, in_words, say, say_fact, say_json, verified
+from stiggctl.cli.answering import Exit, Screen, as_json_option, say, say_fact, say_json, verified
 from stiggctl.cli.burst import THREADS, Tally, burst
 from stiggctl.cli.letters import cut, number
 from stiggctl.cli.tables import bar, trees
@@ -184,7 +184,7 @@ def _say_end(screen: Screen, story: _Story) -> None:
     if tally.denial is not None:
         say_fact(screen, "a denial", f"{tally.denial}")
         if tally.denial.remedy is not None:
-            say_fact(screen, "remedy", in_words(tally.denial.remedy))
+            say_fact(screen, "remedy", str(tally.denial.remedy))
     say_fact(
         screen,
         "decisions",

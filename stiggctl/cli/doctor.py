@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from stiggctl.cli.answering import Exit, Screen, as_json_option, in_bytes, say_fact, say_json, verified
+from stiggctl.cli.answering import Exit, Screen, as_json_option, in_bytes, say_differences, say_fact, say_json
 from stiggctl.cli.examining import Examined, FileFacts, HolderFacts, examine
 from stiggctl.cli.locating import named_file
 
@@ -76,13 +76,7 @@ def _say(screen: Screen, examined: Examined) -> None:
     for holder in examined.holders:
         say_fact(screen, "process", _in_words(holder))
     if examined.differences is not None:
-        say_fact(screen, "verify", verified(examined.differences))
-        for difference in examined.differences:
-            say_fact(
-                screen,
-                "",
-                f"{difference.what}: {difference.stored:,} stands there, not {difference.computed:,}",
-            )
+        say_differences(screen, examined.differences)
     _say_advice(screen, examined)
 
 

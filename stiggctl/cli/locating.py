@@ -4,9 +4,15 @@ Here: what verbs that read share, so that none of them makes a file. Not here: w
 like (the ledger says so itself), what a verb does with it.
 """
 
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
 import click
 
 from stiggctl import LedgerError, UsageControl
+
+T = TypeVar("T")
 
 _MEMORY = ":memory:"
 #: The reason of an error that says no more than that: an empty file, or none.
@@ -26,6 +32,19 @@ def opened_to_read(path: str) -> UsageControl:
     Raises LedgerError where there is no ledger.
     """
     return UsageControl(named_file(path), create=False)
+
+
+@contextmanager
+def read_from(stream: Iterator[T]) -> Iterator[Iterator[T]]:
+    """A stream of a control that ends before the control is closed, also where who reads the output has gone.
+
+    One that is still open then keeps its log and index beside the ledger: files that were not there.
+    """
+    try:
+        yield stream
+    finally:
+        if isinstance(stream, Generator):
+            stream.close()
 
 
 def is_there(path: str) -> bool:

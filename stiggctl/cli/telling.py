@@ -19,8 +19,11 @@ Tell = Callable[[Progress], None] | None
 
 
 @contextmanager
-def told(screen: Screen, *, quiet: bool) -> Iterator[Tell]:
-    """Tells how far it is, where somebody sees it: a large model takes seconds, a long past a minute."""
+def told(screen: Screen, *, quiet: bool, on_stderr: bool = False) -> Iterator[Tell]:
+    """Tells how far it is, where somebody sees it: a large model takes seconds, a long past a minute.
+
+    On stderr, whose `screen` it is then, where the answer itself goes to stdout.
+    """
     if quiet or not screen.live:
         yield None
         return
@@ -29,9 +32,9 @@ def told(screen: Screen, *, quiet: bool) -> Iterator[Tell]:
         # What has no end yet, and the one transaction at the end, shows as begun.
         drawn = bar(progress.done, 0, progress.total or 1, _BAR, blocks=screen.blocks)
         line = cut(f"{drawn}  {progress}", (screen.columns or 80) - 1, ellipsis=screen.ellipsis)
-        click.echo(f"\r{line}\x1b[K", nl=False)
+        click.echo(f"\r{line}\x1b[K", nl=False, err=on_stderr)
 
     try:
         yield tell
     finally:
-        click.echo("\r\x1b[K", nl=False)
+        click.echo("\r\x1b[K", nl=False, err=on_stderr)

@@ -1,7 +1,7 @@
 """Usage: what was booked in a ledger, summed by what and when, with the margin in it.
 
-Here: the verb, and how its options are read. Not here: how rows are drawn (totals.py), what they are
-(control.usage).
+Here: the verb, and how buckets are called. Not here: how rows are drawn (totals.py), how options are
+read (asking.py, when.py), what rows are (control.usage).
 """
 
 import sys
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from stiggctl.cli.answering import Screen, as_json_option, say, say_fact, say_json
+from stiggctl.cli.asking import numbers_by_name
 from stiggctl.cli.letters import printable
 from stiggctl.cli.locating import opened_to_read
 from stiggctl.cli.totals import Line, table
@@ -65,7 +66,7 @@ def usage(
     at all above: those rows overlap. With --worth ai-tokens=0.01 the margin is shown: what was charged, in
     money, less what the provider charged in --cost; below nothing it is a loss.
     """
-    worth = _worth(worths)
+    worth = numbers_by_name(worths, "worth", "CURRENCY=NUMBER")
     screen = Screen.of(sys.stdout)
     with opened_to_read(path) as control:
         rows = control.usage(
@@ -113,22 +114,6 @@ def _say(screen: Screen, lines: Sequence[Line], bucket: str | None, by: str | No
             say_fact(screen, "customer", f"{owner}")
         for line in table([one for one in lines if one.owner == owner], bucket, by, screen):
             say(line)
-
-
-# ------------------------------------------------------------------ what was asked
-
-
-def _worth(worths: Sequence[str]) -> dict[str, str]:
-    worth: dict[str, str] = {}
-    for one in worths:
-        # An id may have a "=" in it, a number has none.
-        name, there, number = one.rpartition("=")
-        if not there:
-            raise click.BadOptionUsage("worth", f"--worth {one!r} is not CURRENCY=NUMBER.")
-        if name in worth:
-            raise click.BadOptionUsage("worth", f"{name!r} is given twice.")
-        worth[name] = number
-    return worth
 
 
 def _label(start: datetime, bucket: str, zone: tzinfo) -> str:

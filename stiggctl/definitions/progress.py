@@ -13,7 +13,7 @@ from stiggctl.definitions.parts import UsageModel
 
 T = TypeVar("T")
 
-Phase = Literal["reading", "checking", "planning", "writing", "rating", "replaying"]
+Phase = Literal["reading", "checking", "planning", "writing", "rating", "replaying", "exporting"]
 
 # Of each phase. An entry takes some microseconds: told each, who shows it would take longer than the
 # work; told ten times, a bar would stand still for seconds.
@@ -22,7 +22,7 @@ _TIMES = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a verb has come: `apply` in one of its phases, `rerate` or `simulate`, which count events.
+    """How far a verb has come: `apply` in one of its phases, or one that counts events: `rerate`, `simulate`.
 
     Those of `apply` come in this order, each told at its beginning (`done` is 0) and, but for the last,
     at its end:

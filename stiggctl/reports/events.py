@@ -33,6 +33,7 @@ class BookedEvent(NamedTuple):
     expired: bool
     estimated: bool
     unattributed: tuple[str, ...]
+    overages: dict[str, int | Decimal]  #: by currency: the largest over its limits in it
 
     def as_dict(self) -> dict[str, Any]:
         """The camelCase JSON of it."""
@@ -54,6 +55,7 @@ class BookedEvent(NamedTuple):
             "expired": self.expired,
             "estimated": self.estimated,
             "unattributed": list(self.unattributed),
+            "overages": {name: _json_value(amount) for name, amount in self.overages.items()},
         }
 
 
@@ -64,12 +66,11 @@ def booked_event(
     resource_ids: Mapping[int, str],
 ) -> BookedEvent:
     """The record of a row; `currencies` and `resource_ids` name the rows that it refers to."""
-    amounts = {}
-    overages = []
+    amounts, overages = {}, {}
     for part in row.parts:
         name, decimals = currencies[part.currency]
         amounts[name] = to_amount(part.amount_units, decimals)
-        overages.append(to_amount(part.overage_units, decimals))
+        overages[name] = to_amount(part.overage_units, decimals)
     adjusted = adjusted_by(row)
     return BookedEvent(
         event_id=str(row.id),
@@ -78,7 +79,7 @@ def booked_event(
         idempotency_key=row.key if row.namespace == KEYS_OF_USERS else None,
         dimensions=dimensions_of(row.dimensions),
         amounts=amounts,
-        overage=max(overages, default=0),
+        overage=max(overages.values(), default=0),
         resource_ids=tuple(resource_ids[one] for one in row.members),
         occurred_at=to_datetime(row.occurred_at_us),
         booked_at=to_datetime(row.booked_at_us),
@@ -89,6 +90,7 @@ def booked_event(
         expired=bool(row.flags & EXPIRED),
         estimated=bool(row.flags & ESTIMATED),
         unattributed=() if row.unattributed is None else tuple(json.loads(row.unattributed)),
+        overages=overages,
     )
 
 

@@ -22,7 +22,7 @@ from stiggctl.errors import InvalidRequest, shown
 from stiggctl.events import read_id
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import Apart, CurrencyRow, CustomerRow, SumsWanted, UsageSum
-from stiggctl.reports.usage import UsageRow
+from stiggctl.reports.usage import UsageRow, UsageRows
 from stiggctl.windows import ALWAYS, Unit, Window, Windows, to_datetime
 
 # Events that are summed in one go take a third of a second, and for so long a fork waits (a reader's
@@ -257,7 +257,7 @@ def _rows(totals: list[_Total], currencies: Sequence[CurrencyRow], asked: Asked)
                 currencies=names,
             )
         )
-    return rows
+    return UsageRows(rows)
 
 
 def _in_order(totals: Sequence[_Total], currencies: Sequence[int]) -> Iterator[_Total]:

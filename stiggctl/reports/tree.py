@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from stiggctl.amounts import CONTEXT, plain, to_amount
 from stiggctl.answers import LimitState, RawLimit
+from stiggctl.answers.markup import Bar, Cell, Indented, table
 from stiggctl.holder.in_force import Limit
 from stiggctl.ledger.records import CellKey, CellRow, CurrencyRow, ResourceRow
 
@@ -37,9 +38,16 @@ class TreeNode(NamedTuple):
 
     def walk(self, depth: int = 0) -> "Iterator[tuple[int, TreeNode]]":
         """It and everything below it, with the depth, as one would print it."""
-        yield depth, self
-        for child in self.children:
-            yield from child.walk(depth + 1)
+        below = [(depth, self)]  # a tree may be deeper than Python's own stack
+        while below:
+            depth, node = below.pop()
+            yield depth, node
+            below.extend((depth + 1, child) for child in reversed(node.children))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        headings = (self.credit_currency, "used", "held", "left", "limit", "")
+        return table(headings, (_as_cells(depth, node) for depth, node in self.walk()))
 
     def as_dict(self) -> dict[str, Any]:
         """The camelCase JSON of it, children included."""
@@ -56,6 +64,14 @@ class TreeNode(NamedTuple):
             "limits": [limit.as_dict() for limit in self.limits],
             "children": [child.as_dict() for child in self.children],
         }
+
+
+def _as_cells(depth: int, node: TreeNode) -> tuple[Cell, ...]:
+    soft = bool(node.limits) and all(limit.enforcement_type == "SOFT" for limit in node.limits)
+    marks = [mark for mark in ("suspended", "archived") if getattr(node, mark)] + ["soft"] * soft
+    bar = None if node.limit is None else Bar(node.used, node.held, node.limit)
+    name = Indented(depth, node.resource_id, ", ".join(marks))
+    return (name, node.used, node.held, node.remaining, node.limit, bar)
 
 
 def build_tree(

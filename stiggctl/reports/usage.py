@@ -1,6 +1,6 @@
-"""Usage: a row of what was used, in every currency, and the margin in it.
+"""Usage: rows of what was used, in every currency, and the margin in each.
 
-Here: the record. Not here: how rows are summed (totals.py).
+Here: the record, and a list of them. Not here: how rows are summed (totals.py).
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from typing import Any
 
 from stiggctl.amounts import DECIMALS_MAX, Amount, to_amount, to_units
 from stiggctl.answers.json_form import json_value
+from stiggctl.answers.markup import Cell, table
 from stiggctl.errors import InvalidRequest, nearest, shown
 
 # What one credit may be worth: with more decimals than any currency has it could not be told exactly.
@@ -95,3 +96,20 @@ class UsageRow:
             "amounts": json_value(self.amounts),
             "events": self.events,
         }
+
+
+class UsageRows(list[UsageRow]):
+    """Rows of usage in their order, as a notebook shows them; a list as any other."""
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a column for each currency, and those that say something."""
+        columns: dict[str, list[Cell]] = {
+            "customer": [row.customer_id for row in self],
+            "from": [json_value(row.bucket_start) for row in self],
+            "of": [row.key for row in self],
+        }
+        columns = {name: cells for name, cells in columns.items() if any(cells)}
+        columns["events"] = [row.events for row in self]
+        for name in sorted({name for row in self for name in row.amounts}):
+            columns[name] = [row.amounts.get(name) for row in self]
+        return table(list(columns), zip(*columns.values(), strict=True))
