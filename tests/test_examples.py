@@ -5,11 +5,13 @@ import re
 import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from stiggctl import UsageControl
+from stiggctl.testing import ManualClock
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -53,6 +55,7 @@ def test_there_are_examples() -> None:
         "threads_into_a_limit",
         "warned",
         "what_if",
+        "who_burned_the_budget",
     ]
 
 
@@ -87,6 +90,11 @@ def test_an_example_is_a_page(example: Path) -> None:
     assert len(code.splitlines()) <= 115
 
 
+def test_what_an_example_prints_stands_on_its_page_too(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "see-who-used-what.md").read_text(encoding="utf-8")
+    assert f"```text\n{run(ROOT / 'examples' / 'who_burned_the_budget.py', tmp_path)}```" in page
+
+
 def test_readmes_block_prints_what_stands_below_it(tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"```python\n(.*?)```.*?```text\n(.*?)```", readme, re.DOTALL)
@@ -114,12 +122,15 @@ def test_the_command_lines_page_can_be_followed(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(model, encoding="utf-8")
     commands = re.findall(r"^stiggctl (.*)$", page, re.MULTILINE)
     kept = commands.pop(2).removesuffix(" > model.json")
-    dry, apply, check, several, tree, below, used, spent, granted = commands
+    dry, apply, check, several, tree, below, used, spent, granted, *desk = commands
     assert "nothing was written" in command_prints(dry, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
     command_prints(apply, tmp_path)
-    with UsageControl(tmp_path / "usage.db") as control:
-        control.consume(resource_ids=["user-01", "emea"], credit_currency="ai-tokens", amount=10)
+    clock = ManualClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
+    with UsageControl(tmp_path / "usage.db", clock=clock) as control:
+        control.consume(
+            resource_ids=["user-01", "emea"], credit_currency="ai-tokens", amount=10, event_name="chat"
+        )
     (tmp_path / "model.json").write_text(command_prints(kept, tmp_path), encoding="utf-8")
     assert "nothing to write" in command_prints(apply.split(" --")[0], tmp_path)
     assert f"```text\n{command_prints(check, tmp_path, 3)}```" in page
@@ -130,6 +141,15 @@ def test_the_command_lines_page_can_be_followed(tmp_path: Path) -> None:
     assert f"```text\n{command_prints(used, tmp_path)}```" in page
     assert "margin" in command_prints(spent, tmp_path)
     assert "there are none" in command_prints(granted, tmp_path)
+    below, last, override, suspend, resume, audit, verify = desk
+    for events in (below, last):
+        assert f"```text\n{command_prints(events, tmp_path)}```" in page
+    assert "created" in command_prints(override.replace("2026-02-01", "2999-02-01"), tmp_path)
+    (line,) = re.findall(r"```text\n(2026-01-15 12:00:00Z.*?)```", page, re.DOTALL)
+    assert without_numbers(command_prints(audit, tmp_path)).endswith(without_numbers(line))
+    for change in (suspend, resume):
+        assert "user-01" in command_prints(change, tmp_path)
+    assert "every counter" in command_prints(verify, tmp_path)
 
 
 def command_prints(command: str, directory: Path, ends: int = 0) -> str:

@@ -180,7 +180,9 @@ def _plain(fields: Mapping[str, object], amounts: frozenset[str]) -> dict[str, P
 
 
 def _value(value: object) -> Plain:
-    if value is None or isinstance(value, str | int | Decimal | datetime):
+    if isinstance(value, str):
+        return str(value)  # a status is its name
+    if value is None or isinstance(value, int | Decimal | datetime):
         return value
     return _text(value)
 

@@ -5,12 +5,16 @@ import re
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from stiggctl import UsageControl
+from stiggctl import BookedEvent, UsageControl
+from stiggctl.cli.answering import Screen
+from stiggctl.cli.listing import listed
 
 from .conftest import ROOT, Run, files
 from .terminal import on_a_terminal, shown
@@ -185,3 +189,21 @@ def test_who_reads_half_of_it_leaves_no_file_behind(busy: Path, words: list[str]
 def test_amounts_in_json_are_exact(run: Run, busy: Path) -> None:
     told = json.loads(run("events", busy, "--json").stdout)["events"]
     assert Decimal(told[1]["amounts"]["usd"]) == Decimal("0.000000123")
+
+
+def test_events_are_shown_as_they_come() -> None:  # LI2
+    pulled = 0
+    at = datetime(2026, 1, 15, tzinfo=UTC)
+
+    def endless() -> Iterator[BookedEvent]:
+        nonlocal pulled
+        while True:
+            pulled += 1
+            yield BookedEvent(
+                "1", "ours", "chat", None, {}, {"usd": 1}, 0, ("ana",), at, at, None, None, None,
+                late=False, expired=False, estimated=False, unattributed=(), overages={"usd": 0},
+            )  # fmt: skip
+
+    lines = listed(endless(), Screen())
+    assert [next(lines) for _ in range(300)][-1].endswith("ana")
+    assert pulled <= 400

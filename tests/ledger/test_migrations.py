@@ -39,7 +39,7 @@ def test_the_version_is_the_number_of_steps(path: Path) -> None:
     open_ledger(path).close()
     with closing(Database(path)) as database:
         applied = [step.name for step in migrations.STEPS.applied(database)]
-    assert applied == ["version_1", "version_2", "version_3", "version_4", "version_5"]
+    assert applied == [f"version_{number}" for number in VERSIONS]
     assert len(applied) == schema.SCHEMA_VERSION == len(VERSIONS)
 
 
@@ -122,7 +122,11 @@ ROWS_OF_3 = (
        VALUES (8, 1, 0, 80, 7, {TODAY[0]}, 60000000, {NOW_US}), (1, 0, 0, 100, 30, NULL, NULL, 0)""",
     f"INSERT INTO buckets VALUES (7, {TODAY[0]}, 7)",
 )
-ROWS = {1: ROWS_OF_1, 2: ROWS_OF_2, 3: ROWS_OF_3, 4: (*ROWS_OF_3, "UPDATE ledger SET schema_version = 4")}
+#: That of schema 4 has an index more.
+ROWS_OF_4 = (*ROWS_OF_3, "UPDATE ledger SET schema_version = 4")
+#: That of schema 5 has tables more, which were empty where nobody set a threshold.
+ROWS_OF_5 = (*ROWS_OF_3, "UPDATE ledger SET schema_version = 5")
+ROWS = {1: ROWS_OF_1, 2: ROWS_OF_2, 3: ROWS_OF_3, 4: ROWS_OF_4, 5: ROWS_OF_5}
 
 
 def make(path: Path, version: int, rows: Sequence[str]) -> None:
@@ -311,19 +315,22 @@ def test_a_migrated_ledger_has_grants_and_rolling_limits(path: Path, version: in
 # ------------------------------------------------------------------ a later one
 
 
-@pytest.fixture
-def version_6(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A later stiggctl: one step more, which counts how often it is taken."""
-    steps, taken = steps_to(5), []
+LATER = schema.SCHEMA_VERSION + 1
 
-    @steps(name="version_6")
-    def version_6(database: Database) -> None:
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A later stiggctl: one step more, which counts how often it is taken."""
+    steps, taken = steps_to(schema.SCHEMA_VERSION), []
+
+    @steps(name="one_more")
+    def one_more(database: Database) -> None:
         taken.append(1)
         database.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT) STRICT")
         database.execute("INSERT INTO notes (text) SELECT key FROM events ORDER BY id")
 
     monkeypatch.setattr(migrations, "STEPS", steps)
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 6)
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", LATER)
     return taken
 
 
@@ -337,17 +344,17 @@ def old(path: Path) -> Path:
 
 @pytest.mark.parametrize("create", [True, False])
 def test_an_older_ledger_is_brought_up_to_date_with_its_rows(
-    old: Path, version_6: list[int], create: bool
+    old: Path, later: list[int], create: bool
 ) -> None:
     for _ in range(2):
         with closing(open_ledger(old, create=create)) as ledger, ledger.reader() as reader:
-            assert reader.state().schema_version == 6
+            assert reader.state().schema_version == LATER
             assert reader.rows("SELECT text FROM notes", {}) == [("k",)]
             assert reader.differences() == []
-    assert version_6 == [1]
+    assert later == [1]
 
 
-def test_a_migrated_ledger_is_as_a_new_one(old: Path, version_6: list[int]) -> None:
+def test_a_migrated_ledger_is_as_a_new_one(old: Path, later: list[int]) -> None:
     """G2."""
     open_ledger(old).close()
     new = old.with_name("new.db")
@@ -355,8 +362,8 @@ def test_a_migrated_ledger_is_as_a_new_one(old: Path, version_6: list[int]) -> N
     assert described(old) == described(new)
 
 
-def test_of_many_that_migrate_at_once_one_does(path: Path, version_6: list[int]) -> None:
-    """Over four steps at once."""
+def test_of_many_that_migrate_at_once_one_does(path: Path, later: list[int]) -> None:
+    """Over all steps at once."""
     make(path, 1, ROWS_OF_1)
     together, versions = Barrier(5), []
 
@@ -370,18 +377,18 @@ def test_of_many_that_migrate_at_once_one_does(path: Path, version_6: list[int])
         thread.start()
     for thread in threads:
         thread.join()
-    assert versions == [6] * 5
-    assert version_6 == [1]
+    assert versions == [LATER] * 5
+    assert later == [1]
 
 
 def test_a_step_that_fails_leaves_the_ledger_as_it_was(
-    path: Path, version_6: list[int], monkeypatch: pytest.MonkeyPatch
+    path: Path, later: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(path, 1, ROWS_OF_1)
     before = described(path)
 
-    @migrations.STEPS(name="version_7")
-    def version_7(database: Database) -> None:
+    @migrations.STEPS(name="two_more")
+    def two_more(database: Database) -> None:
         database.execute("CREATE TABLE more (id INTEGER)")
         raise ZeroDivisionError
 
@@ -390,4 +397,4 @@ def test_a_step_that_fails_leaves_the_ledger_as_it_was(
     assert described(path) == before
     monkeypatch.undo()
     with closing(open_ledger(path)) as ledger, ledger.reader() as reader:
-        assert reader.state().schema_version == 5
+        assert reader.state().schema_version == LATER - 1
