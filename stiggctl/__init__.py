@@ -52,6 +52,7 @@ from stiggctl.errors import (
     ResourceNotFound,
     StiggctlError,
 )
+from stiggctl.holder.erasing import Erased
 from stiggctl.ledger.records import Difference
 from stiggctl.reports.events import BookedEvent
 from stiggctl.reports.forecast import Forecast
@@ -84,6 +85,7 @@ __all__ = [
     "DecisionNotFound",
     "Difference",
     "DifferencesFound",
+    "Erased",
     "EventNotFound",
     "Fit",
     "Forecast",

@@ -36,8 +36,12 @@ LONGER: dict[str, tuple[int, str]] = {
     "stiggctl/ledger/sqlite/reading.py": (370, "its reader: a verb a question, in the protocol's order"),
     "stiggctl/holder/asking.py": (425, "look and take, and every way in which they can be denied"),
     "stiggctl/holder/exchange.py": (425, "the queue and its lead: the argument about interrupts is one"),
-    "stiggctl/holder/holder.py": (375, "how a process begins, changes and ends on a ledger"),
+    "stiggctl/holder/holder.py": (380, "how a process begins, changes and ends on a ledger"),
     "stiggctl/holder/orders.py": (330, "one order, from its making to its receipt"),
+    "stiggctl/holder/trees.py": (
+        305,
+        "from rows to paths, of all that is loaded: the argument about versions is one",
+    ),
     "stiggctl/ledger/sqlite/reckoning.py": (
         325,
         "what a batch does to numbers: its three parts, and their rules",

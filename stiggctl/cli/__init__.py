@@ -15,6 +15,7 @@ from stiggctl.cli.backup import backup
 from stiggctl.cli.check import check
 from stiggctl.cli.demo import demo
 from stiggctl.cli.doctor import doctor
+from stiggctl.cli.erase import erase
 from stiggctl.cli.events import events
 from stiggctl.cli.export import export
 from stiggctl.cli.export_model import export_model
@@ -73,7 +74,7 @@ def main() -> None:
 
 _VERBS = (
     *(demo, doctor),
-    *(apply, export_model, override, suspend, resume, audit),
+    *(apply, export_model, override, suspend, resume, audit, erase),
     *(check, tree, usage, grants, forecast, simulate, events, export),
     *(holders, verify, backup),
 )

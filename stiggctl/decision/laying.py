@@ -59,6 +59,24 @@ def lay_record(
         raise
 
 
+def know_by(strand: Strand, resource_id: str, resource_row: int, *, was_renamed: bool) -> None:
+    """Let a resource's record be found by the id that it has now. The caller has the lock.
+
+    It has another one than before where it `was_renamed`; then its former id may be another's by now.
+    What lies there stays in its place, so holds and paths know it still.
+    """
+    leaves, numbers = strand.leaves, strand.stripe.numbers
+    place = leaves.get(resource_id)
+    if place is not None and numbers[place + 1] != resource_row:
+        # Another's record: it is found again by its row, and no id has a NUL in it.
+        leaves[f"\0{numbers[place + 1]}"] = leaves.pop(resource_id)
+        place = None
+    if place is None and was_renamed:
+        former = next((one for one, at in leaves.items() if numbers[at + 1] == resource_row), None)
+        if former is not None:
+            leaves[resource_id] = leaves.pop(former)
+
+
 def place_of(strand: Strand, resource_id: str, one: CellNumbers, ended_us: int) -> int:
     """Where a cell lies that need not be in a record, such as one of another window.
 

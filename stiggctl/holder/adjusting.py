@@ -118,10 +118,12 @@ class Adjusting:
             for one in wanted
         ]
         said = self._said(rated.dimensions, [one.part for one in wanted], scoped)
+        # Of no version: the path is that of the event's members. And by what it says itself, so that
+        # what counts it now and what counts it again later cannot differ.
+        way = Way(stripe, (), dimensions_of(said), members, version=-1)
+        way.admitted = event.members
         return Order(
-            # Of no version: the path is that of the event's members. And by what it says itself, so that
-            # what counts it now and what counts it again later cannot differ.
-            Way(stripe, (), dimensions_of(said), members, version=-1),
+            way,
             charges,
             namespace=KEYS_OF_OURS,
             key=adjustment_key(event.id, len(found.adjustments)),

@@ -150,9 +150,11 @@ class Bookings:
             )
             for part in event.parts
         ]
+        # Of no version: the path is that of the event's members, whatever was compiled since.
+        way = Way(stripe, (), dimensions_of(event.dimensions), members, version=-1)
+        way.admitted = event.members
         return Order(
-            # Of no version: the path is that of the event's members, whatever was compiled since.
-            Way(stripe, (), dimensions_of(event.dimensions), members, version=-1),
+            way,
             charges,
             namespace=KEYS_OF_OURS,
             key="",

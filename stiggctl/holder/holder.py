@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock, RLock
+from typing import TypeVar
 
 from stiggctl.answers import Decision, Verb
 from stiggctl.decision.cells import Strand, Stripe
@@ -42,9 +43,11 @@ from stiggctl.holder.reversing import Reversals
 from stiggctl.holder.trees import Trees
 from stiggctl.holder.under_way import UnderWay
 from stiggctl.ledger import Fenced, Ledger, Reader, Stale
-from stiggctl.ledger.records import Batch, CustomerRow, ModelChange, Orphan, Reply
+from stiggctl.ledger.records import Batch, CustomerRow, Erasure, ModelChange, Orphan, Reply
 from stiggctl.locks import await_turn
 
+#: What is written: a change of the model, or an erasure.
+C = TypeVar("C", ModelChange, Erasure)
 #: How often a change of the model is planned anew because another came first.
 CHANGES_MAX = 16
 _BURIED = "its lock file was taken away, so that another process took this one for dead"
@@ -126,6 +129,10 @@ class Holder:
         self.strands = {}
 
     def change_model(self, plan: Callable[[Reader], tuple[ModelChange, Applied]]) -> Applied:
+        """Plan a change of the model on what the ledger has, and write it."""
+        return self.alter(plan, lambda change: self.ledger.change_model(change).change)
+
+    def alter(self, plan: Callable[[Reader], tuple[C, Applied]], write: Callable[[C], int]) -> Applied:
         """Plan a change on what the ledger has, and write it; again, where that changed meanwhile.
 
         Raises what `plan` raises, with nothing written. It binds this process at once, and every draw
@@ -144,16 +151,16 @@ class Holder:
                 if not applied:
                     return applied
                 try:
-                    state = self.ledger.change_model(change)
+                    written = write(change)
                 except Stale:
                     continue
                 except BaseException:
                     self.model_changed(None)  # it may have been written all the same
                     raise
                 self.model_changed(None if change.for_all else change.customers_touched)
-                self.recalls.changed(change.expected_change, state.change)
+                self.recalls.changed(change.expected_change, written)
             # Outside: what others want of this process meanwhile is given back.
-            applied = replace(applied, waiting_for=self.recalls.await_obedience(state.change))
+            applied = replace(applied, waiting_for=self.recalls.await_obedience(written))
             self.news.changed()
             return applied
         raise self.restless(CHANGES_MAX, "this change was planned")

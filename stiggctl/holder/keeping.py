@@ -17,7 +17,7 @@ from stiggctl.decision.cells import CELL, Stripe, leaves_us
 from stiggctl.decision.decide import hard_cells
 from stiggctl.decision.reservations import expire
 from stiggctl.errors import ControlClosed, LedgerUnavailable
-from stiggctl.events import DimensionValue
+from stiggctl.events import DimensionValue, canonical_text
 from stiggctl.holder.page import Page
 from stiggctl.ledger.records import Orphan
 from stiggctl.locks import await_turn
@@ -107,6 +107,19 @@ class Keeping:
             for cell, units in more.items():
                 written[cell] = written.get(cell, 0) + units
         return more
+
+    def rename(self, customer_id: str, former: str, now: str, attribution_keys: Iterable[str]) -> None:
+        """A resource has another id: it was erased. What is remembered says that one."""
+        keys = frozenset(attribution_keys)
+        with self._lock:
+            for number, kept in self._kept.items():
+                if kept.stripe.customer_id == customer_id:
+                    dimensions = {
+                        name: now if name in keys and canonical_text(value, name) == former else value
+                        for name, value in kept.dimensions.items()
+                    }
+                    ids = tuple([now if one == former else one for one in kept.resource_ids])
+                    self._kept[number] = kept._replace(resource_ids=ids, dimensions=dimensions)
 
     def drop(self, numbers: Iterable[int]) -> None:
         """Clear what has ended from the page, and forget it."""

@@ -28,6 +28,7 @@ from stiggctl.holder.meant import refusal_of_customer
 from stiggctl.holder.nodes import NOBODY, nodes_of, pool_as_node
 from stiggctl.holder.orders import Order
 from stiggctl.holder.pools import PoolInForce, grant_as_limit, pool_of
+from stiggctl.holder.renamed import forget, know_all_by, learn_names
 from stiggctl.holder.under_way import UnderWay
 from stiggctl.holder.ways import Dimensions, Way, meeting_of
 from stiggctl.holder.wishes import Wish
@@ -73,6 +74,7 @@ class Trees:
             stripe.scoped = found.scoped
             for strand, nodes, pool in found.nodes:
                 strand.grant_ids |= found.grant_ids
+                know_all_by(strand, nodes.values())
                 compile_path(
                     strand,
                     [nodes[one] for one in ids],
@@ -179,6 +181,7 @@ class Trees:
                 continue
             try:
                 self._load_way(way, order.wants, order.occurred_at_us)
+                forget(order)
             except StiggctlError:
                 return
             finally:
@@ -196,6 +199,7 @@ class Trees:
                 if sights is not None:
                     return order.make_ready(sights, now_us)
             self._load_way(way, wants, order.occurred_at_us)
+            forget(order)
         raise self._holder.restless(LOADS_MAX, "it was read")
 
     def wish_ready(self, wish: Wish, promised: dict[int, int], now_us: int) -> Ask:
@@ -242,8 +246,15 @@ class Trees:
                 return  # the caller looks whether that is the path of its instant, too
         version = stripe.version
         self._holder.require_open()  # as in `load`
+        if not way.by_ids:
+            learn_names(self._holder, way)
         ids = way.ids if way.by_ids else sorted(way.members or ())
-        found = self._read(stripe, strands, ids, at_us, way.grants)
+        try:
+            found = self._read(stripe, strands, ids, at_us, way.grants)
+        except ResourceNotFound:
+            if way.by_ids or way.rows is None:
+                raise
+            return  # one of them was erased in between: the caller looks again
         if found is None:
             return
         with stripe.lock:
@@ -253,6 +264,7 @@ class Trees:
             tails = []
             for strand, nodes, pool in found.nodes:
                 strand.grant_ids |= found.grant_ids
+                know_all_by(strand, nodes.values())
                 counting = [node for name, node in nodes.items() if name != CUSTOMER and way.leads_to(name)]
                 tail = tail_of_members(
                     strand,

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, Stripe
-from stiggctl.decision.decide import Rest
+from stiggctl.decision.decide import Rest, members_of
 from stiggctl.decision.meeting import Meeting, key_of
 from stiggctl.decision.tails import Tail
 from stiggctl.events import DimensionValue, canonical_text
+from stiggctl.ledger.forgetting import Forgotten
 
 Dimensions = Mapping[str, DimensionValue]
 
@@ -37,13 +38,26 @@ def rest_of(stripe: Stripe, ids: Sequence[str], dimensions: Dimensions) -> Rest:
 def way_of(stripe: Stripe, ids: tuple[str, ...], dimensions: Dimensions, sight: Sight) -> "Way":
     """The path that admitted something, wherever its resources stand later."""
     tail, _, own, first, _, _ = sight
-    return Way(stripe, ids, dimensions, frozenset(tail.ids | {first}), own[0].version)
+    way = Way(stripe, ids, dimensions, frozenset(tail.ids | {first}), own[0].version)
+    way.admitted = sight
+    return way
 
 
 class Way:
     """How to find the path of an order or a wish: by ids, or by its members where it is fixed."""
 
-    __slots__ = ("_fixed", "dimensions", "grant_cells", "grants", "ids", "members", "stripe", "version")
+    __slots__ = (
+        "_fixed",
+        "admitted",
+        "dimensions",
+        "forgotten",
+        "grant_cells",
+        "grants",
+        "ids",
+        "members",
+        "stripe",
+        "version",
+    )
 
     def __init__(
         self,
@@ -62,6 +76,9 @@ class Way:
         #: of a path that was admitted: they and all above, as they were then
         self.members = members
         self.version = version  #: of the model under which `ids` lead to `members`
+        #: what says by which rows its members are the same, whatever they are called later
+        self.admitted: Sight | tuple[int, ...] | None = None
+        self.forgotten: tuple[Forgotten, ...] = ()  #: those of its members that were erased since
         #: (version, the path under it), one tail a currency: of members, or of another instant
         self._fixed: tuple[int, list[Tail]] | None = None
 
@@ -73,6 +90,14 @@ class Way:
     def leads_to(self, resource_id: str) -> bool:
         """Whether its path has this resource, of those that were read for it."""
         return self.by_ids or resource_id in (self.members or ())
+
+    @property
+    def rows(self) -> tuple[int, ...] | None:
+        """The rows of its members; None where it is found by ids alone."""
+        admitted = self.admitted
+        if admitted is None or not admitted or isinstance(admitted[0], int):
+            return admitted  # type: ignore[return-value]  # rows, or nothing
+        return members_of(admitted)  # type: ignore[arg-type]  # a sight begins with its tail
 
     @property
     def rest(self) -> Rest:

@@ -6,8 +6,8 @@ answer (holder/).
 
 What always holds of every implementation:
   L1  Each verb is one transaction: all of it, or nothing.
-  L2  Events are only ever appended. `cells.used` is the sum of its events; of a grant, of what it
-      paid of them.
+  L2  Events are only ever appended; `erase` rewrites what they say of somebody, and nothing that
+      counts. `cells.used` is the sum of its events; of a grant, of what it paid of them.
   L3  `cells.granted` is the sum of its shares, and no share is negative.
   L4  A unique index on (customer, namespace, key, part) decides which event is first.
   L5  Configuration and usage share no table.
@@ -25,6 +25,8 @@ from stiggctl.ledger.records import (
     CellRow,
     CellWanted,
     ExpiringWrite,
+    Erasure,
+    Forgot,
     HolderRow,
     HolderWrite,
     LedgerState,
@@ -98,6 +100,14 @@ class Ledger(Protocol):
         Raises Stale. Every exchange under the former change is Stale from here on; what holders have
         to spare is theirs until they see it, but where a limit is lower than what was granted of it:
         that is asked for, as by an ask that waits. Thresholds that a limit has passed now are recorded.
+        """
+        ...
+
+    def erase(self, erasure: Erasure) -> Forgot:
+        """Forget who a resource was, wherever that stands; every sum stays what it is.
+
+        One transaction, which raises the versions as `change_model` does. Raises Stale. What was erased
+        is gone from the place itself too, but for a log that some reader keeps.
         """
         ...
 

@@ -14,7 +14,7 @@ from sqlite_utils.migrations import Migrations
 
 from stiggctl.errors import LedgerError
 from stiggctl.ledger import migrations
-from stiggctl.ledger.migrations import version_1, version_2, version_3, version_4, version_5
+from stiggctl.ledger.migrations import version_1, version_2, version_3, version_4, version_5, version_6
 from stiggctl.ledger.opening import open_ledger
 from stiggctl.ledger.records import CellKey, CellWanted, LedgerState, ModelChange, RateRow, Rolls
 from stiggctl.ledger.sqlite import schema
@@ -27,6 +27,7 @@ VERSIONS = {
     3: version_3.STATEMENTS,
     4: version_4.STATEMENTS,
     5: version_5.STATEMENTS,
+    6: version_6.STATEMENTS,
 }
 
 

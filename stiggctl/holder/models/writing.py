@@ -31,6 +31,14 @@ def rows_of(change: ModelChange) -> int:
     return sum(len(rows) for rows in lists if isinstance(rows, list))
 
 
+def require_stamp(stamp: Stamp) -> None:
+    """Raise InvalidRequest where its actor or reason cannot stand in an audit."""
+    for where in ("actor", "reason"):
+        said = getattr(stamp, where)
+        if said is not None and not is_name(said):
+            raise InvalidRequest(where=where, value=said, expected=A_NAME)
+
+
 class Writing:
     """A ModelChange under construction. It has something to write exactly when `applied()` is true."""
 
@@ -38,10 +46,7 @@ class Writing:
 
     def __init__(self, expected_change: int, stamp: Stamp) -> None:
         """Raises InvalidRequest where the stamp's actor or reason cannot stand in an audit."""
-        for where in ("actor", "reason"):
-            said = getattr(stamp, where)
-            if said is not None and not is_name(said):
-                raise InvalidRequest(where=where, value=said, expected=A_NAME)
+        require_stamp(stamp)
         self.change = ModelChange(expected_change=expected_change, at_us=stamp.at_us)
         self.unchanged: list[str] = []
         self._stamp = stamp

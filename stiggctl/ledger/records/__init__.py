@@ -6,11 +6,13 @@ Not here: who decides what stands in them (holder/), how they are kept (sqlite/)
     model      rows of what is limited and priced        writes      the same, as they are to stand
     usage      cells, events, holders, as they are read  exchange    what the one write of usage carries
     warnings   what is recorded once, to be told
+    erasing    what is to be forgotten of a resource
 
 `id` in a record is the ledger's row number (int); `resource_id`, `customer_id` and the like
 are the texts that people write. No record has behaviour.
 """
 
+from stiggctl.ledger.records.erasing import Erasure, Forgot
 from stiggctl.ledger.records.exchange import (
     Ask,
     AskCell,
@@ -115,9 +117,11 @@ __all__ = [
     "Drained",
     "Draining",
     "Drawn",
+    "Erasure",
     "EventPart",
     "EventRow",
     "ExpiringWrite",
+    "Forgot",
     "Give",
     "GrantRow",
     "GrantWrite",

@@ -13,6 +13,7 @@ Here: the Ledger protocol over the rooms of this package. Not here: where a file
     allocations   limits, and the cells that stay or go        grants      prepaid credits, and theirs
     reading       snapshots: model_rows, events, cells         verifying   what should be equal
     sweeping      all windows and scopes at once             watching    thresholds that are crossed
+    erasing       a resource's id and name, everywhere         remains     what was deleted, in unused bytes
 """
 
 import sqlite3
@@ -25,6 +26,8 @@ from stiggctl.ledger.records import (
     CellRow,
     CellWanted,
     ExpiringWrite,
+    Erasure,
+    Forgot,
     HolderRow,
     HolderWrite,
     LedgerState,
@@ -32,7 +35,7 @@ from stiggctl.ledger.records import (
     Orphan,
     Reply,
 )
-from stiggctl.ledger.sqlite import cells, copying, holders, model, watching
+from stiggctl.ledger.sqlite import cells, copying, erasing, holders, model, remains, watching
 from stiggctl.ledger.sqlite.connections import Connections, Synchronous
 from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS
 from stiggctl.ledger.sqlite.reading import SqliteReader
@@ -129,6 +132,14 @@ class SqliteLedger:
         """All hooks have heard of it."""
         asked = {"warning": warning, "now_us": now_us}
         self._connections.transact(lambda cursor: cursor.execute(SQL["told"], asked).rowcount)
+    def erase(self, erasure: Erasure) -> Forgot:
+        """Forget who a resource was, wherever that stands, also in the log and in unused bytes; raises Stale."""
+        try:
+            remains.write_anew(self._connections)
+            forgot = self._connections.transact(lambda cursor: erasing.erase(cursor, erasure))
+            return forgot._replace(in_log=not remains.cut_log(self._connections))
+        except sqlite3.Error as error:
+            raise translated(error, self.location) from error
 
     def checkpoint(self, *, everything: bool = False) -> None:
         """Move what the log has into the file, as far as readers let it, while others write."""

@@ -23,7 +23,7 @@ import contextlib
 import copy
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Lock
 from typing import Literal, TypeVar
@@ -33,7 +33,7 @@ from stiggctl.ledger.sqlite import forks
 from stiggctl.ledger.sqlite.checkpoints import Checkpoints
 from stiggctl.ledger.sqlite.lending import Lending, ReadingConnection, take_snapshot
 from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS, patiently
-from stiggctl.ledger.sqlite.troubles import is_locked, translated
+from stiggctl.ledger.sqlite.troubles import is_locked, translated, unreadable
 from stiggctl.locks import await_turn
 
 T = TypeVar("T")
@@ -98,10 +98,15 @@ class Connections:
                 self._patience_seconds,
             )
             connection.execute("PRAGMA wal_autocheckpoint = 0")
+            if mode != "ro":
+                connection.execute("PRAGMA secure_delete = ON")  # RM1
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_KEPT}")
             # Between two openings another file may have come to stand there, a stranger's even.
             if self._identity is not None:
                 self.still_there()
+        except UnicodeDecodeError as error:
+            connection.close()
+            raise unreadable(self.location) from error
         except BaseException:
             connection.close()
             raise
@@ -164,6 +169,16 @@ class Connections:
                     raise
                 raise raised from error
             return answer
+
+    @contextlib.contextmanager
+    def not_writing(self) -> Iterator[None]:
+        """While inside, nobody writes through this opening."""
+        await_turn(self._lock, self)
+        with self._lock:
+            self.refuse_to_write()
+            if self._writing is not None and self._writing.in_transaction:  # torn by an interrupt (CN2)
+                self._roll_back()
+            yield
 
     def told(self, error: BaseException) -> BaseException:
         """What SQLite says in our words, or as it is; what is damaged is written no more."""

@@ -73,6 +73,12 @@ def translated(error: sqlite3.Error, location: str) -> LedgerError:
     return kind(location=location, reason=reason.format(said=error), remedy=remedy)
 
 
+def unreadable(location: str) -> LedgerCorrupt:
+    """What SQLite says of a damaged schema shows a piece of it, and that is no text."""
+    _, reason, remedy = _KINDS[sqlite3.SQLITE_CORRUPT]
+    return LedgerCorrupt(location=location, reason=reason.format(said="malformed schema"), remedy=remedy)
+
+
 def is_locked(error: sqlite3.Error) -> bool:
     """Whether it was only that somebody else had the lock."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

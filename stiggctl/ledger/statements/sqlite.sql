@@ -1275,6 +1275,69 @@ UPDATE customers SET model_version = model_version + 1 WHERE customer_id = :cust
 -- Every change of the model raises `change`; what is for all customers the model version too.
 UPDATE ledger SET change = change + 1, model_version = model_version + :for_all;
 
+-- ================================================================ erasing
+
+-- name: erase_resource
+-- By its row: it is the same resource, under another id.
+UPDATE resources SET resource_id = :token, name = NULL, properties = :properties, suspension = :suspension
+ WHERE id = :resource;
+
+-- name: allocations_to_erase
+-- All of a customer: any may count by a dimension.
+SELECT id, allocation_id, resource, scope FROM allocations WHERE customer = :customer;
+
+-- name: erase_allocation
+-- What it counts is the same: its events say the same as its scope.
+UPDATE allocations SET allocation_id = :allocation_id, scope = :scope WHERE id = :allocation;
+
+-- name: overrides_to_erase
+-- All of a customer; those that have ended too.
+SELECT id, resource, scope, reason, actor FROM overrides WHERE customer = :customer;
+
+-- name: erase_override
+-- As `erase_allocation`.
+UPDATE overrides SET scope = :scope, reason = :reason, actor = :actor WHERE id = :override;
+
+-- name: rates_to_erase
+-- A customer's own; the retired ones too.
+SELECT id, matching FROM rates WHERE customer = :customer;
+
+-- name: erase_rate
+-- It prices the same events.
+UPDATE rates SET matching = :where WHERE id = :rate;
+
+-- name: events_to_erase
+-- A customer's events that were charged to a resource or below it, or that may say its id. In ledger order.
+SELECT e.id
+  FROM events AS e
+ WHERE e.customer = :customer
+   AND (EXISTS (SELECT 1 FROM path_resources AS r WHERE r.resource = :resource AND r.path = e.path)
+        OR instr(e.dimensions, :said) > 0 OR instr(e.unattributed, :said) > 0)
+ ORDER BY e.id;
+
+-- name: events_as_they_are
+-- What of them may say who it was; and whether they were charged to the resource or below it.
+SELECT e.id, e.namespace, e.key, e.dimensions, e.unattributed, e.fingerprint,
+       EXISTS (SELECT 1 FROM path_resources AS r WHERE r.resource = :resource AND r.path = e.path)
+  FROM json_each(:events) AS asked JOIN events AS e ON e.id = asked.value
+ ORDER BY e.id;
+
+-- name: erase_event
+-- No amount, instant or path: whatever is summed stays what it is.
+UPDATE events
+   SET key = :key, dimensions = :dimensions, unattributed = :unattributed, fingerprint = :fingerprint
+ WHERE id = :event;
+
+-- name: audit_to_erase
+-- All lines of a customer. The one exception to lines that are only ever appended.
+SELECT id, actor, reason, subject, before, after FROM audit WHERE customer_id = :customer_id;
+
+-- name: erase_audit_line
+-- What was done, and when, stays.
+UPDATE audit
+   SET actor = :actor, reason = :reason, subject = :subject, before = :before, after = :after
+ WHERE id = :line;
+
 -- ================================================================ the file
 
 -- name: schema_version

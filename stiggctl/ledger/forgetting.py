@@ -1,0 +1,124 @@
+"""Forgetting: what a row says, without the names of somebody who is erased.
+
+Here: texts, dimensions, scopes and audit entries, rewritten; pure. Not here: which rows (sqlite/erasing.py),
+what a resource keeps of its properties (holder/erasing.py).
+
+What always holds:
+  FG1  In the place of the id stands one token, the same everywhere: what counted together counts
+       together. It is random, and says nothing of the id.
+  FG2  An id is replaced where it is one: a dimension under an attribution key, a value of a scope, an id
+       in an entry. In running text only as a word of its own: "ana" is not in "banana", nor in "ana-2".
+"""
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from stiggctl.definitions import json_text, json_value
+from stiggctl.events import canonical_text, dimensions_json, dimensions_of
+
+_TOKEN = re.compile(r"erased-[0-9a-f]{32}")
+#: Dimensions that the library writes itself, with what somebody gave as a reason, or as their own name.
+_OF_OURS = ("reversal_reason", "reversal_actor", "rerate_reason", "rerate_actor")
+
+
+def new_token() -> str:
+    """An id that nobody has, and that says nothing."""
+    return f"erased-{secrets.token_hex(16)}"
+
+
+def is_token(resource_id: str) -> bool:
+    """Whether it may be one: then a process may know the resource by its former id."""
+    return _TOKEN.fullmatch(resource_id) is not None
+
+
+class Forgotten(NamedTuple):
+    """Who is erased, and what stands in their place."""
+
+    resource_id: str
+    token: str
+    attribution_keys: frozenset[str]  #: of the resource's type: a dimension of that key names it
+    names: frozenset[str] = frozenset()  #: how people called it
+
+    # ---------------------------------------------------------------- text
+
+    def text(self, said: str | None, *, about: bool = False) -> str | None:
+        """Running text without the id as a word; `about` it: without its names too."""
+        if said is None:
+            return None
+        for name in sorted({self.resource_id, *self.names} if about else {self.resource_id}, key=len)[::-1]:
+            if name in said:
+                word = re.escape(name)
+                said = re.sub(rf"(?<![\w@-])(?<!\w\.){word}(?![\w@-])(?!\.\w)", self.token, said)
+        return said
+
+    def mentions(self, said: str | None) -> bool:
+        """Whether running text has the id as a word."""
+        return said is not None and self.text(said) != said
+
+    # ---------------------------------------------------------------- rows
+
+    def scope(self, scope: str) -> str:
+        """A scope, or the `where` of a rate, with the token as the value."""
+        if not any(key in scope for key in self.attribution_keys):
+            return scope
+        asked: dict[str, list[str]] = json_value(scope)
+        for key in self.attribution_keys & asked.keys():
+            asked[key] = sorted(self._id(value) for value in asked[key])
+        return json_text(asked)
+
+    def dimensions(self, said: str, *, about: bool) -> str:
+        """An event's dimensions; of an event that is `about` it also without its names in reasons."""
+        dimensions = dimensions_of(said)
+        changed = False
+        for key, value in dimensions.items():
+            if key in self.attribution_keys and canonical_text(value, key) == self.resource_id:
+                dimensions[key] = self.token
+            elif key in _OF_OURS and isinstance(value, str):
+                dimensions[key] = self.text(value, about=about) or ""
+            changed = changed or dimensions[key] is not value
+        return dimensions_json(dimensions) if changed and dimensions != dimensions_of(said) else said
+
+    def unattributed(self, said: str | None) -> str | None:
+        """Ids that no resource had."""
+        if said is None:
+            return None
+        ids: list[str] = json_value(said)
+        return json_text([self._id(one) for one in ids]) if self.resource_id in ids else said
+
+    # ---------------------------------------------------------------- audit
+
+    def names_in(self, entry: str | None) -> Iterable[str]:
+        """How an entry of it calls it."""
+        if entry is not None and self.resource_id in entry:
+            found = json_value(entry)
+            if isinstance(found, dict) and self._is_own(found) and isinstance(found.get("name"), str):
+                yield found["name"]
+
+    def entry(self, entry: str | None) -> str | None:
+        """An entry of the audit: its own without name and properties, others without its id."""
+        if entry is None:
+            return None
+        found = json_value(entry)
+        return json_text(self._value(found)) if self._value(found) != found else entry
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._id(value) if value == self.resource_id else self.text(value, about=True)
+        if isinstance(value, list):
+            return [self._value(one) for one in value]
+        if isinstance(value, Mapping):
+            kept = {key: one for key, one in value.items() if not self._is_own(value) or key not in _OWN}
+            return {key: self._value(one) for key, one in kept.items()}
+        return value
+
+    def _is_own(self, entry: Mapping[str, Any]) -> bool:
+        return entry.get("id") == self.resource_id and "resourceTypeId" in entry
+
+    def _id(self, value: str) -> str:
+        return self.token if value == self.resource_id else value
+
+
+#: What an entry of a resource says of it beside where it stands.
+_OWN = frozenset({"name", "properties"})
