@@ -4,6 +4,7 @@ Here: report, report_many, reverse. Each has a half that never waits and one tha
 spending.py. Not here: what is asked before (spending.py), how an order is made (holder/).
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import copy_context
 from datetime import datetime
@@ -13,7 +14,7 @@ from stiggctl.amounts import Amount
 from stiggctl.answers import Receipt
 from stiggctl.control.named import Face, in_force
 from stiggctl.control.requests import receipt_of_order
-from stiggctl.errors import InvalidRequest, StiggctlError
+from stiggctl.errors import InvalidRequest, ResourceNotFound, StiggctlError
 from stiggctl.events import DimensionValue, Report, read_event, read_id, read_report
 from stiggctl.holder.orders import Order
 
@@ -101,7 +102,10 @@ class Reporting(Face):
             return await holder.aside.do(lambda: self._report(report, now_us))
         # Not shielded: who cancels this cancels the waiting only, and a shield takes as long as reading
         # a report does. What is queued is booked.
-        await holder.exchange.submit(order)
+        try:
+            await holder.exchange.submit(order)
+        except ResourceNotFound:
+            return await holder.aside.do(lambda: self._report(report, now_us))  # as in `_report`
         return receipt_of_order(order)
 
     def report_many(self, events: Iterable[Event]) -> list[Receipt | StiggctlError]:
@@ -119,20 +123,28 @@ class Reporting(Face):
         """
         holder = self._holder
         holder.require_open()
-        outcomes: list[Receipt | Order | StiggctlError] = []
+        outcomes: list[Receipt | StiggctlError | None] = []
         now_us = holder.clock.now_us()
+        made: list[tuple[int, Report, Order]] = []  # whose outcome it is, by its place
         for event in events:
+            outcome: Receipt | StiggctlError | None = None
             try:
-                given = self._given(read_event(event))
-                outcomes.append(self._order(self._read(given, now_us), now_us))
+                report = self._read(self._given(read_event(event)), now_us)
+                order = self._order(report, now_us)
+                if isinstance(order, Receipt):
+                    outcome = order
+                else:
+                    made.append((len(outcomes), report, order))
             except StiggctlError as error:
-                outcomes.append(error)
-        orders = [one for one in outcomes if isinstance(one, Order)]
-        errors = dict(zip(map(id, orders), holder.exchange.run_all(orders), strict=True))
-        return [
-            one if not isinstance(one, Order) else errors[id(one)] or receipt_of_order(one)
-            for one in outcomes
-        ]
+                outcome = error
+            outcomes.append(outcome)
+        errors = holder.exchange.run_all([order for _, _, order in made])
+        for (place, report, order), failed in zip(made, errors, strict=True):
+            outcomes[place] = failed or receipt_of_order(order)
+            if isinstance(failed, ResourceNotFound):
+                with contextlib.suppress(StiggctlError):
+                    outcomes[place] = self._report(report, now_us)  # as in `_report`
+        return [one for one in outcomes if one is not None]
 
     async def areport_many(self, events: Iterable[Event]) -> list[Receipt | StiggctlError]:
         """`report_many`, without blocking the event loop."""
@@ -168,7 +180,14 @@ class Reporting(Face):
         order = self._order(report, now_us)
         if isinstance(order, Receipt):
             return order
-        self._holder.exchange.run(order)
+        try:
+            self._holder.exchange.run(order)
+        except ResourceNotFound:
+            # It was erased since it was found. Nobody has it now: the rest of the report is booked (B1).
+            order = self._order_waiting(report, now_us)
+            if isinstance(order, Receipt):
+                return order
+            self._holder.exchange.run(order)
         return receipt_of_order(order)
 
     def _order(self, report: Report, now_us: int) -> Order | Receipt:

@@ -87,6 +87,10 @@ class Forgotten(NamedTuple):
         ids: list[str] = json_value(said)
         return json_text([self._id(one) for one in ids]) if self.resource_id in ids else said
 
+    def own_id(self, limit_id: str) -> str:
+        """The id of a limit that is its own; it may be made of its id, "ana-daily"."""
+        return limit_id.replace(self.resource_id, self.token)
+
     # ---------------------------------------------------------------- audit
 
     def names_in(self, entry: str | None) -> Iterable[str]:
@@ -95,6 +99,15 @@ class Forgotten(NamedTuple):
             found = json_value(entry)
             if isinstance(found, dict) and self._is_own(found) and isinstance(found.get("name"), str):
                 yield found["name"]
+
+    def ids_in(self, entry: str | None) -> Iterable[str]:
+        """The ids of its own limits, where they are made of its id."""
+        if entry is not None and self.resource_id in entry:
+            found = json_value(entry)
+            if isinstance(found, dict) and found.get("resourceId") == self.resource_id:
+                own = found.get("id")
+                if isinstance(own, str) and self.resource_id in own:
+                    yield own
 
     def entry(self, entry: str | None) -> str | None:
         """An entry of the audit: its own without name and properties, others without its id."""
@@ -109,6 +122,8 @@ class Forgotten(NamedTuple):
         if isinstance(value, list):
             return [self._value(one) for one in value]
         if isinstance(value, Mapping):
+            if value.get("resourceId") == self.resource_id and isinstance(value.get("id"), str):
+                value = {**value, "id": self.own_id(value["id"])}
             kept = {key: one for key, one in value.items() if not self._is_own(value) or key not in _OWN}
             return {key: self._value(one) for key, one in kept.items()}
         return value

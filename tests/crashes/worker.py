@@ -5,11 +5,12 @@ with it (test_several.py).
 """
 
 import json
+import os
 import sys
 import threading
 from typing import Any
 
-from stiggctl import AccessDenied, LedgerUnavailable, UsageControl
+from stiggctl import AccessDenied, LedgerUnavailable, ResourceNotFound, UsageControl
 
 ASK: dict[str, Any] = {"resource_ids": ["user"], "credit_currency": "ai-tokens"}
 
@@ -68,6 +69,26 @@ class Worker:
             one.join()
         return sum(admitted)
 
+    def reserve_for(self, who: str, amount: int) -> Any:
+        said = {"user_id": who}
+        ask = {**ASK, "resource_ids": [who]}
+        self.held.append(
+            self.control.reserve(**ask, amount=amount, dimensions=said, idempotency_key=f"mine {os.getpid()}")
+        )
+        return self.held[-1].amount
+
+    def consume_for(self, who: str, amount: int) -> Any:
+        return self.control.consume(**{**ASK, "resource_ids": [who]}, amount=amount).charged
+
+    def report_for(self, who: str, times: int) -> Any:
+        receipts = [
+            self.control.report(
+                customer_id="c", credit_currency="ai-tokens", amount=1, dimensions={"user": who}
+            )
+            for _ in range(times)
+        ]
+        return sum(bool(one.unattributed) for one in receipts)
+
     def close(self) -> Any:
         self.control.close()
 
@@ -81,6 +102,8 @@ def main() -> None:
             answer: Any = getattr(worker, verb)(*given)
         except AccessDenied as denied:
             answer = {"denied": denied.decision.access_denied_reason, "said": str(denied)}
+        except ResourceNotFound as unknown:
+            answer = {"unknown": str(unknown)}
         print(json.dumps(answer, default=str), flush=True)  # noqa: T201 - its answers
 
 

@@ -100,13 +100,8 @@ def _in_allocations(cursor: sqlite3.Cursor, erasure: Erasure, forgotten: Forgott
     found = cursor.execute(SQL["allocations_to_erase"], {"customer": erasure.customer}).fetchall()
     rows = []
     for allocation, allocation_id, resource, scope in found:
-        # The id of its own limit may be made of it: "ana-daily".
         own = resource == erasure.resource and allocation_id is not None
-        named = (
-            allocation_id.replace(erasure.resource_id, erasure.token)
-            if own
-            else forgotten.text(allocation_id)
-        )
+        named = forgotten.own_id(allocation_id) if own else forgotten.text(allocation_id)
         row = {"allocation": allocation, "allocation_id": named, "scope": forgotten.scope(scope)}
         if (named, row["scope"]) != (allocation_id, scope):
             rows.append(row)
@@ -192,11 +187,14 @@ def _in_audit(cursor: sqlite3.Cursor, erasure: Erasure, forgotten: Forgotten) ->
     for line, actor, reason, subject, before, after in _audit_of(cursor, erasure):
         entries = forgotten.entry(before), forgotten.entry(after)
         about = entries != (before, after) or forgotten.mentions(subject)
+        told = subject
+        for own in {*forgotten.ids_in(before), *forgotten.ids_in(after)}:
+            told = told.replace(own, forgotten.own_id(own))
         row = {
             "line": line,
             "actor": forgotten.text(actor, about=about),
             "reason": forgotten.text(reason, about=about),
-            "subject": forgotten.text(subject, about=about),
+            "subject": forgotten.text(told, about=about),
             "before": entries[0],
             "after": entries[1],
         }

@@ -1329,8 +1329,10 @@ UPDATE events
  WHERE id = :event;
 
 -- name: audit_to_erase
--- All lines of a customer. The one exception to lines that are only ever appended.
-SELECT id, actor, reason, subject, before, after FROM audit WHERE customer_id = :customer_id;
+-- All lines of a customer, and those for all, which somebody of it may have been the actor of. The one
+-- exception to lines that are only ever appended.
+SELECT id, actor, reason, subject, before, after
+  FROM audit WHERE customer_id = :customer_id OR customer_id IS NULL;
 
 -- name: erase_audit_line
 -- What was done, and when, stays.
