@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stiggctl.answers.json_form import camel, json_value
 from stiggctl.definitions import Applied, Value
+from stiggctl.errors import LedgerError, ResourceNotFound
 from stiggctl.holder.models import Stamp
 from stiggctl.holder.models.entries import properties_of, properties_text, resource_name
 from stiggctl.holder.models.meant import resource_meant
@@ -36,9 +37,9 @@ class Erased:
     customer_id: str
     events: int  #: that said something of it, or were charged to it or below it
     idempotency_keys: int  #: of these, replaced: a report that is sent again under one is new usage
-    #: some reader kept the log, and in it what was erased: until a later erasure, or until the last
-    #: process closes the ledger
-    in_log: bool
+    #: whether what was erased may still be in bytes that nobody reads: it was not to be waited for, some
+    #: reader kept the log, or there was no room to write the file anew. The next erasure ends that
+    remains: bool
     waiting_for: tuple[str, ...] = ()  #: processes that know it by its former id for a moment more
 
     def as_dict(self) -> dict[str, Any]:
@@ -46,7 +47,9 @@ class Erased:
         return {camel(one.name): json_value(getattr(self, one.name)) for one in fields(self)}
 
 
-def erase(holder: "Holder", stamp: Stamp, resource_id: str, customer_id: str | None) -> Erased:
+def erase(
+    holder: "Holder", stamp: Stamp, resource_id: str, customer_id: str | None, *, compact: bool
+) -> Erased:
     """Forget who it was, wherever the ledger says it; raises what `resource_meant` does."""
     require_stamp(stamp)
     meant: list[Erasure] = []
@@ -60,7 +63,13 @@ def erase(holder: "Holder", stamp: Stamp, resource_id: str, customer_id: str | N
         forgot[:] = [holder.ledger.erase(erasure)]
         return forgot[0].change
 
-    applied = holder.alter(plan, write)
+    try:
+        applied = holder.alter(plan, write)
+    except ResourceNotFound:
+        # It was erased by somebody who was killed before its end: then this is that end.
+        if compact:
+            _leave_no_remains(holder)
+        raise
     [erasure], [done] = meant, forgot
     holder.keeping.rename(erasure.customer_id, erasure.resource_id, erasure.token, erasure.attribution_keys)
     return Erased(
@@ -68,9 +77,18 @@ def erase(holder: "Holder", stamp: Stamp, resource_id: str, customer_id: str | N
         customer_id=erasure.customer_id,
         events=done.events,
         idempotency_keys=done.keys,
-        in_log=done.in_log,
+        remains=not (compact and _leave_no_remains(holder)),
         waiting_for=applied.waiting_for,
     )
+
+
+def _leave_no_remains(holder: "Holder") -> bool:
+    """Whether nothing remains of what was erased; what kept it from that is told to who watches."""
+    try:
+        return holder.ledger.leave_no_remains()
+    except LedgerError as trouble:
+        holder.report_trouble(trouble)
+        return False
 
 
 def _erasure(reader: Reader, stamp: Stamp, resource_id: str, customer_id: str | None) -> Erasure:

@@ -106,8 +106,14 @@ class Ledger(Protocol):
     def erase(self, erasure: Erasure) -> Forgot:
         """Forget who a resource was, wherever that stands; every sum stays what it is.
 
-        One transaction, which raises the versions as `change_model` does. Raises Stale. What was erased
-        is gone from the place itself too, but for a log that some reader keeps.
+        One transaction, which raises the versions as `change_model` does. Raises Stale.
+        """
+        ...
+
+    def leave_no_remains(self) -> bool:
+        """See that what was erased, by whomever, is gone from the place's unused bytes and log, too.
+
+        False: some reader kept the log. Where nothing was erased since the last time, that is all it does.
         """
         ...
 

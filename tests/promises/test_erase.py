@@ -17,10 +17,10 @@ from stiggctl import (
     AmbiguousResource,
     IdempotencyConflict,
     InvalidRequest,
+    LedgerTrouble,
     ResourceNotFound,
     UsageControl,
 )
-from stiggctl.ledger.sqlite.remains import CLEAN
 from stiggctl.testing import ManualClock
 
 from .saying import TOKENS
@@ -170,7 +170,7 @@ def test_no_byte_of_the_file_says_who_it_was_and_no_sum_is_another(
     assert said_of(Path(ledger_path), *WORDS) == list(WORDS)
     erased = control.erase(WHO, actor="dpo", reason=f"request 17 of {WHO}")
     assert said_of(Path(ledger_path), *WORDS) == []  # while it is open: the log was cut
-    assert not erased.in_log
+    assert not erased.remains
     assert control.verify() == []
     assert numbers(control, erased.resource_id) == before
     control.close()
@@ -186,7 +186,7 @@ def test_a_large_ledger_keeps_no_copy_in_its_unused_bytes(ledger_path: str) -> N
         control.apply(MODEL)
         events = []
         for at in range(6_000):
-            who = WHO if at % 50 == 0 else "bo"
+            who = WHO if at % 5 == 0 else "bo"
             key = f"{chance.getrandbits(64):x}/{who}/{at}"
             padding = "x" * chance.choice([0, 10, 3_000]) if at % 100 == 0 else ""
             said = {"user_id": who, "padding": padding}
@@ -201,18 +201,17 @@ def test_a_large_ledger_keeps_no_copy_in_its_unused_bytes(ledger_path: str) -> N
             )
         assert not [one for one in control.report_many(events) if isinstance(one, Exception)]
         erased = control.erase(WHO)
-        assert (erased.events, erased.idempotency_keys) == (120, 120)
+        assert (erased.events, erased.idempotency_keys) == (1_200, 1_200)
         keys = [event["idempotencyKey"] for event in events if WHO in event["idempotencyKey"]]
         assert said_of(Path(ledger_path), WHO, *keys) == []
         assert control.verify() == []
 
 
-def test_what_remains_in_a_ledger_of_an_older_version_goes_too(ledger_path: str) -> None:  # RM2
+def test_what_remains_of_before_goes_too(ledger_path: str) -> None:  # RM1
     chance = random.Random(5)
     with UsageControl(ledger_path) as control:
         control.apply(MODEL)
     with closing(sqlite3.connect(ledger_path, isolation_level=None)) as older:
-        older.execute("PRAGMA user_version = 0")
         older.execute("PRAGMA secure_delete = OFF")
         older.execute("CREATE TABLE of_before (key TEXT UNIQUE)")
         for _ in range(4_000):
@@ -224,8 +223,39 @@ def test_what_remains_in_a_ledger_of_an_older_version_goes_too(ledger_path: str)
         control.erase(WHO)
         assert said_of(Path(ledger_path), WHO) == []
         assert control.verify() == []
-    with closing(sqlite3.connect(ledger_path)) as looking:
-        assert looking.execute("PRAGMA user_version").fetchone() == (CLEAN,)
+
+
+def test_of_several_erasures_the_last_writes_the_file_anew(
+    control: UsageControl, ledger_path: str
+) -> None:  # RM2
+    used(control)
+    assert control.erase(WHO, compact=False).remains
+    assert said_of(Path(ledger_path), WHO) == [WHO]
+    assert not control.erase("bo").remains
+    assert said_of(Path(ledger_path), WHO) == []
+    with pytest.raises(ResourceNotFound):
+        control.erase("bo")
+
+
+def test_without_room_to_write_the_file_anew_it_is_erased_and_told(
+    control: UsageControl, ledger_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used(control)
+    troubles: list[LedgerTrouble] = []
+    control.subscribe(troubles.append)
+
+    def full(_: object) -> bool:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("stiggctl.ledger.sqlite.remains.leave_none", full)
+    erased = control.erase(WHO)
+    assert erased.remains
+    assert len(troubles) == 1
+    monkeypatch.undo()
+    with pytest.raises(ResourceNotFound):
+        control.erase(WHO)  # again: it ends what was left
+    assert said_of(Path(ledger_path), WHO) == []
+    assert control.verify() == []
 
 
 def test_the_token_stands_everywhere_in_the_place_of_the_id(control: UsageControl) -> None:  # FG1, FG2, ER2
@@ -489,9 +519,9 @@ def test_a_reader_that_looks_on_keeps_the_log_and_is_told(
     used(control)
     events = control.events()
     first = next(events)
-    assert control.erase(WHO).in_log
+    assert control.erase(WHO).remains
     assert WHO in first.resource_ids
     assert said_of(Path(ledger_path), WHO) == [WHO]
     assert len(list(events)) == 43  # as they were when it began
-    assert not control.erase("bo").in_log
+    assert not control.erase("bo").remains
     assert said_of(Path(ledger_path), WHO) == []

@@ -41,4 +41,3 @@ class Forgot(NamedTuple):
     change: int  #: the LedgerState.change that it made
     events: int  #: that said something of it
     keys: int  #: idempotency keys of users that were replaced
-    in_log: bool  #: who reads an older state kept the log, and in it what was erased

@@ -133,11 +133,13 @@ class SqliteLedger:
         asked = {"warning": warning, "now_us": now_us}
         self._connections.transact(lambda cursor: cursor.execute(SQL["told"], asked).rowcount)
     def erase(self, erasure: Erasure) -> Forgot:
-        """Forget who a resource was, wherever that stands, also in the log and in unused bytes; raises Stale."""
+        """Forget who a resource was, wherever that stands; raises Stale."""
+        return self._connections.transact(lambda cursor: erasing.erase(cursor, erasure))
+
+    def leave_no_remains(self) -> bool:
+        """See that what was erased is gone from unused bytes and from the log; False: not from the log."""
         try:
-            remains.write_anew(self._connections)
-            forgot = self._connections.transact(lambda cursor: erasing.erase(cursor, erasure))
-            return forgot._replace(in_log=not remains.cut_log(self._connections))
+            return remains.leave_none(self._connections)
         except sqlite3.Error as error:
             raise translated(error, self.location) from error
 

@@ -98,8 +98,6 @@ class Connections:
                 self._patience_seconds,
             )
             connection.execute("PRAGMA wal_autocheckpoint = 0")
-            if mode != "ro":
-                connection.execute("PRAGMA secure_delete = ON")  # RM1
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_KEPT}")
             # Between two openings another file may have come to stand there, a stranger's even.
             if self._identity is not None:

@@ -25,6 +25,7 @@ from stiggctl.events import COVERED
 from stiggctl.ledger import Stale
 from stiggctl.ledger.forgetting import Forgotten
 from stiggctl.ledger.records import KEYS_OF_USERS, Erasure, Forgot
+from stiggctl.ledger.sqlite import remains
 from stiggctl.ledger.sqlite.statements import SQL
 
 #: A fingerprint that no report has: as long as one, random.
@@ -47,10 +48,11 @@ def erase(cursor: sqlite3.Cursor, erasure: Erasure) -> Forgot:
     counts: Counter[str] = Counter()
     for erase_there in PLACES:
         counts += erase_there(cursor, erasure, forgotten) or Counter()
-    forgot = Forgot(change + 1, counts["events"], counts["keys"], in_log=True)  # until the log is cut
+    forgot = Forgot(change + 1, counts["events"], counts["keys"])
     cursor.execute(SQL["append_audit"], _audit_line(erasure, forgotten, forgot))
     cursor.execute(SQL["raise_customer_version"], {"customer_id": erasure.customer_id})
     cursor.execute(SQL["raise_versions"], {"for_all": 0})
+    remains.mark(cursor)
     return forgot
 
 

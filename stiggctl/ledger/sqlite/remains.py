@@ -1,55 +1,62 @@
-"""Remains: what was deleted is gone from the file's unused bytes, too.
+"""Remains: what was erased is gone from the file's unused bytes and from its log, too.
 
-Here: writing a file anew that may have such bytes, and cutting the log. Not here: what is deleted
-(erasing.py), moving the log beside bookings (checkpoints.py).
+Here: writing the file anew, and cutting the log. Not here: what is erased (erasing.py), moving the log
+beside bookings (checkpoints.py).
 
 What always holds:
-  RM1  What a connection of ours deletes, or moves to another page, it overwrites with zeros
-       (`secure_delete`). Without that about one index entry in ten leaves a copy of itself where its page
-       was split (tried), which deleting the entry later does not find.
-  RM2  A file says whether that was so since it was made, or since it was last written anew: by
-       `user_version`, which is 1 then.
+  RM1  After an erasure the file is written anew. Where a page is split, or a row grows, a copy of what
+       stood there may stay in bytes that nobody reads. `secure_delete` clears some of them, not all: of
+       1,200 keys one was found in the file, of 100 that were written without it nine (tried).
+  RM2  An erasure marks the file in its own transaction, and only who has written it anew takes the mark
+       away: what somebody left who was killed in between, or did not want to wait, the next one does.
 """
 
 import contextlib
 import sqlite3
 import time
-from typing import Literal
 
 from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS, patiently
 
-#: Of a file in which no bytes remain of what was deleted.
-CLEAN: Literal[1] = 1
+#: `user_version` of a file in which something erased may remain.
+MARKED = 1
 # Readers that come and go are gone after a moment; with much less one of a few milliseconds would
 # keep the log.
 _PAUSE_SECONDS = 0.005
 
 
-def write_anew(connections: Connections) -> None:
-    """Write the file anew, without what remains in it; nothing, where nothing does (RM2).
+def mark(cursor: sqlite3.Cursor) -> None:
+    """Something erased may remain: in the transaction that erases."""
+    cursor.execute(f"PRAGMA user_version = {MARKED}")
 
-    Nobody else writes meanwhile: about a second for each 100 MB.
+
+def leave_none(connections: Connections) -> bool:
+    """Write a marked file anew, and cut the log; False where a reader keeps the log for too long.
+
+    Nobody else writes meanwhile: some seconds for each gigabyte. It takes as much room again.
     """
-    with connections.not_writing(), contextlib.closing(connections.connect("rw")) as connection:
+    with (
+        connections.checkpoints.lock,
+        connections.not_writing(),
+        contextlib.closing(connections.connect("rw")) as connection,
+    ):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version != CLEAN:
+        if version == MARKED:
             patiently(lambda: connection.execute("VACUUM"), PATIENCE_SECONDS)
-            patiently(lambda: connection.execute(f"PRAGMA user_version = {CLEAN}"), PATIENCE_SECONDS)
+            patiently(lambda: connection.execute("PRAGMA user_version = 0"), PATIENCE_SECONDS)
+        return _cut_log(connection)
 
 
-def cut_log(connections: Connections) -> bool:
-    """Move all of the log into the file and leave it empty; False where a reader keeps it for too long.
+def _cut_log(connection: sqlite3.Connection) -> bool:
+    """Move all of the log into the file and leave it empty.
 
     It has SQLite's write lock from its beginning to its end, so nobody begins the log anew meanwhile (CK1).
     """
-    with connections.checkpoints.lock, connections.not_writing():
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        with contextlib.closing(connections.connect("rw")) as connection:
-            while not _cut(connection):
-                if time.monotonic() >= deadline:
-                    return False
-                time.sleep(_PAUSE_SECONDS)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not _cut(connection):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_PAUSE_SECONDS)
     return True
 
 

@@ -23,7 +23,6 @@ from stiggctl.errors import LedgerCorrupt, LedgerError, LedgerUnavailable, Ledge
 from stiggctl.importing import importing
 from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS, patiently
-from stiggctl.ledger.sqlite.remains import CLEAN
 from stiggctl.ledger.sqlite.statements import SQL
 from stiggctl.ledger.sqlite.troubles import translated
 
@@ -161,7 +160,6 @@ def _migrate(connection: sqlite3.Connection, location: str) -> None:
                 connection.execute(SQL["set_schema_version"], {"schema_version": SCHEMA_VERSION})
             else:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {CLEAN}")
                 made = {
                     "id": str(uuid.uuid4()),
                     "schema_version": SCHEMA_VERSION,
