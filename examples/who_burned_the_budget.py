@@ -88,9 +88,8 @@ def main() -> None:
         node = control.tree("nordwind", "ai-tokens")
         assert node.limit is not None
         assert node.remaining is not None
-        print(
-            f"September: {node.used:,} of {node.limit:,} ai-tokens, {node.remaining * 100 // node.limit} % left"
-        )
+        left = node.remaining * 100 // node.limit
+        print(f"September: {node.used:,} of {node.limit:,} ai-tokens, {left} % left")
         print("by user")
         users = control.usage(group_by="resource", resource_type_id="user", **SEPTEMBER)
         shares(users, int(node.used))
@@ -106,9 +105,8 @@ def main() -> None:
             assert row.bucket_start is not None
             print(f"  {row.bucket_start:%-d %B}".ljust(16) + f"{row.amount:>8,}")
         first = next(iter(control.events(resource_id=most, event_name="nightly-digest")))
-        print(
-            f"since {first.occurred_at:%-d %B at %H:%M}: nightly-digest, {first.amounts['ai-tokens']:,} each night"
-        )
+        nightly = first.amounts["ai-tokens"]
+        print(f"since {first.occurred_at:%-d %B at %H:%M}: nightly-digest, {nightly:,} each night")
 
 
 if __name__ == "__main__":

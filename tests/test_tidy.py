@@ -38,6 +38,10 @@ LONGER: dict[str, tuple[int, str]] = {
     "stiggctl/holder/exchange.py": (425, "the queue and its lead: the argument about interrupts is one"),
     "stiggctl/holder/holder.py": (380, "how a process begins, changes and ends on a ledger"),
     "stiggctl/holder/orders.py": (330, "one order, from its making to its receipt"),
+    "stiggctl/ledger/sqlite/connections.py": (
+        315,
+        "who writes: its lock, its trouble, and what a fork does to it",
+    ),
     "stiggctl/holder/trees.py": (
         305,
         "from rows to paths, of all that is loaded: the argument about versions is one",

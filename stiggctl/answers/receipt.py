@@ -111,7 +111,7 @@ class Receipt:
         return None, {name: getattr(self, name) for name in self.__slots__}
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: what was charged, what is to be known of it, and every limit that counted it."""
+        """What a notebook shows: what was charged, what to know of it, and every limit that counted it."""
         charged = ", ".join(f"{plain(amount)} {name}" for name, amount in self.amounts.items())
         marks = [
             mark for mark in ("duplicate", "expired", "late", "estimated", "unbacked") if getattr(self, mark)

@@ -71,14 +71,15 @@ class Forgotten(NamedTuple):
     def dimensions(self, said: str, *, about: bool) -> str:
         """An event's dimensions; of an event that is `about` it also without its names in reasons."""
         dimensions = dimensions_of(said)
-        changed = False
-        for key, value in dimensions.items():
-            if key in self.attribution_keys and canonical_text(value, key) == self.resource_id:
-                dimensions[key] = self.token
-            elif key in _OF_OURS and isinstance(value, str):
-                dimensions[key] = self.text(value, about=about) or ""
-            changed = changed or dimensions[key] is not value
-        return dimensions_json(dimensions) if changed and dimensions != dimensions_of(said) else said
+        left = dict(dimensions)
+        for key in self.attribution_keys & left.keys():
+            if canonical_text(left[key], key) == self.resource_id:
+                left[key] = self.token
+        for key in _OF_OURS:
+            value = left.get(key)
+            if isinstance(value, str):
+                left[key] = self.text(value, about=about) or ""
+        return said if left == dimensions else dimensions_json(left)
 
     def unattributed(self, said: str | None) -> str | None:
         """Ids that no resource had."""

@@ -44,8 +44,8 @@ def describe(path: Path, events: int = 0) -> None:
         )
         control.report_many(
             {
-                "customerId": "c", "idempotencyKey": f"{WHO}/{at}", "creditCurrency": "ai-tokens", "amount": 1,
-                "dimensions": {"user": WHO},
+                "customerId": "c", "idempotencyKey": f"{WHO}/{at}", "dimensions": {"user": WHO},
+                "creditCurrency": "ai-tokens", "amount": 1,
             }
             for at in range(events)
         )  # fmt: skip

@@ -85,8 +85,14 @@ def answers(control: UsageControl, name: str) -> list[Any]:
                 {"id": name, "resourceTypeId": "user", "parentResourceId": f"team {name}"},
             ],
             "allocations": [
-                {"resourceId": f"team {name}", "creditCurrency": TOKENS, "limit": 1000, "enforcementType": "SOFT"},
-                {"resourceId": name, "creditCurrency": TOKENS, "limit": 100, "scope": {name: name}, "cadence": "day"},
+                {
+                    "resourceId": f"team {name}", "creditCurrency": TOKENS, "limit": 1000,
+                    "enforcementType": "SOFT",
+                },
+                {
+                    "resourceId": name, "creditCurrency": TOKENS, "limit": 100, "scope": {name: name},
+                    "cadence": "day",
+                },
             ],
         }
     )  # fmt: skip
