@@ -25,8 +25,8 @@ from stiggctl.ledger.records import (
     CellKey,
     CellRow,
     CellWanted,
-    ExpiringWrite,
     Erasure,
+    ExpiringWrite,
     Forgot,
     HolderRow,
     HolderWrite,
@@ -132,6 +132,7 @@ class SqliteLedger:
         """All hooks have heard of it."""
         asked = {"warning": warning, "now_us": now_us}
         self._connections.transact(lambda cursor: cursor.execute(SQL["told"], asked).rowcount)
+
     def erase(self, erasure: Erasure) -> Forgot:
         """Forget who a resource was, wherever that stands; raises Stale."""
         return self._connections.transact(lambda cursor: erasing.erase(cursor, erasure))
