@@ -65,8 +65,10 @@ MODEL: dict[str, Any] = {
     ],
     "allocations": [
         {"resourceId": "growth", "creditCurrency": TOKENS, "limit": 10_000},
-        {"resourceId": "growth", "creditCurrency": TOKENS, "limit": 700, "scope": {"user_id": ["bo", WHO]}},
-        {"id": f"{WHO}-daily", "resourceId": WHO, "creditCurrency": TOKENS, "limit": 900, "cadence": "day"},
+        {"resourceId": "growth", "creditCurrency": TOKENS, "limit": 700, "scope": {"user_id": ["bo", WHO]},
+         "thresholds": [1]},
+        {"id": f"{WHO}-daily", "resourceId": WHO, "creditCurrency": TOKENS, "limit": 900, "cadence": "day",
+         "thresholds": [1]},
         {
             "resourceTypeId": "user", "where": {"office": "Berlin-7"}, "customerId": "acme",
             "creditCurrency": TOKENS, "limit": 800,
@@ -242,7 +244,7 @@ def test_without_room_to_write_the_file_anew_it_is_erased_and_told(
 ) -> None:
     used(control)
     troubles: list[LedgerTrouble] = []
-    control.subscribe(troubles.append)
+    control.subscribe(troubles.append, kinds=LedgerTrouble)
 
     def full(_: object) -> bool:
         raise sqlite3.OperationalError("database or disk is full")

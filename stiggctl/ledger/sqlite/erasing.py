@@ -135,6 +135,18 @@ def _in_rates(cursor: sqlite3.Cursor, erasure: Erasure, forgotten: Forgotten) ->
     cursor.executemany(SQL["erase_rate"], rows)
 
 
+def _in_warnings(cursor: sqlite3.Cursor, erasure: Erasure, forgotten: Forgotten) -> None:
+    """What a warning says of its limit: its id, and what it counted then."""
+    found = cursor.execute(SQL["warnings_to_erase"], {"customer": erasure.customer}).fetchall()
+    rows = []
+    for warning, resource, name, scope in found:
+        own = resource == erasure.resource and name is not None
+        said = forgotten.own_id(name) if own else forgotten.text(name), forgotten.scope(scope)
+        if said != (name, scope):
+            rows.append({"warning": warning, "name": said[0], "scope": said[1]})
+    cursor.executemany(SQL["erase_warning"], rows)
+
+
 # ------------------------------------------------------------------ usage
 
 
@@ -216,6 +228,7 @@ PLACES: tuple[Callable[[sqlite3.Cursor, Erasure, Forgotten], Counter[str] | None
     _in_allocations,
     _in_overrides,
     _in_rates,
+    _in_warnings,
     _in_events,
     _in_audit,
 )

@@ -1306,6 +1306,14 @@ SELECT id, matching FROM rates WHERE customer = :customer;
 -- It prices the same events.
 UPDATE rates SET matching = :where WHERE id = :rate;
 
+-- name: warnings_to_erase
+-- All of a customer.
+SELECT id, resource, name, scope FROM warnings WHERE customer = :customer;
+
+-- name: erase_warning
+-- Which limit crossed what, and when, stays.
+UPDATE warnings SET name = :name, scope = :scope WHERE id = :warning;
+
 -- name: events_to_erase
 -- A customer's events that were charged to a resource or below it, or that may say its id. In ledger order.
 SELECT e.id
