@@ -55,6 +55,15 @@ from stiggctl.errors import (
 from stiggctl.holder.erasing import Erased
 from stiggctl.ledger.records import Difference
 from stiggctl.reports.events import BookedEvent
+from stiggctl.reports.explanation import (
+    Charged,
+    Denial,
+    DenialExplained,
+    EventExplained,
+    Lift,
+    PaidBy,
+    Spender,
+)
 from stiggctl.reports.forecast import Forecast
 from stiggctl.reports.grants import GrantState, GrantStatus
 from stiggctl.reports.holders import HolderShare, HolderState, HolderStatus
@@ -76,6 +85,7 @@ __all__ = [
     "BudgetExhausted",
     "Call",
     "Candidate",
+    "Charged",
     "Clock",
     "ControlClosed",
     "CurrencyNotFound",
@@ -83,9 +93,12 @@ __all__ = [
     "Decision",
     "DecisionMade",
     "DecisionNotFound",
+    "Denial",
+    "DenialExplained",
     "Difference",
     "DifferencesFound",
     "Erased",
+    "EventExplained",
     "EventNotFound",
     "Fit",
     "Forecast",
@@ -108,8 +121,10 @@ __all__ = [
     "LedgerTrouble",
     "LedgerUnavailable",
     "LedgerVersionError",
+    "Lift",
     "LimitState",
     "OpenReservation",
+    "PaidBy",
     "Problem",
     "Progress",
     "RateNotFound",
@@ -126,6 +141,7 @@ __all__ = [
     "SimulatedDenial",
     "Simulation",
     "SimulationChange",
+    "Spender",
     "StiggctlError",
     "SystemClock",
     "ThresholdCrossed",

@@ -234,13 +234,20 @@ class Decision:
             shown += line(f"remedy: {self.remedy}")
         return f"<div>{shown}{limits_as_markup(self.limits) if self.limits else ''}</div>"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The stripe behind the sights has a lock and stays where it is: what travels is made now.
+    @property
+    def at_us(self) -> int:
+        """The instant of the clock reading that decided, in microseconds since 1970."""
+        return self._at_us
+
+    def as_it_travels(self) -> "Travelling":
+        """All of it that can leave this process: the stripe behind the sights has a lock and stays."""
         made = self._circumstances
         kept = Circumstances(refusal=made.refusal, policy=made.policy, told_by=made.told_by)
         currencies = [(s[0].credit_currency, s[0].decimals, s[4]) for s in self.sights]
-        state = (self._reason, self._at_us, self.decision_id, kept, currencies, self._raw())
-        return (_travelled, state)
+        return self._reason, self._at_us, self.decision_id, kept, currencies, self._raw()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (travelled, self.as_it_travels())
 
     # ---------------------------------------------------------------- making
 
@@ -291,7 +298,13 @@ class _Kept:
         return self._id
 
 
-def _travelled(
+#: Reason, instant, id, circumstances, (currency, decimals, units) that were asked for, limits.
+Travelling = tuple[
+    AccessDeniedReason | None, int, str, Circumstances, list[tuple[str, int, int]], list[RawLimit]
+]
+
+
+def travelled(
     reason: AccessDeniedReason | None,
     at_us: int,
     decision_id: str,
@@ -299,7 +312,7 @@ def _travelled(
     currencies: list[tuple[str, int, int]],
     raw: list[RawLimit],
 ) -> Decision:
-    """A decision that was pickled, as it was."""
+    """A decision that left its process, as it was."""
     sights: tuple[Sight, ...] = tuple(
         (_Kept(name, decimals, raw, decision_id), (), [], "", units, 0)
         for name, decimals, units in currencies

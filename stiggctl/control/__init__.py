@@ -1,8 +1,8 @@
 """The control: what application code opens and asks.
 
 Here: opening and closing; its parts are describing.py, spending.py, reporting.py, rerating.py,
-guard.py, metered.py, bound.py, reading.py, forecasting.py, simulating.py, subscribing.py,
-erasing.py.
+guard.py, metered.py, bound.py, reading.py, forecasting.py, simulating.py, explaining.py,
+subscribing.py, erasing.py.
 Not here: anything that decides or books (holder/).
 """
 
@@ -16,6 +16,7 @@ from stiggctl.clocks import Clock, SystemClock
 from stiggctl.control.bound import Binding
 from stiggctl.control.describing import Describing
 from stiggctl.control.erasing import Erasing
+from stiggctl.control.explaining import Explaining
 from stiggctl.control.forecasting import Forecasting
 from stiggctl.control.metered import Metering
 from stiggctl.control.opening import Closed, open_holder, release_holder
@@ -41,6 +42,7 @@ class UsageControl(
     Reading,
     Forecasting,
     Simulating,
+    Explaining,
     Subscribing,
     Erasing,
 ):

@@ -98,6 +98,7 @@ class Choosing:
         self._choice = choice
         self._ttl_seconds = ttl_seconds
         self._refused: list[Refused] = []
+        self._last_asked: tuple[Asked, str | None] | None = None  # of the last that was refused
 
     @property
     def asked(self) -> Asked:
@@ -196,6 +197,7 @@ class Choosing:
         decision = answer.decision
         if decision is not None and not decision.has_access:
             self._holder.news.answered("reserve", decision)
+            self._last_asked = request.asked, request.told.event_name
             self._refused.append(Refused(one.candidate, decision))
             return None
         reservation = request.reservation(answer)
@@ -229,6 +231,8 @@ class Choosing:
 
     def _denied(self) -> AccessDenied:
         decision = self._last_denial()
+        if self._last_asked is not None:
+            self._holder.news.denied("reserve", decision, *self._last_asked)
         return AccessDenied(decision=decision, fit=Fit(None, 0, {}, decision, tuple(self._refused)))
 
     def _tell_unpriced(self) -> None:

@@ -229,7 +229,7 @@ class Request:
         """What the caller of reserve gets; raises AccessDenied."""
         holder, decision = self._holder, answer.decision
         if decision is not None and not decision.has_access:
-            holder.news.answered("reserve", decision)
+            holder.news.answered("reserve", decision, self.asked, self.told.event_name)
             raise AccessDenied(decision=decision)
         stripe = answer.stripe if answer.hold is not None else None
         if stripe is not None:
@@ -272,7 +272,7 @@ class Request:
             if receipt is not None:
                 return receipt
         assert decision is not None  # only a yes from memory has none
-        self._holder.news.answered("consume", decision)
+        self._holder.news.answered("consume", decision, self.asked, self.told.event_name)
         if decision.access_denied_reason is AccessDeniedReason.LEDGER_UNAVAILABLE or decision.has_access:
             # No policy makes up a booking: the caller has the same key to try again with.
             raise self._holder.unreachable(decision)

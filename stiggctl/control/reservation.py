@@ -25,6 +25,7 @@ from stiggctl.errors import (
     ReservationNotFound,
 )
 from stiggctl.events import DimensionValue, Report, dimensions_json, fingerprint
+from stiggctl.holder.asking import Asked
 from stiggctl.holder.enriching import Groups
 from stiggctl.holder.orders import Charge, Order
 from stiggctl.holder.ways import Way, way_of
@@ -399,7 +400,9 @@ class Reservation:
         if denial is not None and self._number not in stripe.holds:
             raise ReservationNotFound(reservation_id=self.reservation_id)
         if denial is not None:
-            holder.news.answered("extend", denial)
+            told = self._told
+            asked = Asked(stripe.customer_id, told.ids, (), told.dimensions)
+            holder.news.answered("extend", denial, asked, told.event_name)
             raise AccessDenied(decision=denial)
         self._extended(more)
 

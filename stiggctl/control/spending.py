@@ -92,7 +92,7 @@ class Spending(Fitting):
             return decision
         asked = _read_check(resource_ids, credit_currency, requested_usage, customer_id, dimensions, amounts)
         decision = holder.asking.look(asked, now_us)
-        holder.news.answered("check", decision)
+        holder.news.answered("check", decision, asked)
         return decision
 
     async def acheck(
@@ -122,7 +122,7 @@ class Spending(Fitting):
                 resource_ids, credit_currency, requested_usage, customer_id, dimensions, amounts
             )
             decision = await holder.aside.do(lambda: holder.asking.look(asked, now_us))
-            holder.news.answered("check", decision)
+            holder.news.answered("check", decision, asked)
         elif holder.decided is not None:
             holder.decided("check", decision)
         return decision

@@ -28,6 +28,7 @@ from stiggctl.errors import ControlClosed, LedgerError, LedgerUnavailable
 from stiggctl.holder.aside import Aside
 from stiggctl.holder.asking import Asking
 from stiggctl.holder.booking import Bookings
+from stiggctl.holder.denials import Denials
 from stiggctl.holder.exchange import Exchange
 from stiggctl.holder.ids import Ids
 from stiggctl.holder.keeper import Keeper
@@ -306,6 +307,7 @@ class Holder:
             return
         self.keeper.stop()
         self.owed.close()
+        self.denials.beat()
         with self.exchange.alone(in_doubt=True):
             afters = self.exchange.finish()
             self._closed = True
@@ -362,6 +364,7 @@ class Holder:
         self.trees.loading = UnderWay()
         self.exchange = Exchange(self)
         self.recalls = Recalls(self)
+        self.denials = Denials(self)
         self.keeper = Keeper(self)
         self.owed = Owed(self)
 

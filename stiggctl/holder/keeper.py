@@ -84,6 +84,7 @@ class Keeper:
         holder.ledger.still_there()
         holder.owed.do()
         holder.news.beat(now_us)
+        holder.denials.beat()
         if holder.ledger.log_bytes() > LOG_BYTES_MAX:
             holder.ledger.checkpoint()
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from stiggctl.answers import DecisionMade, GrantExpiring, Happening, ThresholdCrossed, UsageBooked, Verb
 from stiggctl.errors import LedgerError
+from stiggctl.holder.denials import Noted
 from stiggctl.holder.happenings import (
     EXPIRING_US,
     HOUR_US,
@@ -34,6 +35,7 @@ from stiggctl.ledger.records import CROSSED, EXPIRING, ExpiringWrite, Reply
 
 if TYPE_CHECKING:
     from stiggctl.answers import Decision
+    from stiggctl.holder.asking import Asked
     from stiggctl.holder.holder import Holder
     from stiggctl.holder.orders import Order
     from stiggctl.holder.waiting import Entry
@@ -134,12 +136,33 @@ class News:
         if not is_in_hook():
             self.happened(DecisionMade(at=decision.at, verb=verb, decision=decision))
 
-    def answered(self, verb: Verb, decision: "Decision") -> None:
-        """A decision that was not made in memory, or a denial: the log hears of a denial, too."""
-        if not decision.has_access and _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s denied: %s", verb, decision)
+    def answered(
+        self, verb: Verb, decision: "Decision", asked: "Asked | None" = None, event_name: str | None = None
+    ) -> None:
+        """A decision that was not made in memory, or a denial: the log hears of a denial.
+
+        It is kept, where it is said what was asked: a candidate that is passed over is no denial.
+        """
+        if not decision.has_access:
+            if asked is not None:
+                self.denied(verb, decision, asked, event_name)
+            if _log.isEnabledFor(logging.DEBUG):
+                _log.debug("%s denied: %s", verb, decision)
         if self._holder.decided is not None:
             self._holder.decided(verb, decision)
+
+    def denied(self, verb: Verb, decision: "Decision", asked: "Asked", event_name: str | None) -> None:
+        """A denial, to be kept."""
+        whose = asked.customer_id or self._owner(decision)
+        self._holder.denials.note(Noted(verb, decision, whose, asked.ids, asked.dimensions, event_name))
+
+    def _owner(self, decision: "Decision") -> str | None:
+        """Whose limits were looked at, where the request did not say."""
+        strand = getattr(decision.sights[0][0], "strand", None) if decision.sights else None
+        if strand is not None:
+            return str(strand.stripe.customer_id)
+        only = self._holder.last_known.only_customer
+        return None if only is None else only.customer_id
 
     # ---------------------------------------------------------------- after an exchange
 

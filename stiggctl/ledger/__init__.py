@@ -24,6 +24,7 @@ from stiggctl.ledger.records import (
     CellKey,
     CellRow,
     CellWanted,
+    DenialWrite,
     Erasure,
     ExpiringWrite,
     Forgot,
@@ -115,6 +116,10 @@ class Ledger(Protocol):
 
         False: some reader kept the log. Where nothing was erased since the last time, that is all it does.
         """
+        ...
+
+    def keep_denials(self, denials: Sequence[DenialWrite], dropped: int, most: int) -> None:
+        """Keep them, and no more than so many in all; count those that are dropped, here or before."""
         ...
 
     def stamp(self) -> object:

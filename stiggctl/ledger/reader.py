@@ -16,6 +16,7 @@ from stiggctl.ledger.records import (
     Counted,
     CurrencyRow,
     CustomerRow,
+    DenialRow,
     Difference,
     EventRow,
     GrantRow,
@@ -127,6 +128,10 @@ class Reader(Protocol):
 
     def rates(self, event_name: str | None = None) -> list[RateRow]:
         """The live ones."""
+        ...
+
+    def rate(self, rate: int) -> RateRow:
+        """By its row; the retired ones too."""
         ...
 
     def prices(self) -> list[PriceRow]:
@@ -248,6 +253,36 @@ class Reader(Protocol):
         Those at `since_us` only with an id above `after`; none with one above `last`. So a walk may
         go on, with another reader, behind the event that it was at.
         """
+        ...
+
+    def latest_events(
+        self, customer: int, resource: int, since_us: int, until_us: int, *, most: int
+    ) -> list[EventRow]:
+        """The last that were charged to a resource (0: to the customer) in a time, the newest first."""
+        ...
+
+    def event_of_reservation(self, reservation: str) -> EventRow | None:
+        """What a reservation's settle booked, if it did; a decision has the id of its reservation."""
+        ...
+
+    def denials(
+        self,
+        customer: int | None = None,
+        *,
+        resource_id: str | None = None,
+        reason: str | None = None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+    ) -> Iterator[DenialRow]:
+        """Streams those that are kept, the newest first."""
+        ...
+
+    def denial(self, decision_id: str) -> DenialRow | None:
+        """The one that a decision is of, or is among."""
+        ...
+
+    def denials_dropped(self) -> int:
+        """How many denials are not kept any more, or never were."""
         ...
 
     def adjustments_of(self, event_ids: Sequence[int]) -> list[EventRow]:

@@ -14,7 +14,15 @@ from sqlite_utils.migrations import Migrations
 
 from stiggctl.errors import LedgerError
 from stiggctl.ledger import migrations
-from stiggctl.ledger.migrations import version_1, version_2, version_3, version_4, version_5, version_6
+from stiggctl.ledger.migrations import (
+    version_1,
+    version_2,
+    version_3,
+    version_4,
+    version_5,
+    version_6,
+    version_7,
+)
 from stiggctl.ledger.opening import open_ledger
 from stiggctl.ledger.records import CellKey, CellWanted, LedgerState, ModelChange, RateRow, Rolls
 from stiggctl.ledger.sqlite import schema
@@ -28,6 +36,7 @@ VERSIONS = {
     4: version_4.STATEMENTS,
     5: version_5.STATEMENTS,
     6: version_6.STATEMENTS,
+    7: version_7.STATEMENTS,
 }
 
 
@@ -127,7 +136,9 @@ ROWS_OF_3 = (
 ROWS_OF_4 = (*ROWS_OF_3, "UPDATE ledger SET schema_version = 4")
 #: That of schema 5 has tables more, which were empty where nobody set a threshold.
 ROWS_OF_5 = (*ROWS_OF_3, "UPDATE ledger SET schema_version = 5")
-ROWS = {1: ROWS_OF_1, 2: ROWS_OF_2, 3: ROWS_OF_3, 4: ROWS_OF_4, 5: ROWS_OF_5}
+#: That of schema 6 has another view.
+ROWS_OF_6 = (*ROWS_OF_3, "UPDATE ledger SET schema_version = 6")
+ROWS = {1: ROWS_OF_1, 2: ROWS_OF_2, 3: ROWS_OF_3, 4: ROWS_OF_4, 5: ROWS_OF_5, 6: ROWS_OF_6}
 
 
 def make(path: Path, version: int, rows: Sequence[str]) -> None:

@@ -16,7 +16,15 @@ from collections.abc import Callable
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from stiggctl.ledger.migrations import version_1, version_2, version_3, version_4, version_5, version_6
+from stiggctl.ledger.migrations import (
+    version_1,
+    version_2,
+    version_3,
+    version_4,
+    version_5,
+    version_6,
+    version_7,
+)
 
 STEPS = Migrations("stiggctl")
 
@@ -36,3 +44,4 @@ STEPS(name="version_3")(_step(version_3.STATEMENTS))
 STEPS(name="version_4")(_step(version_4.STATEMENTS))
 STEPS(name="version_5")(_step(version_5.STATEMENTS))
 STEPS(name="version_6")(_step(version_6.STATEMENTS))
+STEPS(name="version_7")(_step(version_7.STATEMENTS))

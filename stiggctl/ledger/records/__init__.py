@@ -5,13 +5,14 @@ Not here: who decides what stands in them (holder/), how they are kept (sqlite/)
 
     model      rows of what is limited and priced        writes      the same, as they are to stand
     usage      cells, events, holders, as they are read  exchange    what the one write of usage carries
-    warnings   what is recorded once, to be told
+    warnings   what is recorded once, to be told             denials     what was denied, kept
     erasing    what is to be forgotten of a resource
 
 `id` in a record is the ledger's row number (int); `resource_id`, `customer_id` and the like
 are the texts that people write. No record has behaviour.
 """
 
+from stiggctl.ledger.records.denials import DenialRow, DenialWrite
 from stiggctl.ledger.records.erasing import Erasure, Forgot
 from stiggctl.ledger.records.exchange import (
     Ask,
@@ -113,6 +114,8 @@ __all__ = [
     "CurrencyWrite",
     "CustomerRow",
     "CustomerWrite",
+    "DenialRow",
+    "DenialWrite",
     "Difference",
     "Drained",
     "Draining",

@@ -13,6 +13,7 @@ Here: the Ledger protocol over the rooms of this package. Not here: where a file
     allocations   limits, and the cells that stay or go        grants      prepaid credits, and theirs
     reading       snapshots: model_rows, events, cells         verifying   what should be equal
     sweeping      all windows and scopes at once             watching    thresholds that are crossed
+    denials       what was denied, kept
     erasing       a resource's id and name, everywhere         remains     what was deleted, in unused bytes
 """
 
@@ -25,6 +26,7 @@ from stiggctl.ledger.records import (
     CellKey,
     CellRow,
     CellWanted,
+    DenialWrite,
     Erasure,
     ExpiringWrite,
     Forgot,
@@ -36,6 +38,7 @@ from stiggctl.ledger.records import (
     Reply,
 )
 from stiggctl.ledger.sqlite import cells, copying, erasing, holders, model, remains, watching
+from stiggctl.ledger.sqlite import denials as keeping
 from stiggctl.ledger.sqlite.connections import Connections, Synchronous
 from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS
 from stiggctl.ledger.sqlite.reading import SqliteReader
@@ -143,6 +146,10 @@ class SqliteLedger:
             return remains.leave_none(self._connections)
         except sqlite3.Error as error:
             raise translated(error, self.location) from error
+
+    def keep_denials(self, denials: Sequence[DenialWrite], dropped: int, most: int) -> None:
+        """Keep them, and no more than so many in all; count those that are dropped."""
+        self._connections.transact(lambda cursor: keeping.keep(cursor, denials, dropped, most))
 
     def checkpoint(self, *, everything: bool = False) -> None:
         """Move what the log has into the file, as far as readers let it, while others write."""

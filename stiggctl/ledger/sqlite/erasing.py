@@ -147,6 +147,22 @@ def _in_warnings(cursor: sqlite3.Cursor, erasure: Erasure, forgotten: Forgotten)
     cursor.executemany(SQL["erase_warning"], rows)
 
 
+def _in_denials(cursor: sqlite3.Cursor, erasure: Erasure, forgotten: Forgotten) -> None:
+    """Who was denied, by their own limits or by others'."""
+    found = cursor.execute(SQL["denials_to_erase"], {"customer": erasure.customer}).fetchall()
+    rows = []
+    for denial, resources, dimensions, decision in found:
+        said = (
+            forgotten.entry(resources),
+            forgotten.dimensions(dimensions, about=False),
+            forgotten.entry(decision),
+        )
+        if said != (resources, dimensions, decision):
+            row = {"resource_ids": said[0], "dimensions": said[1], "decision": said[2]}
+            rows.append({"denial": denial, **row})
+    cursor.executemany(SQL["erase_denial"], rows)
+
+
 # ------------------------------------------------------------------ usage
 
 
@@ -229,6 +245,7 @@ PLACES: tuple[Callable[[sqlite3.Cursor, Erasure, Forgotten], Counter[str] | None
     _in_overrides,
     _in_rates,
     _in_warnings,
+    _in_denials,
     _in_events,
     _in_audit,
 )

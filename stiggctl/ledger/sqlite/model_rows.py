@@ -249,21 +249,27 @@ def _grants(found: Iterable[tuple[Any, ...]]) -> list[GrantRow]:
 
 def rates(rows: Rows, event_name: str | None) -> list[RateRow]:
     """The live ones."""
-    return [
-        RateRow(
-            id=id_,
-            customer_id=customer_id,
-            event_name=name,
-            currency=currency,
-            where=where,
-            credits=credits_,
-            terms=terms,
-            effective_at_us=effective_at_us,
-        )
-        for id_, customer_id, name, currency, where, credits_, terms, effective_at_us in rows(
-            SQL["rates"], {"event_name": event_name}
-        )
-    ]
+    return list(map(_rate, rows(SQL["rates"], {"event_name": event_name})))
+
+
+def rate(rows: Rows, rate: int) -> RateRow:
+    """By its row; the retired ones too."""
+    [found] = rows(SQL["rate_by_row"], {"rate": rate})
+    return _rate(found)
+
+
+def _rate(row: tuple[Any, ...]) -> RateRow:
+    id_, customer_id, name, currency, where, credits_, terms, effective_at_us = row
+    return RateRow(
+        id=id_,
+        customer_id=customer_id,
+        event_name=name,
+        currency=currency,
+        where=where,
+        credits=credits_,
+        terms=terms,
+        effective_at_us=effective_at_us,
+    )
 
 
 def prices(rows: Rows) -> list[PriceRow]:

@@ -24,6 +24,7 @@ from stiggctl.ledger.records import (
     Counted,
     CurrencyRow,
     CustomerRow,
+    DenialRow,
     Difference,
     EventRow,
     GrantRow,
@@ -41,7 +42,7 @@ from stiggctl.ledger.records import (
     UsageSum,
     WarningRow,
 )
-from stiggctl.ledger.sqlite import cells, events, grouping, model_rows, sums, verifying, watching
+from stiggctl.ledger.sqlite import cells, denials, events, grouping, model_rows, sums, verifying, watching
 from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.holders import holder_row
 from stiggctl.ledger.sqlite.lending import ReadingConnection
@@ -195,6 +196,10 @@ class SqliteReader:
         """The live ones."""
         return model_rows.rates(self.rows, event_name)
 
+    def rate(self, rate: int) -> RateRow:
+        """By its row; the retired ones too."""
+        return model_rows.rate(self.rows, rate)
+
     def prices(self) -> list[PriceRow]:
         """The live contract prices."""
         return model_rows.prices(self.rows)
@@ -336,6 +341,46 @@ class SqliteReader:
             "most": most,
         }
         return list(events.together(self.rows(SQL["events_in_order"], asked)))
+
+    def latest_events(
+        self, customer: int, resource: int, since_us: int, until_us: int, *, most: int
+    ) -> list[EventRow]:
+        """The last that were charged to a resource (0: to the customer) in a time, the newest first."""
+        asked = {
+            "customer": customer,
+            "resource": resource,
+            "since_us": since_us,
+            "until_us": until_us,
+            "most": most,
+        }
+        return list(events.together(self.rows(SQL["latest_events"], asked)))
+
+    def event_of_reservation(self, reservation: str) -> EventRow | None:
+        """What a reservation's settle booked, if it did."""
+        found = self.rows(SQL["event_of_reservation"], {"reservation": reservation})
+        return self.event(found[0][0]) if found else None
+
+    def denials(
+        self,
+        customer: int | None = None,
+        *,
+        resource_id: str | None = None,
+        reason: str | None = None,
+        since_us: int | None = None,
+        until_us: int | None = None,
+    ) -> Iterator[DenialRow]:
+        """Streams those that are kept, the newest first."""
+        asked = {"customer": customer, "resource": resource_id, "reason": reason}
+        return denials.denials(self._stream, {**asked, **_span(since_us, until_us)})
+
+    def denial(self, decision_id: str) -> DenialRow | None:
+        """The one that a decision is of, or is among."""
+        return denials.denial(self.rows, decision_id)
+
+    def denials_dropped(self) -> int:
+        """How many denials are not kept any more, or never were."""
+        [(dropped,)] = self.rows(SQL["denials_dropped"], {})
+        return int(dropped)
 
     def adjustments_of(self, event_ids: Sequence[int]) -> list[EventRow]:
         """The adjustments of those events, in ledger order."""

@@ -29,7 +29,7 @@ from stiggctl.ledger.sqlite.troubles import translated
 #: Stands in the header of each of our files: "stig" in ASCII.
 APPLICATION_ID = 0x73746967
 #: The number of steps in ledger/migrations.
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 # STRICT tables; upserts and the rest are older.
 _SQLITE_MIN = (3, 37, 0)
 # A booking changes about seven pages, each on its own; with SQLite's 4,096 bytes it takes 20 %

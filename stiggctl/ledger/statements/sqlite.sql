@@ -995,6 +995,13 @@ SELECT rates.id, customers.customer_id, rates.event_name, rates.currency, rates.
  WHERE rates.retired_at_us IS NULL AND (:event_name IS NULL OR rates.event_name = :event_name)
  ORDER BY rates.id;
 
+-- name: rate_by_row
+-- The retired ones too: events name them.
+SELECT rates.id, customers.customer_id, rates.event_name, rates.currency, rates.matching, rates.credits,
+       rates.terms, rates.effective_at_us
+  FROM rates LEFT JOIN customers ON customers.id = rates.customer
+ WHERE rates.id = :rate;
+
 -- name: audit
 -- Oldest first. A filter that is null lets all pass; `since_us` included, `until_us` not.
 SELECT at_us, customer_id, actor, reason, verb, subject, before, after
@@ -1347,6 +1354,106 @@ SELECT id, actor, reason, subject, before, after
 UPDATE audit
    SET actor = :actor, reason = :reason, subject = :subject, before = :before, after = :after
  WHERE id = :line;
+
+-- ================================================================ denials
+
+-- name: row_of_customer
+-- No row: there is no such customer.
+SELECT id FROM customers WHERE customer_id = :customer_id;
+
+-- name: denial_of_the_same
+-- The last denial of the same request with the same numbers, if it was not long ago. No row: this is the
+-- first of its kind.
+SELECT id, other_ids
+  FROM denials
+ WHERE customer = :customer AND last_at_us >= :since_us AND verb = :verb AND reason = :reason
+   AND resource_ids = :resource_ids AND dimensions = :dimensions AND event_name IS :event_name
+   AND decision = :decision
+ ORDER BY last_at_us DESC LIMIT 1;
+
+-- name: append_denial
+-- One that was kept before under its id stays as it is: a write whose answer was lost is sent again.
+INSERT OR IGNORE INTO denials (customer, decision_id, other_ids, first_at_us, last_at_us, times, verb, reason,
+                     resource_ids, dimensions, event_name, decision)
+VALUES (:customer, :decision_id, :other_ids, :first_at_us, :last_at_us, :times, :verb, :reason,
+        :resource_ids, :dimensions, :event_name, :decision);
+
+-- name: add_to_denial
+-- Each had the same numbers.
+UPDATE denials
+   SET times = times + :times, last_at_us = max(last_at_us, :last_at_us), other_ids = :other_ids
+ WHERE id = :denial;
+
+-- name: drop_denials
+-- The oldest, where there are more than so many; how many denials each row was.
+DELETE FROM denials WHERE id <= (SELECT max(id) FROM denials) - :most RETURNING times;
+
+-- name: count_dropped_denials
+-- That many are not kept any more, or never were.
+UPDATE ledger SET denials_dropped = denials_dropped + :dropped;
+
+-- name: denials_dropped
+-- Always one row.
+SELECT denials_dropped FROM ledger;
+
+-- name: denials
+-- The newest first; of a customer, of a reason, that named a resource (as JSON has it), in a time.
+SELECT d.id, c.customer_id, d.decision_id, d.other_ids, d.first_at_us, d.last_at_us, d.times, d.verb,
+       d.reason, d.resource_ids, d.dimensions, d.event_name, d.decision
+  FROM denials AS d LEFT JOIN customers AS c ON c.id = d.customer
+ WHERE (:customer IS NULL OR d.customer = :customer) AND (:reason IS NULL OR d.reason = :reason)
+   AND d.last_at_us >= :since_us AND d.first_at_us < :until_us
+   AND (:resource IS NULL OR EXISTS (SELECT 1 FROM json_each(d.resource_ids) AS r WHERE r.value = :resource))
+ ORDER BY d.last_at_us DESC, d.id DESC;
+
+-- name: denial_by_id
+-- No row: it is not the first of its kind, or is not kept.
+SELECT d.id, c.customer_id, d.decision_id, d.other_ids, d.first_at_us, d.last_at_us, d.times, d.verb,
+       d.reason, d.resource_ids, d.dimensions, d.event_name, d.decision
+  FROM denials AS d LEFT JOIN customers AS c ON c.id = d.customer
+ WHERE d.decision_id = :decision_id;
+
+-- name: denial_by_other_id
+-- A walk over all of them: somebody asks now and then. No row: it is not kept.
+SELECT d.id, c.customer_id, d.decision_id, d.other_ids, d.first_at_us, d.last_at_us, d.times, d.verb,
+       d.reason, d.resource_ids, d.dimensions, d.event_name, d.decision
+  FROM denials AS d LEFT JOIN customers AS c ON c.id = d.customer
+ WHERE instr(d.other_ids, :said) > 0
+ LIMIT 1;
+
+-- name: latest_events
+-- The last events that were charged to a resource, of those from one instant until another: so many at
+-- most, the newest first; all parts of each.
+SELECT e.id, e.customer, e.namespace, e.key, e.part, e.currency, e.amount_units, e.overage_units,
+       p.members, e.event_name, e.dimensions, e.occurred_at_us, e.booked_at_us, e.reservation,
+       e.reverses, e.rate, e.flags, e.unattributed, e.fingerprint
+  FROM (SELECT id, customer, namespace, key, occurred_at_us
+          FROM events
+         WHERE customer = :customer AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
+           AND part = 0
+           AND (:resource = 0
+                OR EXISTS (SELECT 1 FROM path_resources AS r
+                            WHERE r.resource = :resource AND r.path = events.path))
+         ORDER BY occurred_at_us DESC, id DESC
+         LIMIT :most) AS last
+ CROSS JOIN events AS e
+    ON e.customer = last.customer AND e.namespace = last.namespace AND e.key = last.key
+ CROSS JOIN paths AS p ON p.id = e.path
+ ORDER BY last.occurred_at_us DESC, last.id DESC, e.part;
+
+-- name: event_of_reservation
+-- The event that a reservation's settle booked. No row: it was not settled. A walk over all events: somebody
+-- asks now and then.
+SELECT id FROM events WHERE reservation = :reservation AND part = 0 LIMIT 1;
+
+-- name: denials_to_erase
+-- All of a customer.
+SELECT id, resource_ids, dimensions, decision FROM denials WHERE customer = :customer;
+
+-- name: erase_denial
+-- Who was denied; when, and by what, stays.
+UPDATE denials SET resource_ids = :resource_ids, dimensions = :dimensions, decision = :decision
+ WHERE id = :denial;
 
 -- ================================================================ the file
 

@@ -1,0 +1,73 @@
+"""Denials: kept, so many at most, and found again.
+
+Here: writing and reading their rows. Not here: what is a denial of the same kind in one process
+(holder/denials.py).
+
+  DE1  What came soon after the same denial, from whichever process, is a part of its row.
+  DE2  No more than so many rows are kept; of what goes, and of what never came, the number is kept.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from stiggctl.ledger.records import DenialRow, DenialWrite
+from stiggctl.ledger.sqlite.statements import SQL
+
+#: What comes within so long after the last of its kind is one more of it.
+SOON_US = 60_000_000
+#: Of each row so many ids of the others are kept: who was denied a thousand times asks about one of the first.
+IDS_MAX = 100
+
+Rows = Callable[[str, Mapping[str, object]], Sequence[tuple[Any, ...]]]
+Stream = Callable[[str, Mapping[str, object]], Iterator[tuple[Any, ...]]]
+
+
+def keep(cursor: sqlite3.Cursor, denials: Sequence[DenialWrite], dropped: int, most: int) -> None:
+    """Write them, and let go of the oldest where they are too many (DE2)."""
+    for one in denials:
+        _keep(cursor, one)
+    gone = cursor.execute(SQL["drop_denials"], {"most": most}).fetchall()
+    dropped += sum(times for (times,) in gone)
+    if dropped:
+        cursor.execute(SQL["count_dropped_denials"], {"dropped": dropped})
+
+
+def _keep(cursor: sqlite3.Cursor, one: DenialWrite) -> None:
+    row = {**one._asdict(), "other_ids": json.dumps(one.others[:IDS_MAX])}
+    row["customer"] = 0
+    if one.customer_id is not None:
+        found = cursor.execute(SQL["row_of_customer"], {"customer_id": one.customer_id}).fetchone()
+        row["customer"] = 0 if found is None else found[0]
+    row["since_us"] = one.first_at_us - SOON_US
+    before = cursor.execute(SQL["denial_of_the_same"], row).fetchone()
+    if before is None:
+        cursor.execute(SQL["append_denial"], row)
+        return
+    denial, others = before
+    ids = [*json.loads(others), (one.decision_id, one.first_at_us), *one.others][:IDS_MAX]
+    cursor.execute(SQL["add_to_denial"], {**row, "denial": denial, "other_ids": json.dumps(ids)})
+
+
+def denials(stream: Stream, asked: Mapping[str, object]) -> Iterator[DenialRow]:
+    """The newest first."""
+    return map(_row, stream(SQL["denials"], asked))
+
+
+def denial(rows: Rows, decision_id: str) -> DenialRow | None:
+    """The one that a decision is of, or is among."""
+    for name in ("denial_by_id", "denial_by_other_id"):
+        found = rows(SQL[name], {"decision_id": decision_id, "said": json.dumps(decision_id)})
+        if found:
+            return _row(found[0])
+    return None
+
+
+def _row(row: tuple[Any, ...]) -> DenialRow:
+    id_, customer, decision_id, others, *rest = row
+    first, last, times, verb, reason, resources, dimensions, event_name, decision = rest
+    return DenialRow(
+        id_, customer, decision_id, tuple((one, at_us) for one, at_us in json.loads(others)), first, last, times, verb, reason,
+        tuple(json.loads(resources)), dimensions, event_name, decision,
+    )  # fmt: skip

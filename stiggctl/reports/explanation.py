@@ -1,0 +1,269 @@
+"""Explanation: why a request was denied, and what an event cost, as people read it.
+
+Here: the records and their sentences; what differs between two denials. Not here: which rows they are
+made of (control/explaining.py), the numbers of a decision (answers/).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from stiggctl.amounts import plain
+from stiggctl.answers import AccessDeniedReason, Decision, LimitState
+from stiggctl.answers.json_form import camel, json_value
+from stiggctl.events import DimensionValue
+from stiggctl.reports.events import BookedEvent
+from stiggctl.windows import to_text, to_us
+
+
+class Denial(NamedTuple):
+    """A denial that was kept; or several of one request, with the same numbers, soon after each other."""
+
+    decision_id: str  #: of the first
+    other_ids: tuple[str, ...]  #: of the others, up to a hundred
+    customer_id: str | None  #: None: nobody knows whose
+    verb: str  #: what was called: "check", "reserve", "consume" or "extend"
+    reason: AccessDeniedReason
+    resource_ids: tuple[str, ...]  #: those that were named
+    dimensions: dict[str, DimensionValue]
+    event_name: str | None
+    times: int
+    first_at: datetime
+    last_at: datetime
+    decision: Decision  #: the first, with its numbers
+
+    def as_dict(self) -> dict[str, Any]:
+        """The camelCase JSON of it."""
+        values = {name: value for name, value in self._asdict().items() if name != "decision"}
+        shown = {camel(name): json_value(value) for name, value in values.items()}
+        return {**shown, "decision": self.decision.as_dict()}
+
+    def __str__(self) -> str:
+        times = "" if self.times == 1 else f" {self.times} times, until {_text(self.last_at)}"
+        whom = ", ".join(self.resource_ids) or self.customer_id or "nobody"
+        return f"{self.verb} for {whom} was denied at {_text(self.first_at)}{times}: {self.decision}"
+
+
+class Spender(NamedTuple):
+    """How much of a limit somebody had spent."""
+
+    resource_ids: tuple[str, ...]  #: what was named, without what is above
+    amount: int | Decimal
+    events: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The camelCase JSON of it."""
+        return {camel(name): json_value(value) for name, value in self._asdict().items()}
+
+
+class Lift(NamedTuple):
+    """An override of the binding limit, in force then or later."""
+
+    limit: int | Decimal | None  #: to what it was set
+    add: int | Decimal | None  #: or by how much it was raised
+    since: datetime
+    until: datetime
+    reason: str | None
+    actor: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The camelCase JSON of it."""
+        return {camel(name): json_value(value) for name, value in self._asdict().items()}
+
+    def __str__(self) -> str:
+        what = (
+            f"set to {plain(self.limit)}" if self.limit is not None else f"raised by {plain(self.add or 0)}"
+        )
+        by = "" if self.actor is None else f" by {self.actor}"
+        why = "" if self.reason is None else f": {self.reason}"
+        return f"{what} from {_text(self.since)} until {_text(self.until)}{by}{why}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenialExplained:
+    """Why one request was denied, with every number of its moment."""
+
+    denial: Denial
+    decision: Decision  #: the one that was asked for: its id, its instant, its numbers
+    filled_by: tuple[Spender, ...]  #: of the binding limit, in its window, until then: the largest first
+    last_events: tuple[BookedEvent, ...]  #: the last that it had counted by then, the newest first
+    lifts: tuple[Lift, ...]
+    difference: tuple[str, ...] | None = None  #: from what it was compared with; None: from nothing
+
+    def as_dict(self) -> dict[str, Any]:
+        """The camelCase JSON of it."""
+        return {
+            "denial": self.denial.as_dict(),
+            "decision": self.decision.as_dict(),
+            "filledBy": [one.as_dict() for one in self.filled_by],
+            "lastEvents": [one.as_dict() for one in self.last_events],
+            "lifts": [one.as_dict() for one in self.lifts],
+            "difference": None if self.difference is None else list(self.difference),
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield str(self.denial)
+        decision = self.decision
+        for limit in decision.limits:
+            yield f"limit: {limit}"
+        remaining, retry_at = decision.remaining, decision.retry_at
+        if remaining:
+            yield f"it would have passed with at most {plain(remaining)}"
+        if retry_at is not None:
+            yield f"it would have passed from {_text(retry_at)} on, with nothing more spent"
+        if decision.remedy is not None and decision.remedy.kind == "RAISE_LIMIT":
+            yield f"it would have passed under a limit higher by {plain(decision.remedy.amount or 0)}"
+        for lift in self.lifts:
+            yield f"override: {lift}"
+        for one in self.filled_by:
+            events = "event" if one.events == 1 else "events"
+            yield f"spent by {', '.join(one.resource_ids)}: {plain(one.amount)} ({one.events} {events})"
+        for event in self.last_events:
+            amounts = ", ".join(f"{plain(amount)} {name}" for name, amount in event.amounts.items())
+            yield f"event {event.event_id} at {_text(event.occurred_at)}: {amounts}"
+        for difference in self.difference or ():
+            yield f"differs: {difference}"
+
+
+class Charged(NamedTuple):
+    """What one currency of an event cost, and why."""
+
+    credit_currency: str
+    amount: int | Decimal
+    why: str  #: "told by its caller", the rate, or the price
+
+
+class PaidBy(NamedTuple):
+    """What a grant paid of an event; less than 0: what came back to it."""
+
+    grant_id: str
+    credit_currency: str
+    amount: int | Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventExplained:
+    """What a booked event cost, by which rate or price, in which limits, and who paid."""
+
+    event: BookedEvent
+    charged: tuple[Charged, ...]
+    limits: tuple[LimitState, ...]  #: that count it, in its window, as they stand now
+    paid_by: tuple[PaidBy, ...]
+    adjustments: tuple[BookedEvent, ...]  #: what other prices made of it since
+    reversed_by: str | None  #: the event that took it back
+
+    def as_dict(self) -> dict[str, Any]:
+        """The camelCase JSON of it."""
+        return {
+            "event": self.event.as_dict(),
+            "charged": [_dict_of(one) for one in self.charged],
+            "limits": [one.as_dict() for one in self.limits],
+            "paidBy": [_dict_of(one) for one in self.paid_by],
+            "adjustments": [one.as_dict() for one in self.adjustments],
+            "reversedBy": self.reversed_by,
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        event = self.event
+        name = "" if event.event_name is None else f" {event.event_name}"
+        yield (
+            f"event {event.event_id}{name} at {_text(event.occurred_at)}, charged to "
+            f"{', '.join(event.resource_ids) or event.customer_id}"
+        )
+        for one in self.charged:
+            yield f"{plain(one.amount)} {one.credit_currency}: {one.why}"
+        for limit in self.limits:
+            yield f"counts in: {limit}"
+        for paid in self.paid_by:
+            yield f"paid by grant {paid.grant_id}: {plain(paid.amount)} {paid.credit_currency}"
+        for other in self.adjustments:
+            amounts = ", ".join(f"{plain(amount)} {name}" for name, amount in other.amounts.items())
+            yield f"adjusted by event {other.event_id}: {amounts}"
+        if self.reversed_by is not None:
+            yield f"taken back by event {self.reversed_by}"
+
+
+def differences(one: DenialExplained, other: DenialExplained | EventExplained) -> tuple[str, ...]:
+    """What differs between a denial and another one, or an event that went through."""
+    first = one.denial
+    if isinstance(other, DenialExplained):
+        second = other.denial
+        found = [
+            *_differing("verb", first.verb, second.verb),
+            *_differing("customer", first.customer_id, second.customer_id),
+            *_differing("resources", _ids(first.resource_ids), _ids(second.resource_ids)),
+            *_differing("amounts", _amounts(one.decision.requested), _amounts(other.decision.requested)),
+            *_differing("dimensions", _said(first.dimensions), _said(second.dimensions)),
+            *_differing("reason", first.reason, second.reason),
+            *_differing("at", _text(one.decision.at), _text(other.decision.at)),
+        ]
+        return (*found, *_of_limits(one.decision.limits, other.decision.limits))
+    event = other.event
+    missing = [name for name in first.resource_ids if name not in event.resource_ids]
+    found = [
+        *_differing("customer", first.customer_id, event.customer_id),
+        *([f"resources: {', '.join(missing)} is not charged by the event"] if missing else []),
+        *_differing("amounts", _amounts(one.decision.requested), _amounts(event.amounts)),
+        *_differing("dimensions", _said(first.dimensions), _said(event.dimensions)),
+        *_differing("at", _text(one.decision.at), _text(event.occurred_at)),
+    ]
+    return tuple(found)
+
+
+def _of_limits(first: tuple[LimitState, ...], second: tuple[LimitState, ...]) -> Iterator[str]:
+    theirs = {_limit_key(limit): limit for limit in second}
+    for limit in first:
+        other = theirs.pop(_limit_key(limit), None)
+        whose = f"limit of {limit.resource_id} in {limit.credit_currency}"
+        if other is None:
+            yield f"{whose}: only in the first"
+            continue
+        for name in ("limit", "used", "held", "window_start", "enforcement_type", "overridden_by"):
+            yield from _differing(
+                f"{whose}, {name}", _shown(getattr(limit, name)), _shown(getattr(other, name))
+            )
+    for limit in theirs.values():
+        yield f"limit of {limit.resource_id} in {limit.credit_currency}: only in the second"
+
+
+def _limit_key(limit: LimitState) -> tuple[object, ...]:
+    scope = None if limit.scope is None else tuple(sorted(limit.scope.items()))
+    return (limit.allocation_id, limit.resource_id, limit.credit_currency, limit.cadence, scope)
+
+
+def _differing(what: str, first: object, second: object) -> list[str]:
+    return [] if first == second else [f"{what}: {first} and {second}"]
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, datetime):
+        return _text(value)
+    return plain(value) if isinstance(value, int | Decimal) else value
+
+
+def _ids(ids: tuple[str, ...]) -> str:
+    return ", ".join(sorted(set(ids)))
+
+
+def _amounts(amounts: Mapping[str, int | Decimal]) -> str:
+    return ", ".join(f"{plain(amount)} {name}" for name, amount in sorted(amounts.items()))
+
+
+def _said(dimensions: Mapping[str, DimensionValue]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(dimensions.items())) or "none"
+
+
+def _dict_of(one: Charged | PaidBy) -> dict[str, Any]:
+    return {camel(name): json_value(value) for name, value in one._asdict().items()}
+
+
+def _text(at: datetime) -> str:
+    return to_text(to_us(at, "at"))
