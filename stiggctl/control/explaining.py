@@ -13,15 +13,15 @@ from typing import overload
 from stiggctl.amounts import to_amount
 from stiggctl.answers import AccessDeniedReason, Decision, LimitState
 from stiggctl.answers.kept import from_kept
-from stiggctl.definitions import json_text
+from stiggctl.control.filling import Filling, booked_in, scope_of
 from stiggctl.errors import CustomerNotFound, DecisionNotFound, EventNotFound, InvalidRequest
 from stiggctl.events import dimensions_of, read_id
 from stiggctl.holder import Holder
 from stiggctl.holder.in_force import limits_on
 from stiggctl.holder.trees import read_model
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import ESTIMATED, Apart, CustomerRow, DenialRow, EventRow, SumsWanted
-from stiggctl.reports.events import BookedEvent, booked_event
+from stiggctl.ledger.records import ESTIMATED, CustomerRow, DenialRow, EventRow
+from stiggctl.reports.events import BookedEvent
 from stiggctl.reports.explanation import (
     Charged,
     Denial,
@@ -34,10 +34,7 @@ from stiggctl.reports.explanation import (
 )
 from stiggctl.reports.tree import raw_limit
 from stiggctl.scopes import EVERYTHING, filter_of
-from stiggctl.windows import END_US, FIRST_US, to_datetime, to_us
-
-#: Who spent most of a limit, and what it counted last: as many as fit a screen beside the rest.
-SPENDERS, LAST_EVENTS = 5, 10
+from stiggctl.windows import FIRST_US, to_datetime, to_us
 
 
 class Explaining:
@@ -181,11 +178,11 @@ class Explaining:
         adjustments = reader.adjustments_of([event.id])
         reversal = reader.reversals_of([event.id]).get(event.id)
         return EventExplained(
-            event=_booked(reader, event),
+            event=booked_in(reader, event),
             charged=tuple(_charged(reader, event, currencies)),
             limits=tuple(self._limits_of(reader, event)),
             paid_by=tuple(paid),
-            adjustments=tuple(_booked(reader, one) for one in adjustments),
+            adjustments=tuple(booked_in(reader, one) for one in adjustments),
             reversed_by=None if reversal is None else str(reversal),
         )
 
@@ -230,22 +227,6 @@ def _charged(reader: Reader, event: EventRow, currencies: dict[int, tuple[str, i
         yield Charged(name, to_amount(part.amount_units, decimals), why)
 
 
-def _booked(reader: Reader, event: EventRow) -> BookedEvent:
-    currencies = {row.id: (row.currency_id, row.decimals) for row in reader.currencies()}
-    names = {row.id: row.resource_id for row in reader.resources_by_row(event.members)}
-    return booked_event(event, _owner(reader, event.customer).customer_id, currencies, names)
-
-
-def _owner(reader: Reader, customer: int) -> CustomerRow:
-    return next(row for row in reader.customers() if row.id == customer)
-
-
-def _scope_of(limit: LimitState) -> str:
-    """Its scope, as rows have it."""
-    scope = limit.scope
-    return EVERYTHING if scope is None else json_text({name: sorted(scope[name]) for name in sorted(scope)})
-
-
 # -------------------------------------------------------------------- denials
 
 
@@ -279,74 +260,12 @@ def _explain_denial(reader: Reader, row: DenialRow, id_: str) -> DenialExplained
         if not binding.is_pool:
             lineage = reader.lineage(customers[0].id, [binding.resource_id])
             resource = lineage[-1].id if lineage else -1
-        filling = _Filling(reader, customers[0], resource, binding, at_us)
+        filling = Filling(reader, customers[0], resource, binding, at_us)
         filled, last = filling.spenders(), filling.last_events()
         lifts = tuple(_lifts(reader, customers[0], resource, binding, decision))
     return DenialExplained(
         denial=_denial(row), decision=decision, filled_by=filled, last_events=last, lifts=lifts
     )
-
-
-class _Filling:
-    """What had filled a limit until an instant."""
-
-    def __init__(
-        self, reader: Reader, customer: CustomerRow, resource: int, limit: LimitState, at_us: int
-    ) -> None:
-        self._reader = reader
-        self._customer = customer
-        self._resource = resource
-        self._since_us = FIRST_US if limit.window_start is None else to_us(limit.window_start, "window_start")
-        self._until_us = min(at_us + 1, END_US)
-        self._scope = _scope_of(limit)
-        self._currency = next(row for row in reader.currencies() if row.currency_id == limit.credit_currency)
-
-    def _counts(self, event: EventRow) -> bool:
-        is_of_currency = any(part.currency == self._currency.id for part in event.parts)
-        return is_of_currency and filter_of(self._scope).passes(event.dimensions)
-
-    def last_events(self) -> tuple[BookedEvent, ...]:
-        """The last that it counts, the newest first."""
-        # Of a limit that counts only some it is looked a little further back, and no further than that.
-        most = 50 * LAST_EVENTS
-        events = self._reader.latest_events(
-            self._customer.id, max(self._resource, 0), self._since_us, self._until_us, most=most
-        )
-        counted = [event for event in events if self._counts(event)][:LAST_EVENTS]
-        return tuple(_booked(self._reader, event) for event in counted)
-
-    def spenders(self) -> tuple[Spender, ...]:
-        """Who had spent most of it: what was named together."""
-        units: dict[tuple[int, ...], list[int]] = {}
-        for members, spent, events in self._sums():
-            total = units.setdefault(members, [0, 0])
-            total[0] += spent
-            total[1] += events
-        found: dict[tuple[str, ...], list[int]] = {}
-        for members, (spent, events) in units.items():
-            rows = self._reader.resources_by_row(members)
-            above = {row.parent for row in rows}
-            named = tuple(sorted(row.resource_id for row in rows if row.id not in above))
-            total = found.setdefault(named or (self._customer.customer_id,), [0, 0])
-            total[0] += spent
-            total[1] += events
-        most = sorted(found.items(), key=lambda one: (-one[1][0], one[0]))[:SPENDERS]
-        decimals = self._currency.decimals
-        return tuple(Spender(ids, to_amount(spent, decimals), events) for ids, (spent, events) in most)
-
-    def _sums(self) -> Iterator[tuple[tuple[int, ...], int, int]]:
-        resource = self._resource or None
-        if self._scope == EVERYTHING:
-            wanted = SumsWanted(Apart.PATH, resource=resource, currency=self._currency.id)
-            for one in self._reader.sums(self._customer.id, [(self._since_us, self._until_us)], wanted):
-                yield one.members, one.units, one.events
-            return
-        for event in self._reader.events(
-            self._customer.id, resource=resource, since_us=self._since_us, until_us=self._until_us
-        ):
-            if self._counts(event):
-                spent = sum(part.amount_units for part in event.parts if part.currency == self._currency.id)
-                yield event.members, spent, 1
 
 
 def _lifts(
@@ -359,7 +278,7 @@ def _lifts(
     for row in reader.overrides(customer.id, [resource]):
         since_us = row.put_at_us if row.effective_at_us is None else row.effective_at_us
         fits = row.currency == currency.id and row.cadence in (None, limit.cadence)
-        if fits and row.scope == _scope_of(limit) and row.expires_at_us > decision.at_us:
+        if fits and row.scope == scope_of(limit) and row.expires_at_us > decision.at_us:
             yield Lift(
                 limit=_amount(row.limit_units, currency.decimals),
                 add=_amount(row.add_units, currency.decimals),

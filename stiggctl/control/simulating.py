@@ -4,37 +4,45 @@ Here: what is replayed, in which order, and what a window had spent before. Not 
 asked (holder/replaying.py), what came of it (reports/simulation.py).
 
 What always holds:
-  SM1  Events are replayed by their instants, then in ledger order; one that is denied spends nothing.
+  SM1  Events are replayed by their instants, then in ledger order, and after those of an instant what was
+       denied at it; what is denied spends nothing.
   SM2  Of an event that was reversed or adjusted the rest follows it, if it was admitted.
   SM3  Nothing is written, and no more events are in memory than are read together.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
+from heapq import merge
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from stiggctl.answers import AccessDeniedReason
+from stiggctl.control.before import spent_before
 from stiggctl.definitions import Progress, Telling, UsageModel, draft_of
 from stiggctl.errors import CustomerNotFound, InvalidRequest
 from stiggctl.events import dimensions_of
 from stiggctl.holder import Holder, models
-from stiggctl.holder.in_force import Limit
-from stiggctl.holder.replaying import Before, Replay, Spending
+from stiggctl.holder.replaying import Replay, Spending
 from stiggctl.ledger import Ledger, Reader
 from stiggctl.ledger.keys import adjusted_by
 from stiggctl.ledger.opening import MEMORY, open_ledger
-from stiggctl.ledger.records import Apart, Counted, CurrencyRow, CustomerRow, EventRow, SumsWanted
+from stiggctl.ledger.records import Apart, CurrencyRow, CustomerRow, EventRow, SumsWanted
 from stiggctl.reports.simulation import Simulation, Tally
 from stiggctl.windows import END_US, FIRST_US, to_us
 
 #: What is read together: in one go other threads wait for some ten milliseconds (a reader's lock is held).
 EVENTS_AT_A_TIME = 2_048
+_SPENDING = ("reserve", "consume")
+_BY_LIMITS = (AccessDeniedReason.BUDGET_EXCEEDED.value, AccessDeniedReason.INSUFFICIENT_CREDITS.value)
 #: Combinations of resources that are remembered; a million users would else all stay in memory.
 PATHS_MAX = 100_000
 
 _PAST = "events that were reported past a limit: no model admits what nobody asks"
+_OTHER_DENIALS = "denials of a check or an extension, or for another reason than a limit"
+_DROPPED = "denials that are not kept"
 _UNKNOWN = "events name resources that the model does not have; those limited nothing"
 
 
@@ -60,8 +68,10 @@ class Simulating:
         written. To see what one change would have done, simulate the present model with it:
         `control.export_model()`, changed.
 
-        A replay does not know what was held for a while and set free, nor that who was denied might have
-        asked for less; what it cannot replay it counts (`not_replayed`).
+        Denials that are kept of reserve and consume are asked again, too: what the model would have
+        admitted of them is `newly_admitted`, and spends in the replay. A replay does not know what was
+        held for a while and set free, nor that who was denied might have asked for less; what it cannot
+        replay it counts (`not_replayed`).
 
         Args:
             model: as `apply` takes it; whole: what it does not name limits nothing.
@@ -94,7 +104,7 @@ class Simulating:
             with holder.ledger.reader() as reader:
                 customers = reader.customers(None if customer_id is None else [customer_id])
                 currencies = {row.id: row for row in reader.currencies()}
-                last = reader.last_event()
+                last, dropped = reader.last_event(), reader.denials_dropped()
                 telling = _begin(reader, customers, since_us, until_us, progress)
             if customer_id is not None and not customers:
                 raise CustomerNotFound(customer_id=customer_id)
@@ -102,17 +112,26 @@ class Simulating:
                 of_model = {row.currency_id: row for row in reading.currencies()}
                 _refuse_other_decimals(currencies.values(), of_model)
                 tally = Tally({row.currency_id: row.decimals for row in currencies.values()})
+                if dropped:
+                    tally.leave_out(_DROPPED, dropped)
                 replays = {}
                 for customer in customers:
                     there = reading.customers([customer.customer_id])
                     replays[customer.id] = _OfCustomer(
                         holder.ledger, reading, customer, there, currencies, of_model, since_us
                     )
-                events = chain.from_iterable(
-                    _events(holder, customer, since_us, until_us, last) for customer in customers
+                steps = chain.from_iterable(
+                    _steps(
+                        _events(holder, customer, since_us, until_us, last),
+                        _denials(holder, customer, since_us, until_us, tally),
+                    )
+                    for customer in customers
                 )
-                for event in telling.each(events):
-                    replays[event.customer].replay(event, tally)
+                for step in telling.each(steps):
+                    if isinstance(step, _Denied):
+                        replays[step.customer].ask_again(step, tally)
+                    else:
+                        replays[step.customer].replay(step, tally)
                 telling.end(telling.total or tally.events)
         return tally.simulation(since_us, None if until is None else until_us)
 
@@ -140,6 +159,51 @@ def _events(
         from_us, after = events[-1].occurred_at_us, events[-1].id
 
 
+class _Denied(NamedTuple):
+    """A request that was denied."""
+
+    customer: int
+    at_us: int
+    ids: tuple[str, ...]
+    units: tuple[tuple[str, int], ...]
+    dimensions: str
+
+
+def _steps(
+    events: "Iterator[EventRow | _Denied]", denials: "Iterator[EventRow | _Denied]"
+) -> "Iterator[EventRow | _Denied]":
+    """Both, by their instants (SM1)."""
+    return merge(events, denials, key=_instant_of)
+
+
+def _instant_of(step: EventRow | _Denied) -> tuple[int, bool]:
+    return (step.at_us, True) if isinstance(step, _Denied) else (step.occurred_at_us, False)
+
+
+def _denials(
+    holder: Holder, customer: CustomerRow, since_us: int | None, until_us: int, tally: Tally
+) -> Iterator[_Denied]:
+    """What a customer was denied by limits, by instants: there are no more than are kept."""
+    found: list[_Denied] = []
+    holder.denials.beat()
+    with holder.ledger.reader() as reader:
+        for row in reader.denials(customer.id, since_us=since_us, until_us=until_us):
+            if row.verb not in _SPENDING or row.reason not in _BY_LIMITS:
+                tally.leave_out(_OTHER_DENIALS, row.times)
+                continue
+            units = tuple((name, number) for name, _, number in json.loads(row.decision)["asked"])
+            instants = [row.first_at_us, *(at_us for _, at_us in row.others)]
+            instants += [row.last_at_us] * (row.times - len(instants))
+            found += [
+                _Denied(customer.id, at_us, row.resource_ids, units, row.dimensions)
+                for at_us in instants
+                if (since_us is None or at_us >= since_us) and at_us < until_us
+            ]
+    found.reverse()  # at one instant the oldest first, too
+    found.sort(key=lambda one: one.at_us)
+    return iter(found)
+
+
 class _OfCustomer:
     """The replay of one customer."""
 
@@ -159,7 +223,7 @@ class _OfCustomer:
         self._of_model = of_model
         self._replay: Replay | None = None
         if in_model:
-            before = _before(ledger, model, customer, in_model[0], currencies, of_model, since_us)
+            before = spent_before(ledger, model, customer, in_model[0], currencies, of_model, since_us)
             self._replay = Replay(model, in_model[0], of_model, before)
         self._ids: dict[tuple[int, ...], tuple[tuple[str, ...], bool]] = {}
         self._denied: set[int] = set()
@@ -195,10 +259,24 @@ class _OfCustomer:
             tally.leave_out(_PAST)
         tally.deny(self._customer.customer_id, ids, booked, denied, event.occurred_at_us, event.id)
 
-    def _dimensions(self, event: EventRow) -> Mapping[str, Any]:
+    def ask_again(self, request: _Denied, tally: Tally) -> None:
+        """Whether it would have been admitted; then it spends what it had asked for."""
+        replay = self._replay
+        units = tuple((name, number) for name, number in request.units if name in self._of_model)
+        if replay is None or not units:
+            tally.admit_denied(request.units)
+            return
+        ids = tuple(one for one in request.ids if replay.has(one))
+        denied = replay.spend(Spending(request.at_us, ids, units, self._dimensions(request)))
+        if denied is None:
+            tally.admit_denied(request.units)
+        else:
+            tally.deny(self._customer.customer_id, ids, request.units, denied, request.at_us, None)
+
+    def _dimensions(self, of: EventRow | _Denied) -> Mapping[str, Any]:
         if self._replay is None or not self._replay.looks_at_dimensions:
             return {}
-        return dimensions_of(event.dimensions)
+        return dimensions_of(of.dimensions)
 
     def _named(self, members: tuple[int, ...]) -> tuple[tuple[str, ...], bool]:
         """The resources that an event named, as far as the model has them; whether it has all.
@@ -217,71 +295,6 @@ class _OfCustomer:
             known = [one for one in named if self._replay is not None and self._replay.has(one)]
             found = self._ids[members] = tuple(known), len(known) == len(named)
         return found
-
-
-def _before(
-    ledger: Ledger,
-    model: Reader,
-    customer: CustomerRow,
-    in_model: CustomerRow,
-    currencies: Mapping[int, CurrencyRow],
-    of_model: Mapping[str, CurrencyRow],
-    since_us: int | None,
-) -> Before:
-    """What the ledger has of a limit's window, or a grant's, before the replay begins."""
-    if since_us is None:
-        return _nothing
-    ids = {row.currency_id: row.id for row in currencies.values()}
-    names = {row.id: name for name, row in of_model.items()}
-    with ledger.reader() as reader:
-        grants = {row.grant_id: row.id for row in reader.grants(customer.id)}
-    of_grants = {row.id: row for row in model.grants(in_model.id)}
-    of_limits: dict[int, int] = {}  # allocation of the model -> its currency there
-
-    def counted(limit: Limit) -> Mapping[int, int]:
-        terms = limit.terms
-        from_us = FIRST_US if limit.counts_until_us is None else terms.window_start_us
-        if terms.bucket_us is not None:
-            from_us = terms.window_start_us
-        if from_us >= since_us:
-            return {}
-        resource, grant, named = 0, 0, ""
-        if limit.resource:
-            named = model.resources_by_row([limit.resource])[0].resource_id
-            if limit.allocation not in of_limits:
-                rows = [*model.allocations(in_model.id, [limit.resource]), *model.templates(in_model.id)]
-                of_limits.update((one.id, one.currency) for one in rows)
-            currency = ids.get(names[of_limits[limit.allocation]])
-        else:
-            row_of_grant = of_grants[limit.allocation]
-            grant = grants.get(row_of_grant.grant_id, 0)
-            currency = ids.get(names[row_of_grant.currency])
-        with ledger.reader() as reader:
-            if limit.resource:
-                lineage = reader.lineage(customer.id, [named])
-                resource = lineage[-1].id if lineage else 0
-            if currency is None or not (resource or grant):
-                return {}  # nothing was booked of what the ledger does not have
-            return reader.used_by_bucket(
-                Counted(
-                    resource=resource,
-                    grant=grant,
-                    customer=customer.id,
-                    currency=currency,
-                    since_us=from_us,
-                    until_us=since_us,
-                    scope=terms.scope,
-                    width_us=terms.bucket_us or 0,
-                )
-            )
-
-    return counted
-
-
-def _nothing(limit: Limit) -> Mapping[int, int]:
-    """Before the first event."""
-    del limit
-    return {}
 
 
 def _refuse_other_decimals(rows: Any, of_model: Mapping[str, CurrencyRow]) -> None:

@@ -5,9 +5,9 @@ what is admitted is booked at once. The comparison, the paths and the windows ar
 Not here: what is replayed, and in which order (control/simulating.py), what came of it (reports/).
 
 What always holds:
-  RP1  What is admitted is counted in every cell of its path, as a booking is; what is denied, in none.
-  RP2  A cell opens with what was spent in its window before the replay began, as the ledger has it.
-  RP3  Instants never go back: a window that is over is not asked again.
+  RY1  What is admitted is counted in every cell of its path, as a booking is; what is denied, in none.
+  RY2  A cell opens with what was spent in its window before the replay began, as the ledger has it.
+  RY3  Instants never go back: a window that is over is not asked again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -99,7 +99,7 @@ class Replay:
         return True
 
     def spend(self, asked: Spending) -> Decision | None:
-        """Book it, if it fits every limit and the pool; else why not (RP1)."""
+        """Book it, if it fits every limit and the pool; else why not (RY1)."""
         stripe = self._stripe
         ids = asked.ids or (CUSTOMER,)
         rest = rest_of(stripe, ids, asked.dimensions)
@@ -200,7 +200,7 @@ class Replay:
         return found
 
     def _load(self, strands: Sequence[Strand], ids: tuple[str, ...], asked: Spending) -> None:
-        """Compile the path as it is at that instant, with all of each limit to spend (RP3)."""
+        """Compile the path as it is at that instant, with all of each limit to spend (RY3)."""
         stripe, at_us = self._stripe, asked.at_us
         rows, model = self._lineage(ids)
         for strand in strands:

@@ -73,6 +73,7 @@ class Simulation:
     admitted_amounts: dict[str, int | Decimal]
     denied_amounts: dict[str, int | Decimal]
     denials: tuple[SimulatedDenial, ...]  #: the most frequent first
+    denied_again: int  #: requests that were denied, and that this model would have denied too
     newly_admitted: int  #: requests that were denied, and that this model would have admitted
     newly_admitted_amounts: dict[str, int | Decimal]
     not_replayed: dict[str, int]  #: why -> how many
@@ -99,9 +100,10 @@ class Simulation:
     def __str__(self) -> str:
         admitted = f"{self.admitted} would have been admitted ({_in_words(self.admitted_amounts)})"
         lines = [f"{self.events} events: {admitted}, {self.denied} denied ({_in_words(self.denied_amounts)})"]
-        if self.newly_admitted:
+        if self.newly_admitted or self.denied_again:
             words = _in_words(self.newly_admitted_amounts)
-            lines.append(f"{self.newly_admitted} that were denied would have been admitted ({words})")
+            of = f"of {self.newly_admitted + self.denied_again} that were denied"
+            lines.append(f"{of} {self.newly_admitted} would have been admitted ({words})")
         lines += [str(one) for one in self.denials]
         lines += [f"not replayed: {count} {why}" for why, count in self.not_replayed.items()]
         return "\n".join(lines)
@@ -133,7 +135,7 @@ class Tally:
         self._admitted: dict[str, int] = {}
         self._denied: dict[str, int] = {}
         self._new: dict[str, int] = {}
-        self.events = self.admitted = self.denied = self.newly_admitted = 0
+        self.events = self.admitted = self.denied = self.newly_admitted = self.denied_again = 0
         self.not_replayed: dict[str, int] = {}
 
     def admit(self, units: Iterable[tuple[str, int]]) -> None:
@@ -159,6 +161,8 @@ class Tally:
         if event_id is not None:
             self.denied += 1
             _add(self._denied, units)
+        else:
+            self.denied_again += 1
         reason, limit = decision.access_denied_reason, decision.binding
         assert reason is not None
         if reason not in (AccessDeniedReason.BUDGET_EXCEEDED, AccessDeniedReason.INSUFFICIENT_CREDITS):
@@ -197,6 +201,7 @@ class Tally:
             admitted_amounts=self._amounts(self._admitted),
             denied_amounts=self._amounts(self._denied),
             denials=tuple(denials),
+            denied_again=self.denied_again,
             newly_admitted=self.newly_admitted,
             newly_admitted_amounts=self._amounts(self._new),
             not_replayed=dict(sorted(self.not_replayed.items())),

@@ -139,7 +139,7 @@ def test_of_several_candidates_only_what_was_denied_in_the_end_is_a_denial(contr
 def test_the_same_request_again_and_again_is_one_row_and_each_id_is_found(
     control: UsageControl, clock: ManualClock
 ) -> None:
-    """DN2: with the numbers of each; another number is another row."""
+    """DN2, DE1: with the numbers of each; another number is another row."""
     control.consume(**ANN, amount=90)
     same = []
     for _ in range(5):
@@ -180,7 +180,7 @@ def test_what_is_too_much_is_dropped_and_counted(
 
 
 def test_threads_that_are_denied_at_once_are_all_counted(control: UsageControl) -> None:
-    """DN2."""
+    """DN1, DN2: none waits for it."""
     control.consume(**ANN, amount=100)
     barrier = threading.Barrier(6)
 

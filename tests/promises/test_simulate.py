@@ -170,7 +170,7 @@ def take_place(control: UsageControl, clock: ManualClock, steps: Any) -> list[bo
 def test_under_the_present_model_nothing_that_was_admitted_is_denied(
     steps: Any, found: Any, credits_: Any
 ) -> None:
-    """SM1, RP1, RP2: of what was consumed one call after the other, whatever limits there are."""
+    """SM1, RY1, RY2: of what was consumed one call after the other, whatever limits there are."""
     clock = ManualClock(NOON)
     model = with_limits(*found, grants=credits_)
     with UsageControl(":memory:", clock=clock) as control:
@@ -182,7 +182,8 @@ def test_under_the_present_model_nothing_that_was_admitted_is_denied(
             sum(admitted),
             0,
         )
-        assert simulated.denials == ()
+        assert (simulated.newly_admitted, simulated.denied_again) == (0, len(admitted) - sum(admitted))
+        assert sum(one.times for one in simulated.denials) == simulated.denied_again
         assert control.verify() == []
 
 
@@ -191,7 +192,7 @@ def test_under_the_present_model_nothing_that_was_admitted_is_denied(
 def test_under_another_model_it_is_what_a_replay_by_hand_says(
     steps: Any, found: Any, credits_: Any, first: int
 ) -> None:
-    """SM1, RP1, RP3: event by event; and what was spent before `since` counts (RP2)."""
+    """SM1, RY1, RY3: event by event; and what was spent before `since` counts (RY2)."""
     clock = ManualClock(NOON)
     model = with_limits(*found, grants=credits_)
     with UsageControl(":memory:", clock=clock) as control:
@@ -288,6 +289,28 @@ def test_a_pool_denies_as_a_limit_does(control: UsageControl) -> None:
     assert denial.reason is AccessDeniedReason.INSUFFICIENT_CREDITS
     assert denial.limit is not None
     assert denial.limit.is_pool
+
+
+def test_what_was_denied_is_asked_again(control: UsageControl, clock: ManualClock) -> None:
+    """SM1: admitted by a higher limit it spends, and may deny what came after it."""
+    control.set_allocation(resource_id="ann", credit_currency="t", limit=50)
+    assert consume(control, "ann", 40)
+    clock.advance(seconds=1)
+    assert not consume(control, "ann", 30)
+    assert not consume(control, "ann", 31)
+    clock.advance(seconds=1)
+    assert consume(control, "ann", 10)
+    assert not control.check(resource_ids=["ann"], credit_currency="t", requested_usage=90)
+    found = control.simulate(with_limits({"resourceId": "ann", "limit": 75}))
+    assert (found.admitted, found.denied) == (1, 1)
+    assert (found.newly_admitted, found.denied_again) == (1, 1)
+    assert found.newly_admitted_amounts == {"t": 30}
+    assert {why: count for why, count in found.not_replayed.items() if "check" in why} == {
+        "denials of a check or an extension, or for another reason than a limit": 1
+    }
+    assert "of 2 that were denied 1 would have been admitted (30 t)" in str(found)
+    lately = control.simulate(with_limits({"resourceId": "ann", "limit": 75}), since=clock.now())
+    assert (lately.newly_admitted, lately.denied_again) == (0, 0)
 
 
 def test_what_was_reversed_comes_back_if_it_was_admitted(control: UsageControl) -> None:

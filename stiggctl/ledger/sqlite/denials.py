@@ -17,7 +17,8 @@ from stiggctl.ledger.sqlite.statements import SQL
 
 #: What comes within so long after the last of its kind is one more of it.
 SOON_US = 60_000_000
-#: Of each row so many ids of the others are kept: who was denied a thousand times asks about one of the first.
+#: Of each row so many ids of the others are kept: who was denied a thousand times asks about one of
+#: the first.
 IDS_MAX = 100
 
 Rows = Callable[[str, Mapping[str, object]], Sequence[tuple[Any, ...]]]
@@ -65,9 +66,10 @@ def denial(rows: Rows, decision_id: str) -> DenialRow | None:
 
 
 def _row(row: tuple[Any, ...]) -> DenialRow:
-    id_, customer, decision_id, others, *rest = row
+    id_, customer, decision_id, said, *rest = row
     first, last, times, verb, reason, resources, dimensions, event_name, decision = rest
+    others = tuple((one, at_us) for one, at_us in json.loads(said))
     return DenialRow(
-        id_, customer, decision_id, tuple((one, at_us) for one, at_us in json.loads(others)), first, last, times, verb, reason,
-        tuple(json.loads(resources)), dimensions, event_name, decision,
+        id_, customer, decision_id, others, first, last, times, verb, reason, tuple(json.loads(resources)),
+        dimensions, event_name, decision,
     )  # fmt: skip
