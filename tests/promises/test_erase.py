@@ -525,5 +525,6 @@ def test_a_reader_that_looks_on_keeps_the_log_and_is_told(
     assert WHO in first.resource_ids
     assert said_of(Path(ledger_path), WHO) == [WHO]
     assert len(list(events)) == 43  # as they were when it began
+    monkeypatch.undo()
     assert not control.erase("bo").remains
     assert said_of(Path(ledger_path), WHO) == []
