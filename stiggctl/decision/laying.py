@@ -59,19 +59,14 @@ def lay_record(
         raise
 
 
-def know_by(strand: Strand, resource_id: str, resource_row: int, *, was_renamed: bool) -> None:
-    """Let a resource's record be found by the id that it has now. The caller has the lock.
+def know_by(strand: Strand, resource_id: str, resource_row: int) -> None:
+    """Let the record of a resource that has another id than it had be found by that. The caller has the lock.
 
-    It has another one than before where it `was_renamed`; then its former id may be another's by now.
-    What lies there stays in its place, so holds and paths know it still.
+    What lies there stays in its place, so holds and paths know it still. Where another resource has its
+    former id by now, and was laid there, its cells are loose, or lie nowhere: then they are laid anew.
     """
     leaves, numbers = strand.leaves, strand.stripe.numbers
-    place = leaves.get(resource_id)
-    if place is not None and numbers[place + 1] != resource_row:
-        # Another's record: it is found again by its row, and no id has a NUL in it.
-        leaves[f"\0{numbers[place + 1]}"] = leaves.pop(resource_id)
-        place = None
-    if place is None and was_renamed:
+    if resource_id not in leaves:
         former = next((one for one, at in leaves.items() if numbers[at + 1] == resource_row), None)
         if former is not None:
             leaves[resource_id] = leaves.pop(former)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def know_all_by(strand: Strand, nodes: Iterable[Node]) -> None:
     """Let the records of these be found by the ids that they have now (RN1). The caller has the lock."""
     for node in nodes:
-        if node.resource_id != CUSTOMER:
-            know_by(strand, node.resource_id, node.row, was_renamed=is_token(node.resource_id))
+        if is_token(node.resource_id):
+            know_by(strand, node.resource_id, node.row)
 
 
 def learn_names(holder: "Holder", way: Way) -> None:

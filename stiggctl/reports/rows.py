@@ -3,8 +3,8 @@
 Here: which columns each kind of record has. Not here: the records, files of rows (cli/formats.py).
 
 What always holds:
-  PC1  All rows of one kind have the same columns in the same order, whatever is in them.
-  PC2  An amount is a Decimal or None in every row, also in a currency without decimals: whole numbers
+  FL1  All rows of one kind have the same columns in the same order, whatever is in them.
+  FL2  An amount is a Decimal or None in every row, also in a currency without decimals: whole numbers
        among fractions are no numbers to a data frame.
 """
 

@@ -183,7 +183,7 @@ def test_a_tree_that_is_deeper_than_pythons_stack_is_shown(opened: Callable[...,
 # ------------------------------------------------------------------ columns
 
 
-def test_all_columns_are_as_long_and_have_plain_values(opened: Callable[..., UsageControl]) -> None:  # PC1
+def test_all_columns_are_as_long_and_have_plain_values(opened: Callable[..., UsageControl]) -> None:  # FL1
     control = opened(":memory:", clock=ManualClock(datetime(2026, 1, 15, 12, tzinfo=UTC)))
     every: list[Any] = answers(control, "ana")
     control.grant_credits(customer_id="ana", credit_currency=TOKENS, grant_id="g", amount=5)
@@ -196,7 +196,7 @@ def test_all_columns_are_as_long_and_have_plain_values(opened: Callable[..., Usa
         } <= {str, int, bool, Decimal, datetime, type(None)}  # fmt: skip
 
 
-def test_amounts_are_decimals_in_every_currency(opened: Callable[..., UsageControl]) -> None:  # PC2
+def test_amounts_are_decimals_in_every_currency(opened: Callable[..., UsageControl]) -> None:  # FL2
     control = opened(":memory:")
     answers(control, "ana")
     events = columns(control.events())
