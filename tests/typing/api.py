@@ -18,6 +18,7 @@ from stiggctl import (
     Clock,
     Decision,
     DecisionMade,
+    Erased,
     Fit,
     Guard,
     Happening,
@@ -39,6 +40,7 @@ from stiggctl import (
     UsageControl,
     UsageModel,
     UsageRow,
+    columns,
 )
 from stiggctl.prices import ContractPrice
 from stiggctl.testing import ManualClock, allow_all, deny
@@ -221,6 +223,16 @@ def looking_back(control: UsageControl) -> None:
         assert_type(row.margin(worth={"ai-tokens": "0.01"}), Decimal)
         row.margin({"ai-tokens": 0.01})  # type: ignore[dict-item]  # a float is no amount
     control.usage(group_by="resource", resource_type_id="team", resource_id="org", event_name="chat")
+    table = columns(control.usage(group_by="model"))
+    assert_type(table, dict[str, list[str | int | bool | Decimal | datetime | None]])
+    columns([control.tree("org", "usd")])
+    columns(control.events())
+    columns(5)  # type: ignore[arg-type]  # nothing that was read
+    erased = control.erase(
+        "ana", customer_id="cust-acme-inc", actor="dpo", reason="request 17", compact=False
+    )
+    assert_type(erased, Erased)
+    assert_type((erased.resource_id, erased.events, erased.remains), tuple[str, int, bool])
     control.usage(credit_currency="usd", group_by=["model"])  # type: ignore[arg-type]  # one, not several
 
 
