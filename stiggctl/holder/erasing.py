@@ -63,6 +63,7 @@ def erase(
         forgot[:] = [holder.ledger.erase(erasure)]
         return forgot[0].change
 
+    holder.denials.beat()  # what this process has noted is erased with the rest
     try:
         applied = holder.alter(plan, write)
     except ResourceNotFound:

@@ -123,8 +123,9 @@ class Forgotten(NamedTuple):
         if isinstance(value, list):
             return [self._value(one) for one in value]
         if isinstance(value, Mapping):
-            if value.get("resourceId") == self.resource_id and isinstance(value.get("id"), str):
-                value = {**value, "id": self.own_id(value["id"])}
+            for owner, limit_id in _LIMITS:
+                if value.get(owner) == self.resource_id and isinstance(value.get(limit_id), str):
+                    value = {**value, limit_id: self.own_id(value[limit_id])}
             kept = {key: one for key, one in value.items() if not self._is_own(value) or key not in _OWN}
             return {key: self._value(one) for key, one in kept.items()}
         return value
@@ -136,5 +137,7 @@ class Forgotten(NamedTuple):
         return self.token if value == self.resource_id else value
 
 
+#: Where an entry of a limit, in the audit and in a denial, says what it is on, and its id.
+_LIMITS = (("resourceId", "id"), ("resource_id", "allocation_id"))
 #: What an entry of a resource says of it beside where it stands.
 _OWN = frozenset({"name", "properties"})

@@ -498,6 +498,15 @@ def test_only_the_customers_own_is_erased(control: UsageControl) -> None:
     assert control.erase("ana").customer_id == "other"
 
 
+def test_a_denial_that_was_just_given_is_forgotten_too(control: UsageControl, ledger_path: str) -> None:
+    used(control)
+    assert not control.check(resource_ids=[WHO], credit_currency=TOKENS)  # noted, and not written yet
+    token = control.erase(WHO).resource_id
+    assert {token} == {one for denial in control.denials() for one in denial.resource_ids}
+    control.close()
+    assert said_of(Path(ledger_path), WHO) == []
+
+
 def test_what_cannot_be_meant_changes_nothing(control: UsageControl, ledger_path: str) -> None:
     used(control)
     lines = len(list(control.audit()))
