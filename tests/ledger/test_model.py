@@ -38,7 +38,7 @@ def test_a_new_ledger_has_an_id_and_counts_its_changes(ledger) -> None:
     with ledger.reader() as reader:
         first = reader.state()
     assert len(first.id) == 36
-    assert (first.schema_version, first.model_version, first.change) == (5, 1, 1)
+    assert (first.schema_version, first.model_version, first.change) == (7, 1, 1)
     change = ModelChange(
         expected_change=1,
         at_us=NOW_US,
