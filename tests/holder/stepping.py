@@ -7,6 +7,11 @@ A step is a line of this package, the first times that it is come to in a call. 
 of a `try` are none: a debugger stops there once more after the block, before a lock is let go, and where
 nothing has begun yet; neither a signal nor the collector ever comes in there. On other threads nothing is
 counted.
+
+Since Python 3.12 the turns of a loop that stands in one line are none either: what a debugger raises
+there passes by every handler of its frame (CPython's INSTRUMENTED_JUMP takes the place to look for one
+from where it had just written NULL), so a lock stays taken. What the interpreter itself delivers at that
+place, a signal or an exception of another thread, is seen by them: test_stepping.py shows both.
 """
 
 import linecache
@@ -21,6 +26,8 @@ from typing import Any, NamedTuple
 TURNS_MAX = 2
 #: How often the steps are noted again, for those that are new since others came in. They are few each time.
 ROUNDS_MAX = 8
+#: Whether what is raised where a loop of one line turns is lost, as said above.
+TURNS_PASS_HANDLERS = sys.version_info >= (3, 12)
 
 
 class Step(NamedTuple):
@@ -34,19 +41,39 @@ class Step(NamedTuple):
         return f"{self.code.co_qualname}:{self.line}"
 
 
+class Lines:
+    """Tells where a line begins from where one that stands alone in a loop turns."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, int] = {}  # a frame's id -> where it stood; no frame is kept alive
+
+    def begins(self, frame: FrameType, event: str) -> bool:
+        """Whether what a trace function is told is the begin of a line."""
+        if event == "call":
+            self._lines.pop(id(frame), None)
+        if event != "line":
+            return False
+        before = self._lines.get(id(frame))
+        self._lines[id(frame)] = frame.f_lineno
+        return frame.f_lineno != before or not TURNS_PASS_HANDLERS
+
+
 class Noting:
     """Notes the steps of what is called meanwhile on this thread, in order."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
+        self._lines = Lines()
         self._turns: Counter[tuple[CodeType, int]] = Counter()
 
     def trace(self, frame: FrameType, event: str, _: object) -> Any:
         """For `sys.settrace`."""
         if not str(frame.f_globals.get("__name__", "")).startswith("stiggctl."):
             return None
+        if not self._lines.begins(frame, event):
+            return self.trace
         code, line = frame.f_code, frame.f_lineno
-        if event == "line" and _is_step(code.co_filename, line) and self._turns[code, line] < TURNS_MAX:
+        if _is_step(code.co_filename, line) and self._turns[code, line] < TURNS_MAX:
             self._turns[code, line] += 1
             self.steps.append(Step(code, line, self._turns[code, line]))
         return self.trace
@@ -62,14 +89,15 @@ class Stepping:
     def __init__(self, at: Step, what: Callable[[], object]) -> None:
         self.came_in = False
         self._code, self._line, self._turns = at
+        self._lines = Lines()
         self._what = what
 
-    def trace(self, frame: FrameType, _: str, __: object) -> Any:
+    def trace(self, frame: FrameType, event: str, _: object) -> Any:
         """For `sys.settrace`."""
-        return self._trace_lines if frame.f_code is self._code else None
+        return self._trace_lines(frame, event, None) if frame.f_code is self._code else None
 
     def _trace_lines(self, frame: FrameType, event: str, _: object) -> Any:
-        if event == "line" and frame.f_lineno == self._line:
+        if self._lines.begins(frame, event) and frame.f_lineno == self._line:
             self._turns -= 1
             if self._turns == 0:
                 self.came_in = True
