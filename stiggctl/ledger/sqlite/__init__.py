@@ -161,13 +161,13 @@ class SqliteLedger:
 
     def copy(self, to: Path) -> None:
         """Copy all of it to a file that is not there yet, as it is at one moment."""
-        lent = self._connections.borrow()
+        loan = self._connections.borrow()
         try:
-            copying.copy(lent, to, self.location)
+            copying.copy(loan.of, to, self.location)
         except sqlite3.Error as error:
             raise translated(error, self.location) from error
         finally:
-            self._connections.give_back(lent)
+            self._connections.give_back(loan)
 
     def stamp(self) -> object:
         """What is another whenever anything was written since: then a reader may find something new."""

@@ -31,7 +31,7 @@ from typing import Literal, TypeVar
 from stiggctl.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
 from stiggctl.ledger.sqlite import forks
 from stiggctl.ledger.sqlite.checkpoints import Checkpoints
-from stiggctl.ledger.sqlite.lending import Lending, ReadingConnection, take_snapshot
+from stiggctl.ledger.sqlite.lending import Lending, Loan, take_snapshot
 from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS, patiently
 from stiggctl.ledger.sqlite.troubles import is_locked, translated, unreadable
 from stiggctl.locks import await_turn
@@ -102,13 +102,13 @@ class Connections:
             # Between two openings another file may have come to stand there, a stranger's even.
             if self._identity is not None:
                 self.still_there()
+            return connection
         except UnicodeDecodeError as error:
             connection.close()
             raise unreadable(self.location) from error
         except BaseException:
             connection.close()
             raise
-        return connection
 
     def remember_file(self) -> None:
         """Take the file that stands there for the one that all later connections are to."""
@@ -188,12 +188,8 @@ class Connections:
     def adopt(self, connection: sqlite3.Connection) -> None:
         """Write through this one: schema.py made the file, or brought it up to date, with it."""
         with self._lock:
-            self._write_through(connection)
-
-    def _write_through(self, connection: sqlite3.Connection) -> sqlite3.Cursor:
-        self._writing = connection
-        self._cursor = cursor = connection.cursor()
-        return cursor
+            self._writing = connection
+            self._cursor = connection.cursor()
 
     def _stop_writing(self) -> None:
         """Close the writing connection: an open transaction is undone with it. Under `_lock`."""
@@ -211,7 +207,9 @@ class Connections:
             self._roll_back()
         cursor = self._cursor
         if cursor is None:  # or an interrupt came between the connection and its cursor
-            cursor = self._write_through(self._writing or self.connect("rw"))
+            if self._writing is None:
+                self._writing = self.connect("rw")
+            cursor = self._cursor = self._writing.cursor()
         try:
             cursor.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
@@ -232,7 +230,7 @@ class Connections:
 
     # ---------------------------------------------------------------- reading
 
-    def borrow(self) -> ReadingConnection:
+    def borrow(self) -> Loan:
         """A reading connection with its snapshot taken; `give_back` it."""
         self._refuse_if_closed()
         try:
@@ -246,9 +244,9 @@ class Connections:
                 remedy="check the path; the first write makes one",
             ) from error
 
-    def give_back(self, lent: ReadingConnection) -> None:
+    def give_back(self, loan: Loan) -> None:
         """End the snapshot; the connection is kept for the next reader, or closed."""
-        self.lending.give_back(lent, keep=not self._closed)
+        self.lending.give_back(loan, keep=not self._closed)
 
     def stamp(self) -> object:
         """Another one whenever anything was committed since; also where nothing was, after a fork."""

@@ -6,6 +6,9 @@ to records (model_rows.py, events.py, cells.py).
 What always holds:
   S1  Everything a reader returns is of the moment at which it was entered, whoever writes meanwhile.
   S2  A reader never creates a file, and never waits for who writes.
+  S3  A snapshot lasts no longer than its reader. One that an interrupt took from its reader, between
+      two steps of its taking or ending, is ended when next one is taken or the ledger's stamp is
+      looked at: left open it would keep the log growing for as long as the process lives.
 """
 
 import json
@@ -45,7 +48,7 @@ from stiggctl.ledger.records import (
 from stiggctl.ledger.sqlite import cells, denials, events, grouping, model_rows, sums, verifying, watching
 from stiggctl.ledger.sqlite.connections import Connections
 from stiggctl.ledger.sqlite.holders import holder_row
-from stiggctl.ledger.sqlite.lending import ReadingConnection
+from stiggctl.ledger.sqlite.lending import Loan, ReadingConnection
 from stiggctl.ledger.sqlite.statements import SQL
 from stiggctl.ledger.sqlite.troubles import translated
 
@@ -59,10 +62,10 @@ class SqliteReader:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._lent: ReadingConnection | None = None
+        self._loan: Loan | None = None
 
     def __enter__(self) -> Self:
-        self._lent = self._connections.borrow()
+        self._loan = self._connections.borrow()
         return self
 
     def __exit__(
@@ -72,20 +75,20 @@ class SqliteReader:
         trace: TracebackType | None,
         /,
     ) -> None:
-        lent, self._lent = self._lent, None
-        if lent is not None:
-            self._connections.give_back(lent)
+        loan, self._loan = self._loan, None
+        if loan is not None:
+            self._connections.give_back(loan)
 
     # ---------------------------------------------------------------- asking SQLite
 
     def _connection(self) -> ReadingConnection:
-        if self._lent is None or not self._connections.lending.is_lent(self._lent):
+        if self._loan is None or not self._connections.lending.is_lent(self._loan):
             raise LedgerUnavailable(
                 location=self._connections.location,
                 reason="this reader was closed, or stayed behind in a fork",
                 remedy="open another",
             )
-        return self._lent
+        return self._loan.of
 
     def rows(self, statement: str, asked: Mapping[str, object]) -> list[tuple[Any, ...]]:
         """All rows of a statement."""

@@ -91,11 +91,12 @@ def _kind(connections: Connections) -> Literal["ours", "missing"]:
 
 
 def _version(connections: Connections) -> int:
-    lent = connections.borrow()
+    loan = connections.borrow()
     try:
-        return _refuse_newer(connections.location, lent.connection.execute(SQL["schema_version"]).fetchone())
+        reading = loan.of.connection
+        return _refuse_newer(connections.location, reading.execute(SQL["schema_version"]).fetchone())
     finally:
-        connections.give_back(lent)
+        connections.give_back(loan)
 
 
 def _refuse_newer(location: str, row: tuple[int] | None) -> int:
