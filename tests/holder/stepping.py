@@ -42,20 +42,22 @@ class Step(NamedTuple):
 
 
 class Lines:
-    """Tells where a line begins from where one that stands alone in a loop turns."""
+    """Tells the lines that are steps from all that a trace function is called for."""
 
     def __init__(self) -> None:
         self._lines: dict[int, int] = {}  # a frame's id -> where it stood; no frame is kept alive
 
-    def begins(self, frame: FrameType, event: str) -> bool:
-        """Whether what a trace function is told is the begin of a line."""
+    def is_step(self, frame: FrameType, event: str) -> bool:
+        """Whether something may come in there; to be asked at every event of the frame."""
         if event == "call":
             self._lines.pop(id(frame), None)
         if event != "line":
             return False
-        before = self._lines.get(id(frame))
-        self._lines[id(frame)] = frame.f_lineno
-        return frame.f_lineno != before or not TURNS_PASS_HANDLERS
+        line, before = frame.f_lineno, self._lines.get(id(frame))
+        self._lines[id(frame)] = line
+        if line == before and TURNS_PASS_HANDLERS:
+            return False
+        return not _source(frame.f_code.co_filename, line).startswith(("with ", "try:"))
 
 
 class Noting:
@@ -70,10 +72,9 @@ class Noting:
         """For `sys.settrace`."""
         if not str(frame.f_globals.get("__name__", "")).startswith("stiggctl."):
             return None
-        if not self._lines.begins(frame, event):
-            return self.trace
+        is_step = self._lines.is_step(frame, event)
         code, line = frame.f_code, frame.f_lineno
-        if _is_step(code.co_filename, line) and self._turns[code, line] < TURNS_MAX:
+        if is_step and self._turns[code, line] < TURNS_MAX:
             self._turns[code, line] += 1
             self.steps.append(Step(code, line, self._turns[code, line]))
         return self.trace
@@ -97,7 +98,7 @@ class Stepping:
         return self._trace_lines(frame, event, None) if frame.f_code is self._code else None
 
     def _trace_lines(self, frame: FrameType, event: str, _: object) -> Any:
-        if self._lines.begins(frame, event) and frame.f_lineno == self._line:
+        if self._lines.is_step(frame, event) and frame.f_lineno == self._line:
             self._turns -= 1
             if self._turns == 0:
                 self.came_in = True
@@ -106,8 +107,8 @@ class Stepping:
 
 
 @cache
-def _is_step(file: str, line: int) -> bool:
-    return not linecache.getline(file, line).lstrip().startswith(("with ", "try:"))
+def _source(file: str, line: int) -> str:
+    return linecache.getline(file, line).lstrip()
 
 
 def _call(what: Callable[[], object], trace: Callable[[FrameType, str, object], Any]) -> None:

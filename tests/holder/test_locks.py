@@ -63,6 +63,8 @@ def test_an_interrupt_at_any_step_of_waiting_for_a_lock_leaves_it_to_be_had(cont
             return trace
 
         before = sys.gettrace()
+        # Python 3.12 traces instructions only where some frame wants that when tracing begins.
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(trace)
         try:
             await_turn(handed, handed)  # type: ignore[arg-type]  # it does what a lock does
