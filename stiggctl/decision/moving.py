@@ -24,7 +24,7 @@ from stiggctl.decision.cells import (
 from stiggctl.decision.orphans import note_orphans
 from stiggctl.decision.pools import Grant, Numbers, room_of, split, square_pool
 from stiggctl.decision.receding import note_company
-from stiggctl.decision.reservations import Held, Hold, close_hold, expire, held_of_pool
+from stiggctl.decision.reservations import Held, Hold, close_hold, expire, held_of_pool, let_exact_leave
 from stiggctl.locks import await_turn
 
 
@@ -93,6 +93,8 @@ def grow_locked(
         numbers[place] -= more
     stripe.holds[number] = Hold(number, hold.began_us, hold.ends_us, tuple(held))
     stripe.touched_us = now_us
+    if stripe.exact:  # one that was extended in vain holds less again
+        let_exact_leave(stripe, [place for place, _ in taken])
     return True
 
 

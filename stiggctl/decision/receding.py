@@ -63,7 +63,9 @@ def recede(stripe: Stripe, recalled: Iterable[Recalled] = ()) -> None:
     lying: dict[int, int] | None = None  # of all cells; looked for once at most
     numbers = stripe.numbers
     for cell, granted in recalled:
-        if cell not in stripe.exact:
+        if cell in stripe.exact:  # the ledger was told while nobody else was there, and forgot
+            stripe.owe(cell, 0)
+        else:
             lying = all_cells(stripe) if lying is None else lying
             if cell in lying:
                 recall(stripe, lying[cell])

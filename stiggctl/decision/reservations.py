@@ -84,6 +84,13 @@ class Hold:
         ]
 
 
+def let_exact_leave(stripe: Stripe, places: Iterable[int]) -> None:
+    """Give back what is spare there of exact shares (RD1); the caller has the lock."""
+    for place in places:
+        if stripe.numbers[place + CELL] in stripe.exact:
+            give_back(stripe, place, stripe.numbers[place])
+
+
 def put_back(stripe: Stripe, hold: Hold) -> None:
     """Let what it held be spare again; the caller has the lock and has taken it out of `holds`.
 
@@ -97,8 +104,8 @@ def put_back(stripe: Stripe, hold: Hold) -> None:
         for place in places[:hard]:
             if numbers[place + USED] + numbers[place + ALLOTTED] > numbers[place + LIMIT]:
                 give_back_above(stripe, place)
-            if stripe.exact and numbers[place + CELL] in stripe.exact:  # RD1
-                give_back(stripe, place, numbers[place])
+        if stripe.exact:  # also of what was SOFT when it was held
+            let_exact_leave(stripe, places)
         if pays and units:
             square_pool(stripe, strand)
 

@@ -363,8 +363,15 @@ class Asking:
             refusal.reason, self._blank(units), now_us, self._holder.ids, Circumstances(refusal=refusal)
         )
 
+    def _known_still(self) -> Known:
+        """The small part of the model: where only writing is out of reach, as it is now."""
+        try:
+            return self._holder.known
+        except LedgerUnavailable:
+            return self._holder.last_known
+
     def _blank(self, units: Sequence[tuple[str, int]]) -> tuple[Sight, ...]:
-        known = self._holder.last_known
+        known = self._known_still()
         return tuple(NoLimits(name, known.currency(name).decimals).sight(number) for name, number in units)
 
     def _without_ledger(self, asked: Asked, trouble: LedgerUnavailable, now_us: int) -> Decision:
@@ -374,7 +381,7 @@ class Asking:
             holder.require_open()  # closed under this call: that is what there is to say
             raise trouble
         holder.report_trouble(trouble)
-        units = self._units(asked, holder.last_known)
+        units = self._units(asked, self._known_still())
         if holder.options.on_ledger_failure == "fail_open":
             circumstances = Circumstances(policy="fail_open")
             return Decision(None, self._blank(units), now_us, holder.ids, circumstances)

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from stiggctl.clocks import Clock
-from stiggctl.errors import LedgerUnavailable
 from stiggctl.holder.liveness import Presence
 from stiggctl.ledger import Ledger, Reader
 from stiggctl.ledger.records import HolderRow, HolderWrite, Orphan, ShareRow
 
-#: How often a process tries to enlist while others die and are buried.
-ENLIST_MAX = 16
+#: How often a process looks who of those that it enlists beside is dead. In a storm of starts each look
+#: finds newcomers: they were alive a moment ago, and a dead one among them is buried by whoever needs what it has.
+ENLIST_MAX = 4
 
 
 class Others:
@@ -67,11 +67,10 @@ class Others:
                 self.row = others
                 return others
             living.update(other.id for other in others if not self._bury_if_dead(other))
-        raise LedgerUnavailable(
-            location=self._location,
-            reason="other processes came and went while this one tried to enlist",
-            remedy="try again",
-        )
+        row = self._ledger.enlist(writing, None)
+        assert isinstance(row, int)  # beside whoever is there
+        self.row = row
+        return row
 
     def _bury_if_dead(self, other: HolderRow) -> bool:
         """Bury it where there is proof that it is dead; whether there was.

@@ -37,6 +37,7 @@ class Round:
         self._gives: dict[Stripe, dict[int, int]] = {}
         self._change = change
         self._now_us = 0  # the clock reading under which it was made ready
+        self._settled: list[int] = []  # reservations whose holds fell, of the stripe that is taken over
 
     def make_ready(self, entries: list[Entry]) -> Batch:
         """What to send for them. One of which that cannot be said gets its error, and is left out."""
@@ -133,6 +134,8 @@ class Round:
                             recall(stripe, place)
                 if stripe.exact:
                     recede(stripe)
+            # Not only by who settled it: on a busy event loop that comes later, and others would count it twice.
+            self._holder.keeping.drop(self._settled)
 
     def _sights(self, wish: Wish) -> Sequence[Sight] | None:
         """Its path, as it was asked for. The caller has the lock."""
@@ -158,6 +161,7 @@ class Round:
                 places.update(cells_of(stripe, sight))
         told = told_of(stripe, places, reply.cells)
         install(stripe, told, list(settled.values()))
+        self._settled = list(settled)
         return told
 
 

@@ -1,6 +1,7 @@
 """Recalling: two processes step by step: what others want goes back, what others changed is obeyed."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -469,3 +470,80 @@ def test_how_many_live_is_never_told_by_an_older_look(pair: Pair) -> None:
     pair.beat(pair.one)
     assert holder.alive == 2
     third.holder.ledger._ledger.close()
+
+
+def test_an_exactness_that_the_ledger_never_heard_is_told_again(pair: Pair) -> None:
+    """RD2: it was told while nobody else was there; who comes next is told no, and not to come again."""
+    pair.one.control.reserve(**ANN, amount=70, ttl_seconds=60)
+    with pytest.raises(AccessDenied):
+        pair.other.control.reserve(**ANN, amount=50)
+    pair.one.control.consume(**ANN, amount=1)  # it sees the recall: exact in memory
+    pair.other.holder.close()
+    pair.beat(pair.one)
+    third = Process(pair.baton, pair.path, "third")
+
+    def pause(seconds: float) -> None:
+        pair.baton.sleep(seconds)
+        pair.beat(pair.one)
+
+    third.holder.waiting.pause = pause  # type: ignore[method-assign]  # a test's own
+    with pytest.raises(AccessDenied) as full:
+        third.control.reserve(**ANN, amount=31)
+    assert full.value.decision.access_denied_reason is AccessDeniedReason.BUDGET_EXCEEDED
+    assert third.control.reserve(**ANN, amount=29).amount == 29
+    third.holder.ledger._ledger.close()
+
+
+def test_an_extension_that_is_undone_leaves_nothing_to_spare_under_an_exact_share(pair: Pair) -> None:
+    """RD1: its page had no room."""
+    pair.others_beat_meanwhile(pair.one)
+    pair.others_beat_meanwhile(pair.other)
+    held = pair.one.control.reserve(**ANN, amount=45)
+    pair.other.control.reserve(**ANN, amount=45)
+    mirror = pair.one.holder.keeping._mirror
+
+    def full(*_: object) -> tuple[int, ...]:
+        raise LedgerUnavailable(location="usage.db", reason="the disk is full", remedy="make room")
+
+    pair.one.holder.keeping._mirror = full  # type: ignore[method-assign]  # a test's own
+    with pytest.raises(LedgerUnavailable):
+        held.extend(10)
+    pair.one.holder.keeping._mirror = mirror  # type: ignore[method-assign]  # as it was
+    pair.beat(pair.one)
+    assert pair.other.control.reserve(**ANN, amount=10).amount == 10
+
+
+def test_a_hold_that_is_settled_leaves_its_page_before_its_caller_goes_on(pair: Pair) -> None:
+    """KP1: on a busy event loop he goes on later, and others would count it twice meanwhile."""
+    pair.others_beat_meanwhile(pair.other)
+    held = pair.one.control.reserve(**ANN, amount=60)
+    seen: list[bool] = []
+
+    async def settle() -> None:
+        settling = asyncio.ensure_future(held.asettle(60))
+        await asyncio.sleep(0)  # it is handed to the committer
+        for _ in range(2_000):
+            if pair.other.control.tree("org", "t").used == 60:
+                break
+            time.sleep(0.005)  # noqa: ASYNC251 - the loop is busy
+        seen.append(bool(pair.other.control.check(**ANN, requested_usage=40)))
+        await settling
+
+    asyncio.run(settle())
+    assert seen == [True]
+
+
+def test_in_a_storm_of_starts_each_enlists(pair: Pair) -> None:
+    """H2: however many come while it looks who is dead."""
+    newcomers = [Process(pair.baton, pair.path, f"p{number}") for number in range(8)]
+    late = pair.other
+    enlist = late.ledger._ledger.enlist
+
+    def beside_another(*given: Any) -> Any:
+        if newcomers:
+            newcomers.pop().holder.become_holder()
+        return enlist(*given)
+
+    late.ledger._ledger.enlist = beside_another
+    assert late.control.reserve(**ANN, amount=1).amount == 1
+    assert late.holder.others.row == late.holder.row

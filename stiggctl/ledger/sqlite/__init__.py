@@ -83,7 +83,7 @@ class SqliteLedger:
         """A snapshot to read from."""
         return SqliteReader(self._connections)
 
-    def enlist(self, holder: HolderWrite, beside: Collection[int] = ()) -> int | list[HolderRow]:
+    def enlist(self, holder: HolderWrite, beside: Collection[int] | None = ()) -> int | list[HolderRow]:
         """Write my row and return its id; or, while others than those `beside` live, return theirs."""
         return self._connections.transact(lambda cursor: holders.enlist(cursor, holder, beside))
 

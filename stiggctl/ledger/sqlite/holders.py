@@ -38,9 +38,11 @@ def holder_row(row: tuple[int, str, str, str, int, int, int, int, int]) -> Holde
     )
 
 
-def enlist(cursor: sqlite3.Cursor, holder: HolderWrite, beside: Collection[int]) -> int | list[HolderRow]:
-    """Its id; or, while others than those `beside` are not buried, theirs."""
-    others = [row for row in live(cursor) if row.id not in beside]
+def enlist(
+    cursor: sqlite3.Cursor, holder: HolderWrite, beside: Collection[int] | None
+) -> int | list[HolderRow]:
+    """Its id; or, while others than those `beside` (None: whoever is there) are not buried, theirs."""
+    others = [] if beside is None else [row for row in live(cursor) if row.id not in beside]
     if others:
         return others
     row = asdict(holder)
