@@ -1,4 +1,4 @@
-"""The few commands people type: nox -s tests, lint, docs, search, bench."""
+"""The few commands people type: nox -s tests, lint, docs, search, simulate, bench."""
 
 import nox
 
@@ -37,6 +37,13 @@ def search(session: nox.Session) -> None:
     """The properties on twenty times as many examples as usual, new ones at each run."""
     session.install("-e", ".[test]")
     session.run("pytest", *session.posargs, env={"HYPOTHESIS_PROFILE": "search"})
+
+
+@nox.session
+def simulate(session: nox.Session) -> None:
+    """Several processes on one ledger, simulated: ten thousand seeds; a failing one names itself."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/simulation", *session.posargs, env={"STIGGCTL_SEEDS": "10000"})
 
 
 @nox.session

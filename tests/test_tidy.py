@@ -46,7 +46,7 @@ LONGER: dict[str, tuple[int, str]] = {
         "who writes: its lock, its trouble, and what a fork does to it",
     ),
     "stiggctl/holder/trees.py": (
-        305,
+        315,
         "from rows to paths, of all that is loaded: the argument about versions is one",
     ),
     "stiggctl/ledger/sqlite/reckoning.py": (

@@ -47,6 +47,7 @@ from stiggctl.locks import await_turn
 from stiggctl.windows import BUCKETS
 
 if TYPE_CHECKING:
+    from stiggctl.decision.readings import Reading
     from stiggctl.decision.reservations import Hold
     from stiggctl.decision.tails import Branch
 
@@ -153,6 +154,7 @@ class Stripe:
         "giving",
         "hidden",
         "holds",
+        "leaving",
         "lock",
         "looked_us",
         "loose",
@@ -160,6 +162,7 @@ class Stripe:
         "numbers",
         "orphans",
         "pooled",
+        "readings",
         "rests",
         "rolled",
         "scoped",
@@ -187,7 +190,8 @@ class Stripe:
         self.torn = False  #: an interrupt ended a change half way (mending.py)
         self.touched_us = 0  #: the clock reading of whoever held something last
         #: the same when it was last looked whether anybody did; and whether since then all that was to
-        #: spare has left (holder/recalling.py, whose thread alone changes both)
+        #: spare has left. Only the recalls' thread says that it has (holder/recalling.py), and anybody
+        #: whose change leaves something to spare that it has not.
         self.looked_us, self.rests = 0, False
         #: place -> (units, until_us) of dead processes' holds: they are in `allotted`
         self.orphans: dict[int, tuple[tuple[int, int], ...]] = {}
@@ -202,6 +206,8 @@ class Stripe:
         self.ended: list[int] = []
         #: cell -> units that have left spare and that the ledger has not heard of (C2)
         self.gives: dict[int, int] = {}
+        self.leaving: dict[int, int] = {}  #: those that are being told just now
+        self.readings: list[Reading] = []  #: those that are to hear of it (readings.py)
         #: the stripes of this process of which `gives` has something; this one's part under its lock
         self.giving: set[Stripe] = set() if giving is None else giving
         #: cell -> where it lay last: those of which this process's share is exact (receding.py)
@@ -227,8 +233,8 @@ class Stripe:
         self.gives[cell] = self.gives.get(cell, 0) + units
 
     def owe_nothing(self) -> None:
-        """Somebody else has `gives` now, and tells it; the caller has the lock."""
-        self.gives = {}
+        """Somebody else has `gives` now, and tells it (readings.py); the caller has the lock."""
+        self.leaving, self.gives = self.gives, {}
         self.giving.discard(self)
 
     def restamp(self) -> None:

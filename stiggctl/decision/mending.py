@@ -46,6 +46,7 @@ def mend(stripe: Stripe) -> None:
 
 def recount(stripe: Stripe, places: Iterable[int]) -> None:
     """Spare of those cells, from what is granted, held and set apart (C1); the caller has the lock."""
+    stripe.rests = False
     held: defaultdict[int, int] = defaultdict(int, stripe.apart)
     for hold in stripe.holds.values():
         for of_hold, units, *_ in hold.held:

@@ -188,6 +188,7 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequenc
     is given back at once. The caller has the lock.
     """
     numbers = stripe.numbers
+    stripe.rests = False  # what was drawn and not held, or held and not used, is to spare (RD4)
     # Holds are closed, and what was set apart forgotten, once all numbers stand: torn in between, a
     # recount finds too little spare, never too much.
     if stripe.apart:

@@ -98,6 +98,7 @@ def put_back(stripe: Stripe, hold: Hold) -> None:
     gone: it is given back, not spent again (C4).
     """
     numbers = stripe.numbers
+    stripe.rests = False  # it is to spare again (RD4)
     for places, units, hard, strand, pays in hold.held:
         for place in places:
             numbers[place] += units

@@ -396,7 +396,10 @@ class Exchange:
             round_ = Round(holder, known.change)
             try:
                 try:
-                    reply = holder.send(round_.make_ready(entries))
+                    try:
+                        reply = holder.send(round_.make_ready(entries))
+                    finally:
+                        round_.told()
                 except Stale:
                     # A model change of this process waits for the leader: it was another's.
                     round_.withdraw()

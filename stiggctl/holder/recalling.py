@@ -109,7 +109,9 @@ class Recalls:
             if touched_us != stripe.looked_us:
                 stripe.looked_us, stripe.rests, awake = touched_us, False, True
             elif not stripe.rests:
-                stripe.rests = self._lay_down(stripe, touched_us)
+                stripe.rests = True  # first: what falls free while it is laid down is looked for again
+                if not self._lay_down(stripe, touched_us):
+                    stripe.rests = False
         self.is_awake = awake
 
     def _lay_down(self, stripe: Stripe, touched_us: int) -> bool:

@@ -12,6 +12,7 @@ from stiggctl.decision.cells import CELL, Stripe
 from stiggctl.decision.decide import cells_of
 from stiggctl.decision.laying import all_cells
 from stiggctl.decision.moving import install, put_apart_back
+from stiggctl.decision.readings import has_told, tell
 from stiggctl.decision.receding import recall, recede
 from stiggctl.decision.reservations import Hold, expire
 from stiggctl.errors import StiggctlError
@@ -77,6 +78,13 @@ class Round:
             with stripe.lock:
                 self._gives[stripe] = stripe.gives
                 stripe.owe_nothing()
+                tell(stripe)
+
+    def told(self) -> None:
+        """It was sent, whatever came of that."""
+        for stripe in self._gives:
+            with stripe.lock:
+                has_told(stripe)
 
     def withdraw(self) -> None:
         """Nothing was sent: what was set apart is spare again, what was to be given still is."""

@@ -7,7 +7,7 @@ wishes ready. Not here: the model's writing (models.py), waiting for the ledger 
       ledger of a million resources costs what one of a hundred does.
   T2  An id that no resource has is never kept.
   T3  Rows are read first, then laid under the stripe's lock, only if its version is still
-      the one before the reading.
+      the one before the reading, and nothing was given back of a cell that is laid anew (RG1).
   T4  What is booked finds its path before it is queued, so nobody who books waits while the past of a
       limit that came to another's path is summed. Only where the model changes in between does who
       leads load it, from cells that are open by then.
@@ -21,6 +21,7 @@ from stiggctl.decision.cells import CUSTOMER, Strand, Stripe
 from stiggctl.decision.decide import Wants, gather
 from stiggctl.decision.nodes import Node, Pool
 from stiggctl.decision.paths import compile_path, tail_of_members
+from stiggctl.decision.readings import Reading
 from stiggctl.decision.reservations import expire
 from stiggctl.errors import ResourceNotFound, StiggctlError
 from stiggctl.holder.in_force import InForce, Model, cells_of, limits_on, model_of
@@ -62,29 +63,30 @@ class Trees:
         holder, version = self._holder, stripe.version
         holder.require_open()  # after the look at the version: close() marks, then restamps
         now_us = holder.clock.now_us()
-        found = self._read(stripe, strands, ids, now_us)
-        if found is None:
-            return
-        with stripe.lock:
-            if stripe.version != version:
+        with Reading(stripe) as reading:
+            found = self._read(stripe, strands, ids, now_us)
+            if found is None:
                 return
-            # A record never goes back to a window that is over: another thread may have laid it since.
-            if not found.lasts.has(holder.clock.now_us()):
-                return
-            stripe.scoped = found.scoped
-            for strand, nodes, pool in found.nodes:
-                strand.grant_ids |= found.grant_ids
-                know_all_by(strand, nodes.values())
-                compile_path(
-                    strand,
-                    [nodes[one] for one in ids],
-                    pool=pool,
-                    version=version,
-                    meeting=meeting_of(stripe, dimensions),
-                    refuse_unlimited=holder.options.default_access == "deny",
-                    customer_refusal=refusal_of_customer(found.customer),
-                    now_us=now_us,
-                )
+            with stripe.lock:
+                if stripe.version != version or reading.is_overtaken(found.nodes_of_all):
+                    return
+                # A record never goes back to a window that is over: another thread may have laid it since.
+                if not found.lasts.has(holder.clock.now_us()):
+                    return
+                stripe.scoped = found.scoped
+                for strand, nodes, pool in found.nodes:
+                    strand.grant_ids |= found.grant_ids
+                    know_all_by(strand, nodes.values())
+                    compile_path(
+                        strand,
+                        [nodes[one] for one in ids],
+                        pool=pool,
+                        version=version,
+                        meeting=meeting_of(stripe, dimensions),
+                        refuse_unlimited=holder.options.default_access == "deny",
+                        customer_refusal=refusal_of_customer(found.customer),
+                        now_us=now_us,
+                    )
 
     def _read(
         self,
@@ -249,32 +251,35 @@ class Trees:
         if not way.by_ids:
             learn_names(self._holder, way)
         ids = way.ids if way.by_ids else sorted(way.members or ())
-        try:
-            found = self._read(stripe, strands, ids, at_us, way.grants)
-        except ResourceNotFound:
-            if way.by_ids or way.rows is None:
-                raise
-            return  # one of them was erased in between: the caller looks again
-        if found is None:
-            return
-        with stripe.lock:
-            if stripe.version != version:
+        with Reading(stripe) as reading:
+            try:
+                found = self._read(stripe, strands, ids, at_us, way.grants)
+            except ResourceNotFound:
+                if way.by_ids or way.rows is None:
+                    raise
+                return  # one of them was erased in between: the caller looks again
+            if found is None:
                 return
-            stripe.scoped = found.scoped
-            tails = []
-            for strand, nodes, pool in found.nodes:
-                strand.grant_ids |= found.grant_ids
-                know_all_by(strand, nodes.values())
-                counting = [node for name, node in nodes.items() if name != CUSTOMER and way.leads_to(name)]
-                tail = tail_of_members(
-                    strand,
-                    counting,
-                    pool=pool,
-                    meeting=meeting_of(stripe, way.dimensions),
-                    customer_refusal=refusal_of_customer(found.customer),
-                )
-                tails.append(tail)
-            way.fix(version, tails, found.grant_cells)
+            with stripe.lock:
+                if stripe.version != version or reading.is_overtaken(found.nodes_of_all):
+                    return
+                stripe.scoped = found.scoped
+                tails = []
+                for strand, nodes, pool in found.nodes:
+                    strand.grant_ids |= found.grant_ids
+                    know_all_by(strand, nodes.values())
+                    counting = [
+                        node for name, node in nodes.items() if name != CUSTOMER and way.leads_to(name)
+                    ]
+                    tail = tail_of_members(
+                        strand,
+                        counting,
+                        pool=pool,
+                        meeting=meeting_of(stripe, way.dimensions),
+                        customer_refusal=refusal_of_customer(found.customer),
+                    )
+                    tails.append(tail)
+                way.fix(version, tails, found.grant_cells)
 
 
 class Found(NamedTuple):
@@ -287,9 +292,14 @@ class Found(NamedTuple):
     nodes: list[tuple[Strand, dict[str, Node], Pool | None]]
 
     @property
+    def nodes_of_all(self) -> list[Node]:
+        """Those of all currencies."""
+        return [node for _, of_strand, _ in self.nodes for node in of_strand.values()]
+
+    @property
     def lasts(self) -> Window:
         """How long all of it stays as it is."""
-        nodes = [node for _, of_strand, _ in self.nodes for node in of_strand.values()]
+        nodes = self.nodes_of_all
         from_us = max((node.from_us for node in nodes), default=ALWAYS.start_us)
         return Window(from_us, min((node.until_us for node in nodes), default=ALWAYS.end_us))
 

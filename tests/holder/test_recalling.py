@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stiggctl import AccessDenied, AccessDeniedReason, LedgerUnavailable, UsageControl
+from stiggctl.decision.reservations import release
 from stiggctl.holder import recalling
 from tests.simulation.baton import Baton
 from tests.simulation.host import Process, VirtualClock
@@ -351,6 +352,46 @@ def test_who_is_asked_again_has_its_share_again_and_rests_again(pair: Pair) -> N
         ((left, _),) = pair.shares()[pair.one.holder.row]
         assert left < granted
     assert pair.shares()[pair.one.holder.row] == [(3, False)]
+
+
+@pytest.mark.parametrize("ends", ["settled for less", "released", "by itself"])
+def test_what_falls_free_of_a_call_after_its_process_rested_goes_back_too(pair: Pair, ends: str) -> None:
+    """RK5: though nothing was decided since."""
+    held = pair.one.control.reserve(**ANN, amount=30, ttl_seconds=60)
+    pair.other.holder.become_holder()
+    pair.beat(pair.one)
+    rest(pair, pair.one)
+    assert pair.shares() == {pair.one.holder.row: [(30, False)]}
+    if ends == "settled for less":
+        held.settle(10)
+    elif ends == "released":
+        held.release()
+    else:
+        pair.baton.now_us += 60_000_000
+        pair.one.holder.keeper.beat(pair.baton.now_us)
+    ((left, _),) = pair.shares()[pair.one.holder.row]
+    assert left == (20 if ends == "settled for less" else 30)
+    rest(pair, pair.one)
+    assert pair.shares() == {}
+
+
+def test_what_falls_free_while_its_process_is_laying_down_goes_back_too(pair: Pair) -> None:
+    """RK5: between the look and its answer from the ledger a call ends."""
+    held = pair.one.control.reserve(**ANN, amount=30)
+    pair.other.holder.become_holder()
+    pair.beat(pair.one)
+    exchange = pair.one.ledger.exchange
+
+    def slow(batch: Any) -> Any:
+        pair.one.ledger.exchange = exchange  # type: ignore[method-assign]  # a test's own
+        reply = exchange(batch)
+        release(pair.one.holder.stripes["acme"], held._number)
+        return reply
+
+    pair.one.ledger.exchange = slow  # type: ignore[method-assign]  # a test's own
+    rest(pair, pair.one)
+    rest(pair, pair.one)
+    assert pair.shares() == {}
 
 
 def test_alone_all_stays_in_memory_however_long_nobody_asks(pair: Pair) -> None:
