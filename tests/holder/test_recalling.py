@@ -576,7 +576,7 @@ def test_a_hold_that_is_settled_leaves_its_page_before_its_caller_goes_on(pair: 
 
 def test_in_a_storm_of_starts_each_enlists(pair: Pair) -> None:
     """H2: however many come while it looks who is dead."""
-    newcomers = [Process(pair.baton, pair.path, f"p{number}") for number in range(8)]
+    newcomers = [Process(pair.baton, pair.path, f"p{number}") for number in range(18)]
     late = pair.other
     enlist = late.ledger._ledger.enlist
 
