@@ -13,7 +13,8 @@ from stiggctl.ledger import Ledger, Reader
 from stiggctl.ledger.records import HolderRow, HolderWrite, Orphan, ShareRow
 
 #: How often a process looks who of those that it enlists beside is dead. In a storm of starts each look
-#: finds newcomers: they were alive a moment ago, and a dead one among them is buried by whoever needs what it has.
+#: finds newcomers: they were alive a moment ago, and a dead one among them is buried by whoever needs what
+#: it has.
 ENLIST_MAX = 4
 
 

@@ -142,7 +142,7 @@ class Round:
                             recall(stripe, place)
                 if stripe.exact:
                     recede(stripe)
-            # Not only by who settled it: on a busy event loop that comes later, and others would count it twice.
+            # Not only by who settled it: on a busy event loop that is later, and others would count it twice.
             self._holder.keeping.drop(self._settled)
 
     def _sights(self, wish: Wish) -> Sequence[Sight] | None:

@@ -57,8 +57,8 @@ class Ledger(Protocol):
     def enlist(self, holder: HolderWrite, beside: Collection[int] | None = ()) -> int | list[HolderRow]:
         """Write my row and return its id; or, where others are not buried, return theirs.
 
-        `beside`: those that the caller knows to live; None: whoever is there. So who is dead is buried before anybody
-        counts on a company that is none.
+        `beside`: those that the caller knows to live; None: whoever is there. So who is dead is buried
+        before anybody counts on a company that is none.
         """
         ...
 
