@@ -322,7 +322,6 @@ def who_closes_leaves_nothing_held(patch: pytest.MonkeyPatch) -> None:
 
 BY_CHANCE: tuple[Fault, ...] = (
     a_no_whose_lack_has_shrunk,
-    doubts_forgotten,
     drawn_and_held_a_step_later,
     exact_alone_in_the_ledger,
     exact_and_spare,
@@ -338,6 +337,7 @@ BY_CHANCE: tuple[Fault, ...] = (
 )
 BY_SCHEDULE: tuple[tuple[Fault, Callable[[Path], None]], ...] = (
     (booked_and_still_held, schedules.a_lost_answer),
+    (doubts_forgotten, schedules.a_lost_answer),
     (need_is_cut_at_0, schedules.spare_that_covers_a_deficit),
     (no_give_back, schedules.two_that_want_what_the_other_has),
     (no_hush_after_overage, schedules.usage_that_nobody_admitted),

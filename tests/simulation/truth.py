@@ -284,7 +284,8 @@ class Truth:
     def is_on_its_page(self, process: Process) -> None:
         """4: what its callers were told, and what was not settled."""
         presence = process.holder._presence
-        if presence is None:
+        # A thread that read the clock before it was set back ends by that reading what began since.
+        if presence is None or self.host.baton.set_by_us < 0:
             return
         self._rows.look()
         contents = read_page(presence.page.path)
