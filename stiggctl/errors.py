@@ -429,11 +429,17 @@ class LedgerUnavailable(LedgerError):
 
     result: object = None  #: what the wrapped function returned
     reservation: object = None  #: still open: settle it again
-    holder_pid: int | None = None  #: the process that has the ledger; the sentence names it
+    #: the process that had the ledger when it was no longer waited for; the sentence names it. None
+    #: where nobody had it, or the system does not tell (only Linux does)
+    holder_pid: int | None = None
     #: False: it could be reached, but must not be used (the file was replaced, another process took
     #: this one for dead); then no policy of on_ledger_failure decides in its place
     unreachable: bool = True
 
     def __str__(self) -> str:
-        who = "" if self.holder_pid is None else f" (process {self.holder_pid})"
-        return f"{self.location}: {self.reason}{who}; {self.remedy}"
+        return f"{self.location}: {self.why}; {self.remedy}"
+
+    @property
+    def why(self) -> str:
+        """The reason; with the process that has the ledger, where that is known."""
+        return self.reason if self.holder_pid is None else f"{self.reason} (process {self.holder_pid})"

@@ -34,15 +34,15 @@ LONGER: dict[str, tuple[int, str]] = {
     "stiggctl/control/fitting.py": (310, "one choice among several calls, in both faces"),
     "stiggctl/ledger/reader.py": (315, "all that a ledger can be asked, read as a whole"),
     "stiggctl/ledger/sqlite/model_rows.py": (310, "from rows to records, a kind a function"),
-    "stiggctl/errors.py": (440, "one hierarchy, read as a whole"),
+    "stiggctl/errors.py": (445, "one hierarchy, read as a whole"),
     "stiggctl/events.py": (340, "one report, read: each argument has its refusal"),
     "stiggctl/ledger/sqlite/reading.py": (415, "its reader: a verb a question, in the protocol's order"),
     "stiggctl/holder/asking.py": (430, "look and take, and every way in which they can be denied"),
     "stiggctl/holder/exchange.py": (425, "the queue and its lead: the argument about interrupts is one"),
-    "stiggctl/holder/holder.py": (385, "how a process begins, changes and ends on a ledger"),
+    "stiggctl/holder/holder.py": (400, "how a process begins, changes and ends on a ledger"),
     "stiggctl/holder/orders.py": (330, "one order, from its making to its receipt"),
     "stiggctl/ledger/sqlite/connections.py": (
-        315,
+        320,
         "who writes: its lock, its trouble, and what a fork does to it",
     ),
     "stiggctl/holder/trees.py": (

@@ -386,7 +386,7 @@ class Asking:
             circumstances = Circumstances(policy="fail_open")
             return Decision(None, self._blank(units), now_us, holder.ids, circumstances)
         refusal = Refusal(
-            AccessDeniedReason.LEDGER_UNAVAILABLE, "the ledger", f"cannot be reached: {trouble.reason}"
+            AccessDeniedReason.LEDGER_UNAVAILABLE, "the ledger", f"cannot be reached: {trouble.why}"
         )
         return self._refused(refusal, units, now_us)
 

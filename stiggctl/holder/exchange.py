@@ -389,7 +389,7 @@ class Exchange:
     def _serve(self, entries: list[Entry]) -> After:
         holder = self._holder
         holder.become_holder()
-        holder.ledger.still_there()
+        holder.still_there()
         self._dispel()
         for _ in range(STALE_MAX):
             known = holder.known

@@ -10,8 +10,11 @@ reservations (keeping.py), liveness (liveness.py), how a change of the model is 
   H3  After close no path is current: nothing is held of which the ledger was not told.
   H4  After a fork the child is another process: it has nothing of its parent's, and becomes a holder of
       its own when it first spends.
+  H5  What another file stands in the place of is spent no more, a beat later at the latest: the ledger that
+      stands there now may give the same to others.
 """
 
+import copy
 import os
 import secrets
 import weakref
@@ -82,6 +85,7 @@ class Holder:
         self.ttl_max_ms = options.reservation_ttl_seconds * 1000
         self._closed = False
         self._buried = False
+        self._elsewhere: LedgerUnavailable | None = None  #: what there is to say while the file is not there
         self.on_trouble: list[Callable[[LedgerError], None]] = []
         #: tells a decision; None where nobody wants to hear of them, which is all that a decision asks
         self.decided: Callable[[Verb, Decision], None] | None = None
@@ -215,6 +219,19 @@ class Holder:
             raise ControlClosed(location=self.location)
         if self._buried:
             raise self._lost(_BURIED, "close the control and open it again")
+        elsewhere = self._elsewhere
+        if elsewhere is not None:
+            raise copy.copy(elsewhere)  # a new one: each raising adds to its traceback
+
+    def still_there(self) -> None:
+        """Raise where the path names another file, or none; then nothing is decided either (H5)."""
+        try:
+            self.ledger.still_there()
+        except LedgerUnavailable as trouble:
+            if not trouble.unreachable:
+                self._elsewhere, self.strands = trouble, {}
+            raise
+        self._elsewhere = None
 
     def _lost(self, reason: str, remedy: str) -> LedgerUnavailable:
         """Not out of reach for a while, but not this process's any more."""

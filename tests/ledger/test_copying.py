@@ -88,10 +88,14 @@ def test_nothing_is_written_over_and_a_failed_copy_leaves_nothing(
     assert set(path.parent.iterdir()) == before
 
 
-def test_who_held_something_is_dead_in_the_copy(kept: World, path: Path) -> None:
-    """Its row is there; that it is dead is for who looks at its lock file, which is not beside the copy."""
-    kept.exchange(asks=[kept.ask(5)])
+def test_who_held_something_is_dead_in_the_copy_and_what_it_held_is_free(kept: World, path: Path) -> None:
+    """CY3: wherever the copy is put; the original is as it was."""
+    kept.exchange(kept.booking("k", 3), asks=[kept.ask(5)])
     copy = path.with_name("copy.db")
     kept.ledger.copy(copy)
-    with closing(sqlite3.connect(copy)) as looking:
-        assert looking.execute("SELECT count(*) FROM holders WHERE state = 0").fetchone() == (1,)
+    for one, living in ((copy, 0), (path, 1)):
+        with closing(sqlite3.connect(one)) as looking:
+            assert looking.execute("SELECT count(*) FROM holders WHERE state = 0").fetchone() == (living,)
+            assert looking.execute("SELECT count(*) > 0 FROM shares").fetchone() == (living,)
+            assert looking.execute("SELECT sum(granted) >= 5, sum(used) > 0 FROM cells").fetchone() == (living, 1)
+    assert of(copy) == ["k"]

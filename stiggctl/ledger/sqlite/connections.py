@@ -34,6 +34,7 @@ from stiggctl.ledger.sqlite.checkpoints import Checkpoints
 from stiggctl.ledger.sqlite.lending import Lending, Loan, take_snapshot
 from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS, patiently
 from stiggctl.ledger.sqlite.troubles import is_locked, translated, unreadable
+from stiggctl.ledger.sqlite.write_lock import writing_process
 from stiggctl.locks import await_turn
 
 T = TypeVar("T")
@@ -180,7 +181,12 @@ class Connections:
 
     def told(self, error: BaseException) -> BaseException:
         """What SQLite says in our words, or as it is; what is damaged is written no more."""
-        raised = translated(error, self.location) if isinstance(error, sqlite3.Error) else error
+        if not isinstance(error, sqlite3.Error):
+            raised = error
+        else:
+            raised = translated(error, self.location)
+            if isinstance(raised, LedgerUnavailable) and is_locked(error):
+                raised.holder_pid = writing_process(self.path)
         if isinstance(raised, LedgerCorrupt):
             self._broken = raised
         return raised
@@ -233,6 +239,8 @@ class Connections:
     def borrow(self) -> Loan:
         """A reading connection with its snapshot taken; `give_back` it."""
         self._refuse_if_closed()
+        if self._identity is not None:  # a connection that is kept reads what is no more
+            self.still_there()
         try:
             return self.lending.borrow()
         except sqlite3.Error as error:

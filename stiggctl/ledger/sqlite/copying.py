@@ -7,8 +7,9 @@ What always holds:
   CY2  Under its name there is a whole copy or nothing: it is made beside it, brought to the disk, and
        then moved there. Nothing is ever written over.
 
-Processes that were at work are in the copy, too, and dead there: their lock files are not beside it. What
-they held is free in it, for the calls that hold it cannot reach it.
+  CY3  Processes that were at work are dead in the copy, wherever it is put, also in the place of the
+       original, beside their lock files: what they held is free in it, for the calls that hold it
+       cannot reach it.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import sqlite3
 from pathlib import Path
 
 from stiggctl.errors import LedgerError
+from stiggctl.ledger.sqlite import holders
 from stiggctl.ledger.sqlite.lending import ReadingConnection
 
 
@@ -26,6 +28,8 @@ def copy(lent: ReadingConnection, to: Path, location: str) -> None:
     try:
         with contextlib.closing(sqlite3.connect(part)) as target, lent.lock:  # a fork waits for it
             lent.connection.backup(target)
+            _bury_all(target.cursor())
+            target.commit()
         os.link(part, to)  # it refuses to take the place of another; a rename would not
         _sync(to.parent)
     except FileExistsError as error:
@@ -42,6 +46,12 @@ def copy(lent: ReadingConnection, to: Path, location: str) -> None:
         for left in (part, part.with_name(f"{part.name}-wal"), part.with_name(f"{part.name}-shm")):
             with contextlib.suppress(OSError):
                 left.unlink(missing_ok=True)
+
+
+def _bury_all(cursor: sqlite3.Cursor) -> None:
+    """In the copy (CY3)."""
+    for row in holders.live(cursor):
+        holders.bury(cursor, row.id, {}, 0)
 
 
 def _sync(directory: Path) -> None:

@@ -14,12 +14,12 @@ _TRY_AGAIN = "nothing of this was booked or changed: send it again, with the sam
 _KINDS: dict[int, tuple[type[LedgerError], str, str]] = {
     sqlite3.SQLITE_BUSY: (
         LedgerUnavailable,
-        "another process did not finish its transaction in time ({said})",
+        "another process did not finish its transaction in time: {said}",
         _TRY_AGAIN,
     ),
     sqlite3.SQLITE_LOCKED: (
         LedgerUnavailable,
-        "another connection did not finish its transaction in time ({said})",
+        "another connection did not finish its transaction in time: {said}",
         _TRY_AGAIN,
     ),
     sqlite3.SQLITE_FULL: (
