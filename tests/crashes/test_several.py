@@ -44,9 +44,9 @@ def model(limit: int) -> dict[str, Any]:
 class Worker:
     """One process, and what it is told."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, module: str = "worker") -> None:
         self._run = subprocess.Popen(
-            [sys.executable, "-m", "tests.crashes.worker", str(path)],
+            [sys.executable, "-m", f"tests.crashes.{module}", str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
@@ -72,9 +72,14 @@ class Worker:
     def send(self, signalled: int) -> None:
         os.kill(self.pid, signalled)
         if signalled == signal.SIGSTOP:
-            os.waitpid(self.pid, os.WUNTRACED)  # until it stands still: that is later than the signal
+            self.await_stop()  # that is later than the signal
         if signalled == signal.SIGKILL:
             self._run.communicate()
+
+    def await_stop(self) -> None:
+        """Until it stands still, by whose signal ever."""
+        _, how = os.waitpid(self.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(how)
 
     def end(self) -> None:
         self._run.kill()
@@ -91,9 +96,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def workers(path: Path, many: int) -> Iterator[list[Worker]]:
+def workers(path: Path, many: int, module: str = "worker") -> Iterator[list[Worker]]:
     """So many at work; killed at the end, whatever happens."""
-    those = [Worker(path) for _ in range(many)]
+    those = [Worker(path, module) for _ in range(many)]
     try:
         yield those
     finally:

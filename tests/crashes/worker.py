@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import Any
 
-from stiggctl import AccessDenied, LedgerUnavailable, ResourceNotFound, UsageControl
+from stiggctl import AccessDenied, LedgerError, LedgerUnavailable, ResourceNotFound, UsageControl
 
 ASK: dict[str, Any] = {"resource_ids": ["user"], "credit_currency": "ai-tokens"}
 
@@ -18,8 +18,8 @@ ASK: dict[str, Any] = {"resource_ids": ["user"], "credit_currency": "ai-tokens"}
 class Worker:
     """What one process can be told."""
 
-    def __init__(self, path: str) -> None:
-        self.control = UsageControl(path)
+    def __init__(self, path: str, **options: Any) -> None:
+        self.control = UsageControl(path, **options)
         self.held: list[Any] = []
 
     def consume(self, amount: int) -> Any:
@@ -30,7 +30,9 @@ class Worker:
         return self.held[-1].amount
 
     def settle(self, amount: int) -> Any:
-        return self.held.pop().settle(amount).charged
+        charged = self.held[-1].settle(amount).charged
+        self.held.pop()  # settled: one that was told an error is still there
+        return charged
 
     def release(self) -> Any:
         return self.held.pop().release()
@@ -93,9 +95,8 @@ class Worker:
         self.control.close()
 
 
-def main() -> None:
+def serve(worker: Worker) -> None:
     """Answer line by line."""
-    worker = Worker(sys.argv[1])
     for line in sys.stdin:
         verb, *given = json.loads(line)
         try:
@@ -104,8 +105,12 @@ def main() -> None:
             answer = {"denied": denied.decision.access_denied_reason, "said": str(denied)}
         except ResourceNotFound as unknown:
             answer = {"unknown": str(unknown)}
+        except LedgerError as trouble:
+            answer = {"trouble": type(trouble).__name__, "said": str(trouble)}
+            if isinstance(trouble, LedgerUnavailable):
+                answer |= {"pid": trouble.holder_pid, "unreachable": trouble.unreachable}
         print(json.dumps(answer, default=str), flush=True)  # noqa: T201 - its answers
 
 
 if __name__ == "__main__":
-    main()
+    serve(Worker(sys.argv[1]))
