@@ -324,7 +324,7 @@ class Holder:
             return
         self.keeper.stop()
         self.owed.close()
-        self.denials.beat()
+        self.denials.close()
         with self.exchange.alone(in_doubt=True):
             afters = self.exchange.finish()
             self._closed = True

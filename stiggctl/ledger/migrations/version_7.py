@@ -21,9 +21,11 @@ STATEMENTS: tuple[str, ...] = (
       resource_ids TEXT    NOT NULL,        -- JSON: those that were named, in their order
       dimensions   TEXT    NOT NULL,        -- JSON
       event_name   TEXT,
-      decision     TEXT    NOT NULL         -- JSON: what was asked, and its numbers (answers/kept.py)
+      decision     TEXT    NOT NULL,        -- JSON: what was asked, and its numbers (answers/kept.py)
+      kind         INTEGER NOT NULL         -- a digest of verb to decision, to find the same by; 0: erased
     ) STRICT
     """,
-    "CREATE INDEX denials_time ON denials (customer, last_at_us)",
+    "CREATE INDEX denials_time ON denials (last_at_us)",
+    "CREATE INDEX denials_kind ON denials (kind, first_at_us)",
     "ALTER TABLE ledger ADD COLUMN denials_dropped INTEGER NOT NULL DEFAULT 0",
 )

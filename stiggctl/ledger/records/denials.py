@@ -21,6 +21,7 @@ class DenialWrite(NamedTuple):
     dimensions: str  #: JSON
     event_name: str | None
     decision: str  #: JSON, of each of them
+    kind: int  #: a digest of what is the same of two of a kind
 
 
 class DenialRow(NamedTuple):

@@ -10,19 +10,32 @@ Here: writing and reading their rows. Not here: what is a denial of the same kin
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from stiggctl.ledger.records import DenialRow, DenialWrite
 from stiggctl.ledger.sqlite.statements import SQL
 
-#: What comes within so long after the last of its kind is one more of it.
+T = TypeVar("T")
+
+#: What comes within so long after the first of its kind is one more of it. Of a client that tries again each
+#: second a minute is one row, and has the ids of all; with an hour, who asks about the last of them would be
+#: told that its id is not kept.
 SOON_US = 60_000_000
-#: Of each row so many ids of the others are kept: who was denied a thousand times asks about one of
-#: the first.
+#: Of each row so many ids of the others are kept, the first and the last ones: somebody asks about one of these.
 IDS_MAX = 100
 
 Rows = Callable[[str, Mapping[str, object]], Sequence[tuple[Any, ...]]]
 Stream = Callable[[str, Mapping[str, object]], Iterator[tuple[Any, ...]]]
+
+
+def some_of(ids: Sequence[T]) -> Sequence[T]:
+    """The first and the last of them, no more than are kept.
+
+    >>> some_of(range(3)), len(some_of(range(1000))), some_of(range(1000))[-1]
+    (range(0, 3), 100, 999)
+    """
+    half = IDS_MAX // 2
+    return ids if len(ids) <= IDS_MAX else [*ids[:half], *ids[-half:]]
 
 
 def keep(cursor: sqlite3.Cursor, denials: Sequence[DenialWrite], dropped: int, most: int) -> None:
@@ -36,19 +49,28 @@ def keep(cursor: sqlite3.Cursor, denials: Sequence[DenialWrite], dropped: int, m
 
 
 def _keep(cursor: sqlite3.Cursor, one: DenialWrite) -> None:
-    row = {**one._asdict(), "other_ids": json.dumps(one.others[:IDS_MAX])}
-    row["customer"] = 0
-    if one.customer_id is not None:
-        found = cursor.execute(SQL["row_of_customer"], {"customer_id": one.customer_id}).fetchone()
-        row["customer"] = 0 if found is None else found[0]
+    row = {**one._asdict(), "other_ids": json.dumps(some_of(one.others))}
+    row["customer"] = _customer(cursor, one)
     row["since_us"] = one.first_at_us - SOON_US
     before = cursor.execute(SQL["denial_of_the_same"], row).fetchone()
     if before is None:
         cursor.execute(SQL["append_denial"], row)
         return
-    denial, others = before
-    ids = [*json.loads(others), (one.decision_id, one.first_at_us), *one.others][:IDS_MAX]
+    denial, first_id, others = before
+    known = [(id_, at_us) for id_, at_us in json.loads(others)]
+    if one.decision_id == first_id or (one.decision_id, one.first_at_us) in known:
+        return  # it was kept before: whoever sent it was interrupted, and sends it again
+    ids = some_of([*known, (one.decision_id, one.first_at_us), *one.others])
     cursor.execute(SQL["add_to_denial"], {**row, "denial": denial, "other_ids": json.dumps(ids)})
+
+
+def _customer(cursor: sqlite3.Cursor, one: DenialWrite) -> int:
+    """Whose it is; 0 where that is not known."""
+    if one.customer_id is not None:
+        found = cursor.execute(SQL["row_of_customer"], {"customer_id": one.customer_id}).fetchall()
+    else:
+        found = cursor.execute(SQL["customer_of_all"], {"resource_ids": one.resource_ids}).fetchall()
+    return int(found[0][0]) if len(found) == 1 else 0
 
 
 def denials(stream: Stream, asked: Mapping[str, object]) -> Iterator[DenialRow]:

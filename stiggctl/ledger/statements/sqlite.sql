@@ -1361,22 +1361,31 @@ UPDATE audit
 -- No row: there is no such customer.
 SELECT id FROM customers WHERE customer_id = :customer_id;
 
+-- name: customer_of_all
+-- Whose resources they all are. No row: nobody's; two rows: that cannot be told.
+SELECT customer
+  FROM resources
+ WHERE resource_id IN (SELECT value FROM json_each(:resource_ids))
+ GROUP BY customer
+HAVING count(*) = (SELECT count(DISTINCT value) FROM json_each(:resource_ids))
+ LIMIT 2;
+
 -- name: denial_of_the_same
--- The last denial of the same request with the same numbers, if it was not long ago. No row: this is the
--- first of its kind.
-SELECT id, other_ids
+-- The denial of the same request with the same numbers, if it was not long ago. No row: this is the first
+-- of its kind. The digest finds it; what is equal decides.
+SELECT id, decision_id, other_ids
   FROM denials
- WHERE customer = :customer AND last_at_us >= :since_us AND verb = :verb AND reason = :reason
-   AND resource_ids = :resource_ids AND dimensions = :dimensions AND event_name IS :event_name
-   AND decision = :decision
- ORDER BY last_at_us DESC LIMIT 1;
+ WHERE kind = :kind AND first_at_us >= :since_us AND customer = :customer AND verb = :verb
+   AND reason = :reason AND resource_ids = :resource_ids AND dimensions = :dimensions
+   AND event_name IS :event_name AND decision = :decision
+ ORDER BY first_at_us DESC LIMIT 1;
 
 -- name: append_denial
 -- One that was kept before under its id stays as it is: a write whose answer was lost is sent again.
 INSERT OR IGNORE INTO denials (customer, decision_id, other_ids, first_at_us, last_at_us, times, verb, reason,
-                     resource_ids, dimensions, event_name, decision)
+                     resource_ids, dimensions, event_name, decision, kind)
 VALUES (:customer, :decision_id, :other_ids, :first_at_us, :last_at_us, :times, :verb, :reason,
-        :resource_ids, :dimensions, :event_name, :decision);
+        :resource_ids, :dimensions, :event_name, :decision, :kind);
 
 -- name: add_to_denial
 -- Each had the same numbers.
@@ -1397,7 +1406,8 @@ UPDATE ledger SET denials_dropped = denials_dropped + :dropped;
 SELECT denials_dropped FROM ledger;
 
 -- name: denials
--- The newest first; of a customer, of a reason, that named a resource (as JSON has it), in a time.
+-- The newest first, by the index, so that nothing is sorted; of a customer, of a reason, that named a
+-- resource, in a time.
 SELECT d.id, c.customer_id, d.decision_id, d.other_ids, d.first_at_us, d.last_at_us, d.times, d.verb,
        d.reason, d.resource_ids, d.dimensions, d.event_name, d.decision
   FROM denials AS d LEFT JOIN customers AS c ON c.id = d.customer
@@ -1447,12 +1457,12 @@ SELECT e.id, e.customer, e.namespace, e.key, e.part, e.currency, e.amount_units,
 SELECT id FROM events WHERE reservation = :reservation AND part = 0 LIMIT 1;
 
 -- name: denials_to_erase
--- All of a customer.
-SELECT id, resource_ids, dimensions, decision FROM denials WHERE customer = :customer;
+-- All of a customer, and those of which nobody knows whose they are.
+SELECT id, resource_ids, dimensions, decision FROM denials WHERE customer IN (:customer, 0);
 
 -- name: erase_denial
--- Who was denied; when, and by what, stays.
-UPDATE denials SET resource_ids = :resource_ids, dimensions = :dimensions, decision = :decision
+-- Who was denied; when, and by what, stays. The digest goes: who guesses an id could tell it by that.
+UPDATE denials SET resource_ids = :resource_ids, dimensions = :dimensions, decision = :decision, kind = 0
  WHERE id = :denial;
 
 -- ================================================================ the file
