@@ -13,6 +13,7 @@ from typing import overload
 from stiggctl.amounts import to_amount
 from stiggctl.answers import AccessDeniedReason, Decision, LimitState
 from stiggctl.answers.kept import from_kept
+from stiggctl.control.differing import beside
 from stiggctl.control.filling import Filling, booked_in, scope_of
 from stiggctl.errors import CustomerNotFound, DecisionNotFound, EventNotFound, InvalidRequest
 from stiggctl.events import dimensions_of, read_id
@@ -106,7 +107,7 @@ class Explaining:
         self._holder.require_open()
         self._holder.denials.beat()
         with self._holder.ledger.reader() as reader:
-            return reader.denials_dropped()
+            return reader.denials_dropped() + self._holder.denials.dropped
 
     @overload
     def explain(self, decision_id: str, other_id: str) -> DenialExplained: ...
@@ -121,7 +122,8 @@ class Explaining:
 
         Args:
             decision_id: the `decision_id` of a denial; or an `event_id`, or a `reservation_id`.
-            other_id: with a denial: another denial, or an event that went through.
+            other_id: with a denial: another denial, or an event that went through. What differs is told,
+                what its limits had counted by then, and what was changed of the model between.
 
         Raises DecisionNotFound, EventNotFound, InvalidRequest.
 
@@ -134,7 +136,7 @@ class Explaining:
         limit: user-01 has 50 of 200 ai-tokens left (150 used, 0 held)
         it would have passed with at most 50
         spent by user-01: 150 (1 event)
-        event 1 at 2026-01-15T12:00:00Z: 150 ai-tokens
+        event 1 at 2026-01-15T12:00:00Z: 150 ai-tokens, charged to ...user-01
         """
         holder = self._holder
         holder.require_open()
@@ -146,7 +148,8 @@ class Explaining:
             expected = "the id of a denial first: what differs from it is asked for"
             raise InvalidRequest(where="decision_id", value=decision_id, expected=expected)
         other = self._explained(read_id(other_id, "other_id"))
-        return replace(first, difference=differences(first, other))
+        with holder.ledger.reader() as reader:
+            return replace(first, difference=(*differences(first, other), *beside(reader, first, other)))
 
     def _explained(self, id_: str) -> DenialExplained | EventExplained:
         with self._holder.ledger.reader() as reader:

@@ -3,13 +3,15 @@
 Here: who had spent most of it, and what it counted last. Not here: what is explained by that (explaining.py).
 """
 
-from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
 
 from stiggctl.amounts import to_amount
 from stiggctl.answers import LimitState
 from stiggctl.definitions import json_text
+from stiggctl.holder.pools import pool_of
 from stiggctl.ledger import Reader
-from stiggctl.ledger.records import Apart, CustomerRow, EventRow, SumsWanted
+from stiggctl.ledger.records import LATEST, CustomerRow, EventRow, Spending, Spent
 from stiggctl.reports.events import BookedEvent, booked_event
 from stiggctl.reports.explanation import Spender
 from stiggctl.scopes import EVERYTHING, filter_of
@@ -37,18 +39,54 @@ def booked_in(reader: Reader, event: EventRow) -> BookedEvent:
 
 
 class Filling:
-    """What had filled a limit until an instant."""
+    """What had filled a limit by an instant: what took place in its window, and was booked by then."""
 
     def __init__(
-        self, reader: Reader, customer: CustomerRow, resource: int, limit: LimitState, at_us: int
+        self,
+        reader: Reader,
+        customer: CustomerRow,
+        resource: int,
+        limit: LimitState,
+        at_us: int,
+        *,
+        last_event: int = LATEST,
     ) -> None:
         self._reader = reader
         self._customer = customer
-        self._resource = resource
-        self._since_us = FIRST_US if limit.window_start is None else to_us(limit.window_start, "window_start")
-        self._until_us = min(at_us + 1, END_US)
         self._scope = scope_of(limit)
         self._currency = next(row for row in reader.currencies() if row.currency_id == limit.credit_currency)
+        since_us = FIRST_US if limit.window_start is None else to_us(limit.window_start, "window_start")
+        grants = self._grants(at_us) if limit.is_pool else None
+        if grants:
+            since_us = min(since for _, since, _ in grants)
+        self._wanted = Spending(
+            customer.id,
+            resource,
+            self._currency.id,
+            since_us,
+            min(at_us + 1, END_US),
+            at_us,
+            last_event,
+            grants,
+        )
+
+    def _grants(self, at_us: int) -> tuple[tuple[int, int, int], ...]:
+        """Those that were open, each with the window that they pay for."""
+        rows = [
+            replace(row, voided_at_us=None)
+            if row.voided_at_us is not None and at_us < row.voided_at_us
+            else row
+            for row in self._reader.grants(self._customer.id)
+        ]
+        pool = pool_of(rows, self._currency.id, at_us)
+        return tuple(
+            (
+                one.allocation,
+                FIRST_US if one.counts_until_us is None else one.terms.window_start_us,
+                END_US if one.counts_until_us is None else one.counts_until_us,
+            )
+            for one in (() if pool is None else pool.limits)
+        )
 
     def _counts(self, event: EventRow) -> bool:
         is_of_currency = any(part.currency == self._currency.id for part in event.parts)
@@ -57,42 +95,49 @@ class Filling:
     def last_events(self) -> tuple[BookedEvent, ...]:
         """The last that it counts, the newest first."""
         # Of a limit that counts only some it is looked a little further back, and no further than that.
-        most = 50 * LAST_EVENTS
+        wanted, most = self._wanted, 50 * LAST_EVENTS
+        span = wanted.since_us, wanted.until_us
         events = self._reader.latest_events(
-            self._customer.id, max(self._resource, 0), self._since_us, self._until_us, most=most
+            wanted.customer, max(wanted.resource, 0), span, booked_us=wanted.booked_us, most=most
         )
         counted = [event for event in events if self._counts(event)][:LAST_EVENTS]
         return tuple(booked_in(self._reader, event) for event in counted)
 
     def spenders(self) -> tuple[Spender, ...]:
         """Who had spent most of it: what was named together."""
-        units: dict[tuple[int, ...], list[int]] = {}
-        for members, spent, events in self._sums():
-            total = units.setdefault(members, [0, 0])
-            total[0] += spent
-            total[1] += events
         found: dict[tuple[str, ...], list[int]] = {}
-        for members, (spent, events) in units.items():
-            rows = self._reader.resources_by_row(members)
+        for spent in self._spent():
+            rows = self._reader.resources_by_row(spent.members)
             above = {row.parent for row in rows}
             named = tuple(sorted(row.resource_id for row in rows if row.id not in above))
             total = found.setdefault(named or (self._customer.customer_id,), [0, 0])
-            total[0] += spent
-            total[1] += events
+            total[0] += spent.units
+            total[1] += spent.events
         most = sorted(found.items(), key=lambda one: (-one[1][0], one[0]))[:SPENDERS]
         decimals = self._currency.decimals
-        return tuple(Spender(ids, to_amount(spent, decimals), events) for ids, (spent, events) in most)
+        return tuple(Spender(ids, to_amount(units, decimals), events) for ids, (units, events) in most)
 
-    def _sums(self) -> Iterator[tuple[tuple[int, ...], int, int]]:
-        resource = self._resource or None
+    def used(self) -> int | Decimal:
+        """All that it had counted."""
+        return to_amount(sum(spent.units for spent in self._spent()), self._currency.decimals)
+
+    def _spent(self) -> list[Spent]:
         if self._scope == EVERYTHING:
-            wanted = SumsWanted(Apart.PATH, resource=resource, currency=self._currency.id)
-            for one in self._reader.sums(self._customer.id, [(self._since_us, self._until_us)], wanted):
-                yield one.members, one.units, one.events
-            return
+            return self._reader.spent(self._wanted)
+        return list(self._in_scope().values())
+
+    def _in_scope(self) -> dict[tuple[int, ...], Spent]:
+        wanted = self._wanted
+        found: dict[tuple[int, ...], Spent] = {}
         for event in self._reader.events(
-            self._customer.id, resource=resource, since_us=self._since_us, until_us=self._until_us
+            wanted.customer, resource=wanted.resource, since_us=wanted.since_us, until_us=wanted.until_us
         ):
-            if self._counts(event):
-                spent = sum(part.amount_units for part in event.parts if part.currency == self._currency.id)
-                yield event.members, spent, 1
+            if (
+                event.booked_at_us <= wanted.booked_us
+                and event.id <= wanted.last_event
+                and self._counts(event)
+            ):
+                units = sum(part.amount_units for part in event.parts if part.currency == self._currency.id)
+                before = found.get(event.members, Spent(event.members, 0, 0))
+                found[event.members] = Spent(event.members, before.units + units, before.events + 1)
+        return found

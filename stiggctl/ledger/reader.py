@@ -29,6 +29,8 @@ from stiggctl.ledger.records import (
     RateRow,
     ResourceRow,
     ShareRow,
+    Spending,
+    Spent,
     SumsWanted,
     TypeRow,
     UsageSum,
@@ -256,9 +258,16 @@ class Reader(Protocol):
         ...
 
     def latest_events(
-        self, customer: int, resource: int, since_us: int, until_us: int, *, most: int
+        self, customer: int, resource: int, span: tuple[int, int], *, booked_us: int, most: int
     ) -> list[EventRow]:
-        """The last that were charged to a resource (0: to the customer) in a time, the newest first."""
+        """The last of a time that were charged to a resource (0: to the customer), the newest first.
+
+        Only what was booked by an instant.
+        """
+        ...
+
+    def spent(self, spending: Spending) -> list[Spent]:
+        """What a limit, or some grants, had counted by an instant: by what was named together."""
         ...
 
     def event_of_reservation(self, reservation: str) -> EventRow | None:

@@ -124,8 +124,7 @@ class DenialExplained:
             events = "event" if one.events == 1 else "events"
             yield f"spent by {', '.join(one.resource_ids)}: {plain(one.amount)} ({one.events} {events})"
         for event in self.last_events:
-            amounts = ", ".join(f"{plain(amount)} {name}" for name, amount in event.amounts.items())
-            yield f"event {event.event_id} at {_text(event.occurred_at)}: {amounts}"
+            yield f"{_event(event)}: {_amounts(event.amounts)}, charged to {', '.join(event.resource_ids)}"
         for difference in self.difference or ():
             yield f"differs: {difference}"
 
@@ -173,11 +172,7 @@ class EventExplained:
 
     def _lines(self) -> Iterator[str]:
         event = self.event
-        name = "" if event.event_name is None else f" {event.event_name}"
-        yield (
-            f"event {event.event_id}{name} at {_text(event.occurred_at)}, charged to "
-            f"{', '.join(event.resource_ids) or event.customer_id}"
-        )
+        yield f"{_event(event)}, charged to {', '.join(event.resource_ids) or event.customer_id}"
         for one in self.charged:
             yield f"{plain(one.amount)} {one.credit_currency}: {one.why}"
         for limit in self.limits:
@@ -185,8 +180,7 @@ class EventExplained:
         for paid in self.paid_by:
             yield f"paid by grant {paid.grant_id}: {plain(paid.amount)} {paid.credit_currency}"
         for other in self.adjustments:
-            amounts = ", ".join(f"{plain(amount)} {name}" for name, amount in other.amounts.items())
-            yield f"adjusted by event {other.event_id}: {amounts}"
+            yield f"adjusted by event {other.event_id}: {_amounts(other.amounts)}"
         if self.reversed_by is not None:
             yield f"taken back by event {self.reversed_by}"
 
@@ -197,23 +191,23 @@ def differences(one: DenialExplained, other: DenialExplained | EventExplained) -
     if isinstance(other, DenialExplained):
         second = other.denial
         found = [
-            *_differing("verb", first.verb, second.verb),
-            *_differing("customer", first.customer_id, second.customer_id),
-            *_differing("resources", _ids(first.resource_ids), _ids(second.resource_ids)),
-            *_differing("amounts", _amounts(one.decision.requested), _amounts(other.decision.requested)),
-            *_differing("dimensions", _said(first.dimensions), _said(second.dimensions)),
-            *_differing("reason", first.reason, second.reason),
-            *_differing("at", _text(one.decision.at), _text(other.decision.at)),
+            *differing("verb", first.verb, second.verb),
+            *differing("customer", first.customer_id, second.customer_id),
+            *differing("resources", _ids(first.resource_ids), _ids(second.resource_ids)),
+            *differing("amounts", _amounts(one.decision.requested), _amounts(other.decision.requested)),
+            *differing("dimensions", _said(first.dimensions), _said(second.dimensions)),
+            *differing("reason", first.reason, second.reason),
+            *differing("at", _text(one.decision.at), _text(other.decision.at)),
         ]
         return (*found, *_of_limits(one.decision.limits, other.decision.limits))
     event = other.event
     missing = [name for name in first.resource_ids if name not in event.resource_ids]
     found = [
-        *_differing("customer", first.customer_id, event.customer_id),
+        *differing("customer", first.customer_id, event.customer_id),
         *([f"resources: {', '.join(missing)} is not charged by the event"] if missing else []),
-        *_differing("amounts", _amounts(one.decision.requested), _amounts(event.amounts)),
-        *_differing("dimensions", _said(first.dimensions), _said(event.dimensions)),
-        *_differing("at", _text(one.decision.at), _text(event.occurred_at)),
+        *differing("amounts", _amounts(one.decision.requested), _amounts(event.amounts)),
+        *differing("dimensions", _said(first.dimensions), _said(event.dimensions)),
+        *differing("at", _text(one.decision.at), _text(event.occurred_at)),
     ]
     return tuple(found)
 
@@ -227,9 +221,7 @@ def _of_limits(first: tuple[LimitState, ...], second: tuple[LimitState, ...]) ->
             yield f"{whose}: only in the first"
             continue
         for name in ("limit", "used", "held", "window_start", "enforcement_type", "overridden_by"):
-            yield from _differing(
-                f"{whose}, {name}", _shown(getattr(limit, name)), _shown(getattr(other, name))
-            )
+            yield from differing(f"{whose}, {name}", getattr(limit, name), getattr(other, name))
     for limit in theirs.values():
         yield f"limit of {limit.resource_id} in {limit.credit_currency}: only in the second"
 
@@ -239,14 +231,24 @@ def _limit_key(limit: LimitState) -> tuple[object, ...]:
     return (limit.allocation_id, limit.resource_id, limit.credit_currency, limit.cadence, scope)
 
 
-def _differing(what: str, first: object, second: object) -> list[str]:
-    return [] if first == second else [f"{what}: {first} and {second}"]
+def differing(what: str, first: object, second: object) -> list[str]:
+    """A line, where they are not the same.
+
+    >>> differing("limit of ann in t, used", 90, 0), differing("verb", "check", "check")
+    (['limit of ann in t, used: 90 and 0'], [])
+    """
+    return [] if first == second else [f"{what}: {_shown(first)} and {_shown(second)}"]
 
 
 def _shown(value: object) -> object:
     if isinstance(value, datetime):
         return _text(value)
     return plain(value) if isinstance(value, int | Decimal) else value
+
+
+def _event(event: BookedEvent) -> str:
+    name = "" if event.event_name is None else f" {event.event_name}"
+    return f"event {event.event_id}{name} at {_text(event.occurred_at)}"
 
 
 def _ids(ids: tuple[str, ...]) -> str:

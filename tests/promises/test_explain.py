@@ -22,6 +22,7 @@ from stiggctl import (
     EventExplained,
     EventNotFound,
     InvalidRequest,
+    Reservation,
     UsageControl,
 )
 from stiggctl.answers.kept import from_kept, to_kept
@@ -230,6 +231,17 @@ def test_they_outlive_the_process_and_others_read_them(path: Path, clock: Manual
         assert why(again, decision).decision.as_dict() == decision.as_dict()
 
 
+def test_who_lists_them_asks_for_whose_they_are_also_where_no_limit_was_looked_at(tmp_path: Path) -> None:
+    with UsageControl(tmp_path / "usage.db", default_access="deny") as control:
+        control.apply(MODEL)
+        control.put_resource("zoe", resource_type_id="team", customer_id="other")
+        denied(control, resource_ids=["zoe"], credit_currency="t", amount=1)
+        control.suspend("ann")
+        denied(control, **ANN, amount=1)
+        assert [one.reason for one in control.denials("acme")] == ["SUSPENDED"]
+        assert [one.reason for one in control.denials("other")] == ["NO_ALLOCATION"]
+
+
 def test_asyncio_denials_are_kept_too(control: UsageControl) -> None:
     async def ask() -> Decision:
         return await control.acheck(**ANN, requested_usage=500)
@@ -240,7 +252,7 @@ def test_asyncio_denials_are_kept_too(control: UsageControl) -> None:
 
 asked = st.lists(
     st.tuples(
-        st.sampled_from(["check", "reserve", "consume", "report"]),
+        st.sampled_from(["check", "reserve", "settle", "consume", "report", "late", "reverse"]),
         st.sampled_from(["ann", "bob"]),
         st.integers(0, 60),
         st.sampled_from([{}, {"model": "large"}, {"model": "small"}]),
@@ -253,23 +265,36 @@ asked = st.lists(
 @settings(max_examples=25, deadline=None)
 @given(asked)
 def test_of_each_denial_of_a_random_run_the_numbers_are_reproduced(steps: Any) -> None:
-    """DN3, KD1: whatever its limits, windows, scopes and holds were."""
+    """DN3, KD1: whatever its limits, windows, scopes and holds were; and who had filled it, to the unit.
+
+    What is settled, taken back or told late after it is none of what had filled it.
+    """
     clock = ManualClock(NOON)
     with UsageControl(":memory:", clock=clock) as control:
         control.apply(MODEL)
-        control.grant_credits(customer_id="acme", credit_currency="t", grant_id="g", amount=260)
+        control.grant_credits(customer_id="acme", credit_currency="t", grant_id="g", amount=160)
         told: list[Decision] = []
+        held: list[Reservation] = []
+        booked: list[str] = []
         for verb, who, amount, dimensions, seconds in steps:
             clock.advance(seconds=seconds)
             ask = {"resource_ids": [who], "credit_currency": "t", "dimensions": dimensions}
-            if verb == "report":
-                control.report(event_name="e", customer_id="acme", **ask, amount=amount)
+            at = clock.now() - timedelta(seconds=90) if verb == "late" else clock.now()
+            if verb in {"report", "late"}:
+                report = {**ask, "event_name": "e", "customer_id": "acme", "timestamp": at}
+                booked.append(control.report(**report, amount=amount).event_id)
+            elif verb == "settle":
+                booked += [held.pop().settle(amount).event_id] if held else []
+            elif verb == "reverse":
+                if booked:
+                    control.reverse(booked.pop(), reason="no")
             elif verb == "check":
                 decision = control.check(**ask, requested_usage=amount)
                 told += [] if decision else [decision]
             else:
                 try:
-                    getattr(control, verb)(**ask, amount=amount)
+                    done = getattr(control, verb)(**ask, amount=amount)
+                    held += [done] if verb == "reserve" else []
                 except AccessDenied as error:
                     told.append(error.decision)
         assert sum(one.times for one in control.denials()) == len(told)
@@ -279,10 +304,8 @@ def test_of_each_denial_of_a_random_run_the_numbers_are_reproduced(steps: Any) -
             assert str(explained.decision) == str(decision)
             text = to_kept(decision)
             assert to_kept(from_kept(text, decision.decision_id, decision.at_us)) == text
-            binding = decision.binding
-            if binding is not None and not binding.is_pool:
-                spent = sum(one.amount for one in explained.filled_by)
-                assert spent <= binding.used
+            assert decision.binding is not None
+            assert sum(one.amount for one in explained.filled_by) == decision.binding.used
 
 
 # ------------------------------------------------------------------ why
@@ -387,7 +410,55 @@ def test_an_identical_one_that_went_through_is_laid_beside_it(
     decision = denied(control, **ANN, amount=90)
     assert why(control, decision, went.event_id).difference == (
         "at: 2026-01-15T12:00:05Z and 2026-01-15T12:00:00Z",
+        "limit of team in t, used: 90 and 0",
+        "limit of ann in t, used: 90 and 0",
     )
+
+
+def test_what_was_changed_of_the_model_between_two_is_named(
+    control: UsageControl, clock: ManualClock
+) -> None:
+    """Of what concerns them: neither what was changed of others, nor before, nor after."""
+    control.set_allocation(resource_id="ann", credit_currency="t", limit=101)
+    went = control.consume(**ANN, amount=0, event_name="chat")
+    clock.advance(seconds=5)
+    control.set_allocation(resource_id="ann", credit_currency="t", limit=30, actor="kim", reason="too much")
+    control.set_allocation(resource_id="bob", credit_currency="t", limit=30)
+    control.set_rate(event_name="draw", credit_currency="t", credits=2)
+    control.put_resource("cy", resource_type_id="user", parent_resource_id="team")
+    clock.advance(seconds=5)
+    decision = denied(control, **ANN, amount=50, event_name="chat")
+    clock.advance(seconds=5)
+    control.set_allocation(resource_id="ann", credit_currency="t", limit=90)
+    found = why(control, decision, went.event_id).difference
+    assert found is not None
+    assert [one for one in found if not one.startswith(("at: ", "amounts: "))] == [
+        "changed between: allocation of t on ann, set_allocation at 2026-01-15T12:00:05Z by kim: too much"
+    ]
+    second = denied(control, **ANN, amount=200, event_name="chat")
+    assert [
+        one for one in why(control, decision, second.decision_id).difference or () if "changed" in one
+    ] == ["changed between: allocation of t on ann, set_allocation at 2026-01-15T12:00:15Z"]
+
+
+def test_an_event_that_no_limit_of_the_denial_counts_says_so(
+    control: UsageControl, clock: ManualClock
+) -> None:
+    """Another's; one without the dimension of the scope; one of the window before."""
+    control.report(event_name="old", customer_id="acme", **ANN, amount=3, timestamp=NOON - timedelta(days=1))
+    [yesterday] = control.events()
+    bobs = control.consume(**BOB, amount=60)
+    clock.advance(seconds=1)
+    decision = denied(control, **ANN, amount=100, dimensions={"model": "large"})
+    whose = [f"limit of {name} in t" for name in ("team", "ann", "ann")]
+    found = [one for one in why(control, decision, bobs.event_id).difference or () if "limit" in one]
+    assert found == [
+        f"{whose[0]}, used: 60 and 0",
+        *[f"{one}: the event does not count in it" for one in whose[1:]],
+    ]
+    found = [one for one in why(control, decision, yesterday.event_id).difference or () if "limit" in one]
+    assert f"{whose[0]}: its window began after the event" in found
+    assert f"{whose[1]}, used: 3 and 0" in found
 
 
 # ------------------------------------------------------------------ events

@@ -233,6 +233,32 @@ class UsageSum(NamedTuple):
     events: int
 
 
+#: An event that none comes after.
+LATEST = 2**63 - 1
+
+
+class Spending(NamedTuple):
+    """What a limit had counted: up to an event, and as far as it was booked by an instant."""
+
+    customer: int
+    resource: int
+    currency: int
+    since_us: int
+    until_us: int
+    booked_us: int
+    last_event: int = LATEST
+    #: a pool's: (grant, since, until) of each, in place of a resource, a currency and a window
+    grants: tuple[tuple[int, int, int], ...] | None = None
+
+
+class Spent(NamedTuple):
+    """What was charged to the same resources."""
+
+    members: tuple[int, ...]
+    units: int
+    events: int
+
+
 class Difference(NamedTuple):
     """A number in the ledger that is not what its events or shares add up to."""
 

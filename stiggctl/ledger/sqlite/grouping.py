@@ -1,6 +1,6 @@
 """Grouping: what a customer's events sum to in some spans of time, apart by name, path or dimension.
 
-Here: the sums as SQLite makes them, to records. Not here: which spans (reports/totals.py), what cells
+Here: the sums as SQLite makes them, to records; what a limit had counted by an instant. Not here: which spans (reports/totals.py), what cells
 have used (sums.py).
 
 What always holds:
@@ -14,10 +14,10 @@ import json
 from collections.abc import Iterator, Sequence
 
 from stiggctl.events import canonical_text, dimensions_of
-from stiggctl.ledger.records import Apart, SumsWanted, UsageSum
+from stiggctl.ledger.records import Apart, Spending, Spent, SumsWanted, UsageSum
 from stiggctl.ledger.sqlite.events import unpacked_members
 from stiggctl.ledger.sqlite.statements import SQL
-from stiggctl.ledger.sqlite.sums import Stream, whole
+from stiggctl.ledger.sqlite.sums import Rows, Stream, whole
 
 
 def sums(
@@ -35,6 +35,15 @@ def sums(
                 whole(high, low),
                 events,
             )
+
+
+def spent(rows: Rows, spending: Spending) -> list[Spent]:
+    """What a limit, or some grants, had counted by an instant: by what was named together."""
+    name = "spent_by" if spending.grants is None else "paid_by"
+    found = rows(SQL[name], {**spending._asdict(), "grants": json.dumps(spending.grants)})
+    return [
+        Spent(unpacked_members(members), whole(high, low), events) for members, high, low, events in found
+    ]
 
 
 def _in_one_form(said: str | None, dimension: str | None) -> str | None:

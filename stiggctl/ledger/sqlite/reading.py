@@ -40,6 +40,8 @@ from stiggctl.ledger.records import (
     RateRow,
     ResourceRow,
     ShareRow,
+    Spending,
+    Spent,
     SumsWanted,
     TypeRow,
     UsageSum,
@@ -346,17 +348,16 @@ class SqliteReader:
         return list(events.together(self.rows(SQL["events_in_order"], asked)))
 
     def latest_events(
-        self, customer: int, resource: int, since_us: int, until_us: int, *, most: int
+        self, customer: int, resource: int, span: tuple[int, int], *, booked_us: int, most: int
     ) -> list[EventRow]:
-        """The last that were charged to a resource (0: to the customer) in a time, the newest first."""
-        asked = {
-            "customer": customer,
-            "resource": resource,
-            "since_us": since_us,
-            "until_us": until_us,
-            "most": most,
-        }
+        """The last of a time that were charged to a resource (0: to the customer), the newest first."""
+        asked = {"customer": customer, "resource": resource, "booked_us": booked_us, "most": most}
+        asked |= {"since_us": span[0], "until_us": span[1]}
         return list(events.together(self.rows(SQL["latest_events"], asked)))
+
+    def spent(self, spending: Spending) -> list[Spent]:
+        """What a limit, or some grants, had counted by an instant: by what was named together."""
+        return grouping.spent(self.rows, spending)
 
     def event_of_reservation(self, reservation: str) -> EventRow | None:
         """What a reservation's settle booked, if it did."""

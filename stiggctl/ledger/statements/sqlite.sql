@@ -1432,15 +1432,15 @@ SELECT d.id, c.customer_id, d.decision_id, d.other_ids, d.first_at_us, d.last_at
  LIMIT 1;
 
 -- name: latest_events
--- The last events that were charged to a resource, of those from one instant until another: so many at
--- most, the newest first; all parts of each.
+-- The last events that were charged to a resource, of those from one instant until another that were booked
+-- by a third: so many at most, the newest first; all parts of each.
 SELECT e.id, e.customer, e.namespace, e.key, e.part, e.currency, e.amount_units, e.overage_units,
        p.members, e.event_name, e.dimensions, e.occurred_at_us, e.booked_at_us, e.reservation,
        e.reverses, e.rate, e.flags, e.unattributed, e.fingerprint
   FROM (SELECT id, customer, namespace, key, occurred_at_us
           FROM events
          WHERE customer = :customer AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
-           AND part = 0
+           AND part = 0 AND booked_at_us <= :booked_us
            AND (:resource = 0
                 OR EXISTS (SELECT 1 FROM path_resources AS r
                             WHERE r.resource = :resource AND r.path = events.path))
@@ -1450,6 +1450,34 @@ SELECT e.id, e.customer, e.namespace, e.key, e.part, e.currency, e.amount_units,
     ON e.customer = last.customer AND e.namespace = last.namespace AND e.key = last.key
  CROSS JOIN paths AS p ON p.id = e.path
  ORDER BY last.occurred_at_us DESC, last.id DESC, e.part;
+
+-- name: spent_by
+-- What was charged to a resource in a currency and a window, and was booked by an instant and up to an event,
+-- by path: its members, two halves, how many events. No row: nothing was.
+SELECT p.members, s.high, s.low, s.events
+  FROM (SELECT path, sum(amount_units >> 32) AS high, sum(amount_units & 0xffffffff) AS low,
+               count(*) AS events
+          FROM events
+         WHERE customer = :customer AND occurred_at_us >= :since_us AND occurred_at_us < :until_us
+           AND currency = :currency AND booked_at_us <= :booked_us AND id <= :last_event
+           AND EXISTS (SELECT 1 FROM path_resources AS r
+                        WHERE r.resource = :resource AND r.path = events.path)
+         GROUP BY path) AS s
+  JOIN paths AS p ON p.id = s.path;
+
+-- name: paid_by
+-- The same of what some grants paid, each in its window.
+SELECT p.members, s.high, s.low, s.events
+  FROM (SELECT e.path, sum(paid.amount >> 32) AS high, sum(paid.amount & 0xffffffff) AS low,
+               count(DISTINCT e.id) AS events
+          FROM json_each(:grants) AS g
+         CROSS JOIN event_grants AS paid ON paid.grant_id = json_extract(g.value, '$[0]')
+         CROSS JOIN events AS e ON e.id = paid.event
+         WHERE e.occurred_at_us >= json_extract(g.value, '$[1]')
+           AND e.occurred_at_us < json_extract(g.value, '$[2]')
+           AND e.booked_at_us <= :booked_us AND e.id <= :last_event
+         GROUP BY e.path) AS s
+  JOIN paths AS p ON p.id = s.path;
 
 -- name: event_of_reservation
 -- The event that a reservation's settle booked. No row: it was not settled. A walk over all events: somebody
