@@ -2,8 +2,9 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
-from benchmarks import book, decide, flat, guard, memory, mixed, processes, watch, years
+from benchmarks import against, book, decide, flat, guard, memory, mixed, processes, watch, years
 from benchmarks.measuring import Line, as_json, as_text
 
 PARTS: dict[str, Callable[..., list[Line]]] = {
@@ -49,7 +50,15 @@ def main() -> None:
     parser.add_argument("part", nargs="?", choices=list(PARTS), help="one of them; left out: all")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: some seconds, rougher figures")
     parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.add_argument(
+        "--against", type=Path, metavar="PATH", help="with `processes`: one process beside that checkout's"
+    )
     asked = parser.parse_args()
+    if asked.against is not None:
+        if asked.part != "processes":
+            parser.error("--against belongs to `processes`")
+        _beside(asked.against, quick=asked.quick, json=asked.json)
+        return
     told: dict[str, list[Line]] = {}
     for name in [asked.part] if asked.part else PARTS:
         told[name] = PARTS[name](quick=asked.quick)
@@ -57,6 +66,14 @@ def main() -> None:
             print(as_text(TITLES[name], OTHERS[name], told[name]), end="\n\n", flush=True)
     if asked.json:
         print(as_json(told))
+
+
+def _beside(other: Path, *, quick: bool, json: bool) -> None:
+    if not (other / "stiggctl" / "__init__.py").is_file():
+        raise SystemExit(f"{other} is no checkout of this package")
+    lines = against.run(other.resolve(), quick=quick)
+    title = f"processes: one process, beside that of {other}"
+    print(as_json({"against": lines}) if json else as_text(title, "there", lines))
 
 
 main()
