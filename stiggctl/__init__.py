@@ -66,11 +66,12 @@ from stiggctl.reports.explanation import (
 )
 from stiggctl.reports.forecast import Forecast
 from stiggctl.reports.grants import GrantState, GrantStatus
-from stiggctl.reports.holders import HolderShare, HolderState, HolderStatus
+from stiggctl.reports.holders import HolderCounts, HolderShare, HolderState, HolderStatus
 from stiggctl.reports.rerated import RerateRow, UnpricedRow
 from stiggctl.reports.rerating import RerateTotal, Rerating
 from stiggctl.reports.rows import columns
 from stiggctl.reports.simulation import SimulatedDenial, Simulation, SimulationChange
+from stiggctl.reports.tightest import TightLimit
 from stiggctl.reports.tree import TreeNode
 from stiggctl.reports.usage import UsageRow
 
@@ -108,6 +109,7 @@ __all__ = [
     "GrantStatus",
     "Guard",
     "Happening",
+    "HolderCounts",
     "HolderShare",
     "HolderState",
     "HolderStatus",
@@ -145,6 +147,7 @@ __all__ = [
     "StiggctlError",
     "SystemClock",
     "ThresholdCrossed",
+    "TightLimit",
     "TreeNode",
     "UnpricedRow",
     "UsageBooked",

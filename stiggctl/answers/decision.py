@@ -109,7 +109,7 @@ class Decision:
     def decision_id(self) -> str:
         """An id that no other decision of this ledger has; a reservation has that of its decision."""
         if self._number is None:
-            self._number = self._ids.next_number()
+            self._number = self._ids.number_beside()
         return self._ids.id_of(self._number)
 
     @property
@@ -290,7 +290,7 @@ class _Kept:
         del sight, circumstances
         return [raw for raw in self._raw if raw.credit_currency == self.credit_currency]
 
-    def next_number(self) -> int:
+    def number_beside(self) -> int:
         return 0
 
     def id_of(self, number: int) -> str:

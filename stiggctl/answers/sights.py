@@ -59,8 +59,8 @@ class Describes(Protocol):
 class Identities(Protocol):
     """Gives out ids that are never used twice."""
 
-    def next_number(self) -> int:
-        """A number that was not given out before."""
+    def number_beside(self) -> int:
+        """A number that was not given out before, for an answer that needed none until now."""
         ...
 
     def id_of(self, number: int) -> str:

@@ -1,8 +1,8 @@
 """The control: what application code opens and asks.
 
 Here: opening and closing; its parts are describing.py, spending.py, reporting.py, rerating.py,
-guard.py, metered.py, bound.py, reading.py, forecasting.py, simulating.py, explaining.py,
-subscribing.py, erasing.py.
+guard.py, metered.py, bound.py, reading.py, nearing.py, forecasting.py, simulating.py,
+explaining.py, subscribing.py, erasing.py.
 Not here: anything that decides or books (holder/).
 """
 
@@ -19,6 +19,7 @@ from stiggctl.control.erasing import Erasing
 from stiggctl.control.explaining import Explaining
 from stiggctl.control.forecasting import Forecasting
 from stiggctl.control.metered import Metering
+from stiggctl.control.nearing import Nearing
 from stiggctl.control.opening import Closed, open_holder, release_holder
 from stiggctl.control.reading import Reading
 from stiggctl.control.reporting import Reporting
@@ -40,6 +41,7 @@ class UsageControl(
     Metering,
     Binding,
     Reading,
+    Nearing,
     Forecasting,
     Simulating,
     Explaining,

@@ -11,13 +11,11 @@ from stiggctl.errors import InvalidRequest
 from stiggctl.events import DimensionValue, read_dimensions, read_id, read_ids
 from stiggctl.holder import Holder
 from stiggctl.holder.closely import limits_closely
-from stiggctl.holder.in_force import limits_on
-from stiggctl.holder.trees import read_model
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import Apart, Counted, CurrencyRow, CustomerRow, ResourceRow, SumsWanted
 from stiggctl.reports.forecast import Forecast, forecast_of, look_us
 from stiggctl.reports.pace import Pace, Spent, read_pace
-from stiggctl.reports.tree import raw_limit
+from stiggctl.reports.tightest import limits_standing
 from stiggctl.windows import BUCKETS
 
 #: So many resources are looked at together where all of a customer are: their rows are in memory at once.
@@ -117,21 +115,10 @@ class Forecasting:
         currencies: Sequence[CurrencyRow],
         now_us: int,
     ) -> Iterator[tuple[CustomerRow, int | None, RawLimit]]:
-        model = read_model(reader, customer.id, [row.id for row in rows])
-        named = {row.id: row for row in rows}
         for currency in currencies:
-            limits = [
-                limit
-                for of_row in limits_on(rows, model, currency.id, now_us, now_us).values()
-                for limit in of_row.limits
-                if not limit.terms.only_counts
-            ]
-            cells = reader.cells([limit.wanted for limit in limits], 0)
-            held = self._holder.others.held(reader, [cell.id for cell in cells.values()], 0, now_us)
-            for limit in limits:
-                cell = cells[limit.wanted.key]
-                units = sum(end.units for end in held.get(cell.id, ()))
-                raw = raw_limit(limit, named[limit.resource], cell, currency, 0, units, now_us)
+            for limit, cell, raw in limits_standing(
+                self._holder, reader, customer.id, rows, currency, now_us
+            ):
                 if raw.used or raw.held:
                     width_us = limit.terms.bucket_us
                     leaves = [

@@ -326,11 +326,7 @@ class Reading:
         now_us = holder.clock.now_us()
         with holder.ledger.reader() as reader:
             change, rows, holdings = reader.state().change, reader.holders(), reader.holdings()
-        found = []
-        for row in rows:
-            is_dead, page = holder.others.look(row, now_us)
-            found.append(holder_state(row, holdings, page, is_dead=is_dead, change=change))
-        return found
+        return [holder_state(row, holdings, holder.others.look(row, now_us), change=change) for row in rows]
 
     def backup(self, to: str | os.PathLike[str]) -> None:
         """Copy the ledger to a file that is not there yet, while this and other processes go on.

@@ -178,7 +178,7 @@ class Bookings:
             Way(stripe, ids or (CUSTOMER,), report.dimensions),
             charges,
             namespace=KEYS_OF_OURS if key is None else KEYS_OF_USERS,
-            key=holder.ids.id_of(holder.ids.next_number()) if key is None else key,
+            key=holder.ids.id_of(holder.ids.number_beside()) if key is None else key,
             fingerprint=report.fingerprint,
             occurred_at_us=now_us if report.occurred_at_us is None else report.occurred_at_us,
             event_name=report.event_name,

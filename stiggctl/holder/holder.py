@@ -31,6 +31,7 @@ from stiggctl.errors import ControlClosed, LedgerError, LedgerUnavailable
 from stiggctl.holder.aside import Aside
 from stiggctl.holder.asking import Asking
 from stiggctl.holder.booking import Bookings
+from stiggctl.holder.counts import Counts
 from stiggctl.holder.denials import Denials
 from stiggctl.holder.exchange import Exchange
 from stiggctl.holder.ids import Ids
@@ -68,6 +69,7 @@ class Holder:
         self._directory = directory
         self.row = 0  #: 0 until it is a holder; set under `_enlisting`
         self.ids = Ids(secrets.token_hex(8))
+        self.counts = Counts(self.ids)  #: of what it decides
         self.stripes: dict[str, Stripe] = {}  #: by customer id; added to under `_stripes_lock`
         self.giving: set[Stripe] = set()  #: those of which something has left spare that is not told yet
         #: (customer id, or None where there is only one, currency) -> strand: the way in of the
@@ -279,6 +281,7 @@ class Holder:
             self._presence = presence
             self.keeping.use(presence.page)
             self.ids = Ids(presence.name)
+            self.counts = Counts(self.ids)
             self._known = self._changes, known
             self.recalls.begin(known.change)
             self.alive = 2 if others else 1  # the first exchange tells how many
@@ -365,6 +368,7 @@ class Holder:
             presence.abandon_in_child()
         self.row = self.others.row = 0
         self.ids = Ids(secrets.token_hex(8))  # or two processes would give the same ids
+        self.counts = Counts(self.ids)
         self.stripes, self.strands, self.giving = {}, {}, set()
         self.alive = 1
         self.ttl_max_ms = self.options.reservation_ttl_seconds * 1000

@@ -2,10 +2,11 @@
 
 Here: a thread that often does what other processes wait for (recalling.py); another that now and then ends
 holds, looks whether the file is still the one that was opened, does what is owed, tells what nobody was
-told of, and moves the log into the file, which may take long. Not here: what any of these is.
+told of, and moves the log into the file, which may take long; and then tells others what was decided. Not
+here: what any of these is.
 
-A step is one call of `beat`, of this or of the recalls, which is what tests call; the threads are loops
-around them.
+A step is one call of `beat`, of this or of the recalls, or of `tell`, which is what tests call; the threads
+are loops around them.
 """
 
 from collections.abc import Callable
@@ -88,9 +89,17 @@ class Keeper:
         if holder.ledger.log_bytes() > LOG_BYTES_MAX:
             holder.ledger.checkpoint()
 
+    def tell(self, now_us: int) -> None:
+        """Tell others what was decided, where that is news. Raises LedgerUnavailable."""
+        counts = self._holder.counts.news(now_us)
+        if counts is not None:
+            self._holder.keeping.tell(counts)
+            self._holder.counts.were_told(counts)
+
     def _keep(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
             self._step(self.beat)
+            self._step(self.tell)
 
     def _recall(self) -> None:
         holder, recalls = self._holder, self._holder.recalls

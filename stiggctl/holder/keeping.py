@@ -18,6 +18,7 @@ from stiggctl.decision.decide import hard_cells
 from stiggctl.decision.reservations import expire
 from stiggctl.errors import ControlClosed, LedgerUnavailable
 from stiggctl.events import DimensionValue, canonical_text
+from stiggctl.holder.counts import CountsTold, as_bytes
 from stiggctl.holder.page import Page
 from stiggctl.ledger.records import Orphan
 from stiggctl.locks import await_turn
@@ -59,6 +60,20 @@ class Keeping:
     def use(self, page: Page | None) -> None:
         """Mirror to this page from now on; None: to none."""
         self._page = page
+
+    def tell(self, counts: CountsTold) -> None:
+        """Tell on the page what was decided. Raises LedgerUnavailable where it cannot be written."""
+        page = self._page
+        if page is None:
+            return
+        try:
+            page.tell(as_bytes(counts))
+        except OSError as error:
+            raise LedgerUnavailable(
+                location=self._location,
+                reason=f"what was decided cannot be told beside it ({error.strerror})",
+                remedy="make room on its disk",
+            ) from error
 
     def keep(self, kept: Kept, number: int, sights: Sequence[Sight]) -> None:
         """Remember a reservation and write it to the page (KP1).

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stiggctl.errors import LedgerUnavailable
-from stiggctl.holder.page import Page, read_page
+from stiggctl.holder.page import Page, PageContents, read_page
 from stiggctl.ledger.records import HolderRow, Orphan
 
 if TYPE_CHECKING:
@@ -165,23 +165,20 @@ class Presence:
         clock that was set back. What has ended counts no more. Raises LedgerUnavailable where the
         page is there and cannot be read: that is no page without holds.
         """
+        contents = Presence.page_of(directory, row)
+        return {} if contents is None else orphans_on(contents, row, now_us)
+
+    @staticmethod
+    def page_of(directory: str | os.PathLike[str], row: HolderRow) -> PageContents | None:
+        """What its page says; None where there is none that counts (V4). Raises as `orphans_of` does."""
         lock_path, page_path = _paths(directory, row.name)
         with _translated(directory):
             if _inode(lock_path) != row.lock_inode:
-                return {}
+                return None
             contents = read_page(page_path)
         if contents is None or (contents.holder_name, contents.boot_id) != (row.name, boot_id()):
-            return {}
-        units: dict[tuple[int, int], int] = {}
-        for record in contents.records:
-            until_us = min(record.until_us, now_us + row.ttl_max_ms * 1000)
-            if until_us > now_us:
-                for cell in record.cells:
-                    units[cell, until_us] = units.get((cell, until_us), 0) + record.amount_units
-        orphans: dict[int, list[Orphan]] = {}
-        for (cell, until_us), held in sorted(units.items()):
-            orphans.setdefault(cell, []).append(Orphan(held, until_us))
-        return orphans
+            return None
+        return contents
 
     @staticmethod
     def forget(directory: str | os.PathLike[str], name: str) -> None:
@@ -190,6 +187,20 @@ class Presence:
         with _translated(directory):
             page_path.unlink(missing_ok=True)
             lock_path.unlink(missing_ok=True)  # last: as long as it is there, so is the proof
+
+
+def orphans_on(contents: PageContents, row: HolderRow, now_us: int) -> dict[int, list[Orphan]]:
+    """cell -> what a page says that its process holds of it, as `Presence.orphans_of` tells it."""
+    units: dict[tuple[int, int], int] = {}
+    for record in contents.records:
+        until_us = min(record.until_us, now_us + row.ttl_max_ms * 1000)
+        if until_us > now_us:
+            for cell in record.cells:
+                units[cell, until_us] = units.get((cell, until_us), 0) + record.amount_units
+    orphans: dict[int, list[Orphan]] = {}
+    for (cell, until_us), held in sorted(units.items()):
+        orphans.setdefault(cell, []).append(Orphan(held, until_us))
+    return orphans
 
 
 @cache

@@ -51,6 +51,8 @@ TELLING_US = 60 * 1_000_000
 LOOK_US = 60 * 1_000_000
 
 _KINDS: dict[type[Happening], int] = {ThresholdCrossed: CROSSED, GrantExpiring: EXPIRING}
+#: What takes something, and is counted where it is denied.
+_TAKING: frozenset[Verb] = frozenset({"reserve", "consume"})
 _inside = threading.local()
 
 
@@ -144,6 +146,8 @@ class News:
         It is kept, where it is said what was asked: a candidate that is passed over is no denial.
         """
         if not decision.has_access:
+            if verb in _TAKING:
+                self._holder.counts.denied(decision)
             if asked is not None:
                 self.denied(verb, decision, asked, event_name)
             if _log.isEnabledFor(logging.DEBUG):

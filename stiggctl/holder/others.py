@@ -4,11 +4,13 @@ Here: enlisting among them, burying, what they hold. Not here: the proof that on
 (liveness.py), rows (ledger/).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from stiggctl.clocks import Clock
-from stiggctl.holder.liveness import Presence
+from stiggctl.holder.counts import CountsTold, from_bytes
+from stiggctl.holder.liveness import Presence, orphans_on
 from stiggctl.ledger import Ledger, Reader
 from stiggctl.ledger.records import HolderRow, HolderWrite, Orphan, ShareRow
 
@@ -16,6 +18,15 @@ from stiggctl.ledger.records import HolderRow, HolderWrite, Orphan, ShareRow
 #: finds newcomers: they were alive a moment ago, and a dead one among them is buried by whoever needs what
 #: it has.
 ENLIST_MAX = 4
+
+
+class Seen(NamedTuple):
+    """What can be seen of a process from outside."""
+
+    is_dead: bool
+    held: Mapping[int, Sequence[Orphan]]  #: cell -> what it holds, by its page
+    reservations: int  #: how many that is of
+    counts: CountsTold | None  #: None: it told nothing yet
 
 
 class Others:
@@ -34,10 +45,22 @@ class Others:
             others = [row for row in reader.holders() if row.id != self.row]
         return [row for row in others if not self._bury_if_dead(row)]
 
-    def look(self, row: HolderRow, now_us: int) -> tuple[bool, dict[int, list[Orphan]]]:
-        """Whether the process of that row is dead, and what it holds of each cell by its page."""
-        orphans = Presence.orphans_of(self._directory, row, now_us)
-        return Presence.is_dead(self._directory, row), orphans
+    def look(self, row: HolderRow, now_us: int) -> "Seen":
+        """Whether the process of that row is dead, and what its page says."""
+        page = Presence.page_of(self._directory, row)
+        is_dead = Presence.is_dead(self._directory, row)
+        if page is None:
+            return Seen(is_dead, {}, 0, None)
+        open_ = {record.reservation for record in page.records if record.until_us > now_us}
+        return Seen(is_dead, orphans_on(page, row, now_us), len(open_), from_bytes(page.told))
+
+    def on_pages(self, reader: Reader, now_us: int) -> dict[int, int]:
+        """cell -> what all processes that are not buried hold of it, by their pages alone."""
+        held: dict[int, int] = {}
+        for row in reader.holders():
+            for cell, ends in Presence.orphans_of(self._directory, row, now_us).items():
+                held[cell] = held.get(cell, 0) + sum(end.units for end in ends)
+        return held
 
     def are_there(self) -> bool:
         """Whether there is any that is not buried."""

@@ -6,7 +6,8 @@ Not here: whose page may be believed, and what becomes of a dead process's holds
 A page is a small file that one process maps. Memory that is mapped from a file belongs to the
 system, not to the process: what was stored before SIGKILL is there afterwards.
 
-    file    a header: magic, checksum, the holder's name, the boot of the machine; then chunks
+    file    a header: magic, checksum, the holder's name, the boot of the machine; then what the
+            process tells of itself: length, checksum, text; then chunks
     chunk   a header of 8 words: words a slot, words in all; then slots
     slot    8, 16, 32 … words: until, reservation, n, cell × n, zeros, amount
 
@@ -21,6 +22,8 @@ What always holds:
        end the host's process (SIGBUS) where the disk is full. If there is no room, nothing changed.
   PG4  Reading changes nothing, and never raises for what it finds. That the file is there and
        cannot be read is no finding: it is raised, or holds would be taken for none.
+  PG5  What the process tells of itself is whole or absent. It is written, not stored: it lies in a block
+       that the header has taken, and where there is no room after all that is an error, no SIGBUS.
 """
 
 import errno
@@ -38,6 +41,10 @@ from stiggctl.locks import await_turn
 _MAGIC = b"stiggpg1"  # another layout gets another number, and is not read by this one
 _HEADER = struct.Struct("<8sI64s64s")  # magic, checksum of what follows, holder name, boot id
 _NAME_BYTES = 64
+# What is told stands where pages of before it have zeros, which is nothing told; and well within the first
+# kilobyte, the smallest block of the usual file systems, which the header is in.
+_TOLD_AT, _TOLD_BYTES_MAX = 256, 1_024 - 256
+_TOLD = struct.Struct("<II")  # how long it is, its checksum
 # Chunks are mapped, and a map starts at a multiple of the system's granularity; 64 KiB is the
 # largest there is (some ARM). The header is alone in the first 64 KiB: mostly a hole, not room.
 _FIRST_CHUNK = 65_536
@@ -68,11 +75,12 @@ class PageRecord(NamedTuple):
 
 
 class PageContents(NamedTuple):
-    """What a page says: whose it is, of which boot, and the holds in it."""
+    """What a page says: whose it is, of which boot, the holds in it, and what its process tells."""
 
     holder_name: str
     boot_id: str
     records: list[PageRecord]
+    told: bytes = b""
 
 
 # Stands for a number of cells that is not known yet: none free.
@@ -156,6 +164,19 @@ class Page:
     def rewrite_until(self, slot: int, until_us: int) -> None:
         """The hold lasts until then. One store, as above."""
         self._words[slot >> 32][(slot & 0xFFFFFFFF) >> 3] = until_us
+
+    def tell(self, text: bytes) -> None:
+        """Tell something of this process, in the place of what it told before. Raises OSError.
+
+        What is too long is not told: then nothing is.
+        """
+        said = _TOLD.pack(len(text), zlib.crc32(text)) + text
+        if len(said) > _TOLD_BYTES_MAX:
+            said = _TOLD.pack(0, 0)
+        await_turn(self._growing, self)
+        with self._growing:  # or the file may be closed meanwhile, and its number be another file's
+            if self._file >= 0 and os.pwrite(self._file, said, _TOLD_AT) < len(said):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         """Let go of the file, which stays. Nothing may be written any more. Safe twice."""
@@ -264,7 +285,8 @@ def read_page(path: str | os.PathLike[str]) -> PageContents | None:
     names = _read_header(first)
     if names is None:
         return None
-    return PageContents(*names, [*_records_of(_words_of(first), _words_of(second))])
+    told = _read_told(first) or _read_told(second)  # one of them may be half of what is being written
+    return PageContents(*names, [*_records_of(_words_of(first), _words_of(second))], told)
 
 
 def _read_header(page: bytes) -> tuple[str, str] | None:
@@ -274,6 +296,15 @@ def _read_header(page: bytes) -> tuple[str, str] | None:
     if magic != _MAGIC or zlib.crc32(_HEADER.pack(magic, 0, name, boot)) != checksum:
         return None
     return name.rstrip(b"\0").decode(errors="replace"), boot.rstrip(b"\0").decode(errors="replace")
+
+
+def _read_told(page: bytes) -> bytes:
+    if len(page) < _TOLD_AT + _TOLD.size:
+        return b""
+    length, checksum = _TOLD.unpack_from(page, _TOLD_AT)
+    start = _TOLD_AT + _TOLD.size
+    text = page[start : start + min(length, _TOLD_BYTES_MAX)]
+    return text if zlib.crc32(text) == checksum else b""
 
 
 def _words_of(page: bytes) -> memoryview:

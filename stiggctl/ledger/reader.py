@@ -3,7 +3,7 @@
 Here: the questions. Not here: the writes (`Ledger`), which credits may be spent (decision/).
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -205,6 +205,16 @@ class Reader(Protocol):
 
     def holdings(self) -> list[HoldingRow]:
         """What all holders that are not buried were granted, by holder and cell."""
+        ...
+
+    def fullest(
+        self, held: Mapping[int, int], now_us: int, *, most: int
+    ) -> tuple[list[tuple[int, int]], list[int]]:
+        """(customer, resource) of the fullest open cells; and customers with the fullest pools: row ids.
+
+        `held`: cell -> units that count beside what is used. At most so many of each, the fullest first,
+        roughly: a resource or customer may come several times.
+        """
         ...
 
     def event_by_key(self, customer: int, namespace: int, key: str) -> EventRow | None:

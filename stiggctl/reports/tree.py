@@ -160,7 +160,9 @@ def _node(
         used=to_amount(used, currency.decimals) if shown is None else shown.used,
         held=to_amount(0, currency.decimals) if shown is None else shown.held,
         remaining=None if shown is None else shown.remaining,
-        utilisation=_utilisation(taken, tightest.limit) if tightest is not None and tightest.limit else None,
+        utilisation=utilisation_of(taken, tightest.limit)
+        if tightest is not None and tightest.limit
+        else None,
         limits=states,
         archived=row.archived_at_us is not None,
         suspended=_is_suspended(row, now_us),
@@ -176,6 +178,6 @@ def _is_suspended(row: ResourceRow, now_us: int) -> bool:
     return until_us is None or until_us > now_us
 
 
-def _utilisation(taken: int, limit: int) -> Decimal:
+def utilisation_of(taken: int, limit: int) -> Decimal:
     """To four digits behind the point, cut: what is not full never shows as full."""
     return CONTEXT.scaleb(Decimal(taken * 10_000 // limit), -4)

@@ -283,6 +283,14 @@ class SqliteReader:
                 exact in self.rows(SQL["holdings"], {})
         ]  # fmt: skip
 
+    def fullest(
+        self, held: Mapping[int, int], now_us: int, *, most: int
+    ) -> tuple[list[tuple[int, int]], list[int]]:
+        """(customer, resource) of the fullest open cells; and customers with the fullest pools."""
+        asked = {"held": json.dumps(held), "now_us": now_us, "most": most}
+        limits = [(customer, resource) for customer, resource in self.rows(SQL["fullest_cells"], asked)]
+        return limits, [customer for (customer,) in self.rows(SQL["fullest_pools"], asked)]
+
     def event_by_key(self, customer: int, namespace: int, key: str) -> EventRow | None:
         """The event of that key, if one was booked."""
         asked = {"customer": customer, "namespace": namespace, "key": key}

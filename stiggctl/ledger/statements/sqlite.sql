@@ -329,6 +329,33 @@ SELECT s.holder, c.id, u.customer_id, NULL, g.grant_id, m.currency_id, m.decimal
  WHERE s.until_us = 0 AND s.granted > 0
  ORDER BY 1, 2;
 
+-- name: fullest_cells
+-- Of the open cells of resources those of which the largest part is used, or held as `held` says
+-- ({cell: units}): customer and resource, the fullest first, at most so many. Only roughly in that order: in
+-- millionths, by the limit as the cell has it. Who asks reckons exactly.
+WITH held AS MATERIALIZED (SELECT CAST(key AS INTEGER) AS cell, value AS units FROM json_each(:held)),
+     fullest AS (SELECT c.id, c.resource,
+                        (c.used + coalesce(h.units, 0)) * 1000000 / max(c.lim, 1) AS part
+                   FROM cells AS c LEFT JOIN held AS h ON h.cell = c.id
+                  WHERE c.resource > 0 AND c.used + coalesce(h.units, 0) > 0
+                    AND c.window_start_us <= :now_us AND (c.closes IS NULL OR c.closes > :now_us)
+                  ORDER BY part DESC, c.id
+                  LIMIT :most)
+SELECT r.customer, f.resource
+  FROM fullest AS f JOIN resources AS r ON r.id = f.resource
+ ORDER BY f.part DESC, f.id;
+
+-- name: fullest_pools
+-- The same of pools: customers, by the grants of a currency that are open, as far as they have cells.
+WITH held AS MATERIALIZED (SELECT CAST(key AS INTEGER) AS cell, value AS units FROM json_each(:held))
+SELECT g.customer
+  FROM cells AS c JOIN grants AS g ON g.id = c.allocation LEFT JOIN held AS h ON h.cell = c.id
+ WHERE c.resource = 0 AND (c.closes IS NULL OR c.closes > :now_us)
+ GROUP BY g.customer, g.currency
+HAVING sum(c.used) + sum(coalesce(h.units, 0)) > 0
+ ORDER BY (sum(c.used) + sum(coalesce(h.units, 0))) * 1000000 / max(sum(c.lim), 1) DESC, g.customer
+ LIMIT :most;
+
 -- name: shares_in
 -- What living holders other than one were granted of some cells. No row: nothing.
 SELECT s.cell, s.holder, s.granted, s.exact
