@@ -25,6 +25,7 @@ from stiggctl.cli.holders import holders
 from stiggctl.cli.override import override
 from stiggctl.cli.simulate import simulate
 from stiggctl.cli.suspend import resume, suspend
+from stiggctl.cli.top import top
 from stiggctl.cli.tree import tree
 from stiggctl.cli.usage import usage
 from stiggctl.cli.verify import verify
@@ -76,7 +77,7 @@ _VERBS = (
     *(demo, doctor),
     *(apply, export_model, override, suspend, resume, audit, erase),
     *(check, tree, usage, grants, forecast, simulate, events, export),
-    *(holders, verify, backup),
+    *(holders, top, verify, backup),
 )
 for _verb in _VERBS:
     main.add_command(_verb)

@@ -92,6 +92,12 @@ def say(line: str = "") -> None:
 
 
 def say_fact(screen: Screen, label: str, fact: str) -> None:
+    """A labelled sentence."""
+    for line in fact_lines(screen, label, fact):
+        say(line)
+
+
+def fact_lines(screen: Screen, label: str, fact: str) -> list[str]:
     """A labelled sentence; on a terminal broken between words, and indented.
 
     On a narrow one the sentence stands below its label.
@@ -100,12 +106,12 @@ def say_fact(screen: Screen, label: str, fact: str) -> None:
     beside = columns is None or columns >= _LABEL + _FACT_MIN
     indent = _LABEL if beside else 0
     lines = wrapped(printable(fact), None if columns is None else max(1, columns - indent))
+    said: list[str] = []
     if beside:
-        say(screen.paint(label.ljust(_LABEL), dim=True) + lines.pop(0))
+        said.append(screen.paint(label.ljust(_LABEL), dim=True) + lines.pop(0))
     elif label:
-        say(screen.paint(cut(label, max(1, columns or 1), ellipsis=screen.ellipsis), dim=True))
-    for line in lines:
-        say(" " * indent + line)
+        said.append(screen.paint(cut(label, max(1, columns or 1), ellipsis=screen.ellipsis), dim=True))
+    return [*said, *(" " * indent + line for line in lines)]
 
 
 def say_json(answer: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from stiggctl import GrantState, GrantStatus, LimitState, TreeNode
+from stiggctl import GrantState, GrantStatus, LimitState, TightLimit, TreeNode
 from stiggctl.cli.answering import Screen
 from stiggctl.cli.letters import cut, number, padded, printable, width_of
 
@@ -23,6 +23,7 @@ _GAP = "  "
 _BAR_MIN, _BAR_MAX = 6, 24
 # Names that are cut shorter are mistaken for each other.
 _NAME_MIN = 18
+_NAME_KEPT = 8
 # Guides of a deep tree must leave room for its names.
 _DEPTH_SHOWN = 6
 #: From here on a limit deserves a look: what is left is one part in ten.
@@ -114,6 +115,20 @@ def grants(states: Sequence[GrantState], screen: Screen) -> list[str]:
         rows = [_row_of_grant(one) for one in states if (one.customer_id, one.credit_currency) == owner]
         lines += [""] * bool(lines) + _table(rows, printable(f"{owner[1]} of {owner[0]}"), screen)
     return lines
+
+
+def tightest(found: Sequence[TightLimit], screen: Screen) -> list[str]:
+    """Limits in their order, of all customers and currencies in one table: what differs stands by the name."""
+    currencies = {one.limit.credit_currency for one in found}
+    customers = {one.customer_id for one in found}
+    rows = []
+    for one in found:
+        marks = [one.customer_id] if len(customers) > 1 and not one.limit.is_pool else []
+        marks += [one.limit.credit_currency] if len(currencies) > 1 else []
+        marks += ["soft"] if one.limit.enforcement_type == "SOFT" else []
+        mark = f" ({printable(', '.join(marks))})" if marks else ""
+        rows.append(_row_of(one.limit)._replace(mark=mark))
+    return _table(rows, printable("limit" if len(currencies) > 1 else next(iter(currencies))), screen)
 
 
 def _row_of_grant(state: GrantState) -> _Row:
@@ -237,7 +252,8 @@ def _form(rows: Sequence[_Row], heading: str, columns: int | None) -> _Form:
 
 def _line(row: _Row, form: _Form, screen: Screen) -> str:
     ellipsis, numbers = screen.ellipsis, row.numbers
-    kept = max(form.name - width_of(row.guides + row.mark), 1)
+    # Of a name with a long mark something stays, too: rather the mark is cut.
+    kept = max(form.name - width_of(row.guides + row.mark), min(_NAME_KEPT, form.name), 1)
     name = row.guides + cut(row.name, kept, ellipsis=ellipsis) + row.mark
     name = cut(name, form.name, ellipsis=ellipsis)
     parts = [padded(name, form.name)]

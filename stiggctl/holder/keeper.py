@@ -2,8 +2,8 @@
 
 Here: a thread that often does what other processes wait for (recalling.py); another that now and then ends
 holds, looks whether the file is still the one that was opened, does what is owed, tells what nobody was
-told of, and moves the log into the file, which may take long; and then tells others what was decided. Not
-here: what any of these is.
+told of, and moves the log into the file, which may take long; and then tells others what was decided.
+Not here: what any of these is.
 
 A step is one call of `beat`, of this or of the recalls, or of `tell`, which is what tests call; the threads
 are loops around them.

@@ -4,7 +4,8 @@ Here: which of them are looked at, and in which order they are told. Not here: t
 (tree.py), when it runs out (forecast.py).
 
 What always holds:
-  TG1  The numbers of each are those that a decision would see, of one moment, windows and overrides too.
+  TG1  The numbers of each are those that a decision would see, of one moment, windows and overrides too;
+       but for what is held of a SOFT limit, which its own process alone knows.
   TG2  What has the larger part used and held comes first. The fullest are found by what the ledger's
        counters and the pages say, and only those are reckoned: so it takes no longer where there are many
        resources that have spent nothing.

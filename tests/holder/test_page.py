@@ -438,3 +438,52 @@ def test_whatever_stands_behind_the_header_reading_does_not_raise(tmp_path_facto
     before = path.read_bytes()
     assert read_page(path) is not None
     assert path.read_bytes() == before
+
+
+# ------------------------------------------------------------------ what a process tells of itself
+
+
+def told(path: Path) -> bytes:
+    contents = read_page(path)
+    assert contents is not None
+    return contents.told
+
+
+def test_what_is_told_stands_beside_what_is_held(page: Page, path: Path) -> None:
+    assert told(path) == b""
+    page.write(1_000, 7, (1,), 5)
+    page.tell(b"something long")
+    page.tell(b"short")
+    assert told(path) == b"short"
+    assert records(path) == [(1_000, 7, (1,), 5)]
+    page.tell(b"x" * 760)
+    assert told(path) == b"x" * 760
+    page.tell(b"x" * 761)  # no room for it: then nothing is told, and nothing else is overwritten
+    assert told(path) == b""
+    assert records(path) == [(1_000, 7, (1,), 5)]
+    page.tell(b"last")
+    page.close()
+    page.tell(b"too late")
+    assert told(path) == b"last"
+
+
+def test_what_is_told_is_whole_or_absent(page: Page, path: Path) -> None:
+    """PG5: cut anywhere, and with any bit of it another; the rest of the page is as it was."""
+    page.write(1_000, 7, (1,), 5)
+    page.tell(b"whole")
+    whole = path.read_bytes()
+    for at in range(256, 256 + 8 + 5):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x04]) + whole[at + 1 :])
+        assert told(path) == b""
+        assert records(path) == [(1_000, 7, (1,), 5)]
+        path.write_bytes(whole[:at])
+        assert told(path) == b""
+    path.write_bytes(whole)
+    assert told(path) == b"whole"
+
+
+def test_what_is_told_takes_no_room_that_the_page_does_not_have(page: Page, path: Path) -> None:
+    """PG5: it lies in the block that the header is in."""
+    blocks = path.stat().st_blocks
+    page.tell(b"x" * 760)
+    assert path.stat().st_blocks == blocks
