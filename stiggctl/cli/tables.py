@@ -118,7 +118,7 @@ def grants(states: Sequence[GrantState], screen: Screen) -> list[str]:
 
 
 def tightest(found: Sequence[TightLimit], screen: Screen) -> list[str]:
-    """Limits in their order, of all customers and currencies in one table: what differs stands by the name."""
+    """Limits in their order, of all customers and currencies in one table."""
     currencies = {one.limit.credit_currency for one in found}
     customers = {one.customer_id for one in found}
     rows = []

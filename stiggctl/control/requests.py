@@ -171,16 +171,11 @@ class Request:
                 holder.promise_ttl(self._ttl)
             holder.become_holder()  # before the number is drawn: ids carry the holder's name
         except LedgerUnavailable as trouble:
-            self._number = self._another_number()
+            self._number = holder.ids.number_again(self._number)
             return holder.asking.without_ledger(self.asked, trouble, self._began_us)
-        self._number = self._another_number()
+        self._number = holder.ids.number_again(self._number)
         hoped = Hoped(self._number, self._ends_us, self._minimum)
         return holder.asking.take(self.asked, hoped, self._began_us)
-
-    def _another_number(self) -> int:
-        """Where memory was asked first, it is the same request."""
-        ids = self._holder.ids
-        return ids.number_beside() if self._number else ids.next_number()
 
     def _ttl_is_promised(self) -> bool:
         return self._ttl * 1000 <= self._holder.ttl_max_ms

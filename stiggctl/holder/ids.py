@@ -24,6 +24,10 @@ class Ids:
         next(self._beside)
         return self.next_number()
 
+    def number_again(self, number: int) -> int:
+        """Another number for a request that took that one, when memory was asked first; 0: it took none."""
+        return self.number_beside() if number else self.next_number()
+
     def id_of(self, number: int) -> str:
         """The id as people see it."""
         return f"{self.token}-{number}"

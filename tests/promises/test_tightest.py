@@ -47,9 +47,8 @@ def limited(control: UsageControl, resource_id: str, limit: Any, **more: Any) ->
 
 
 def asked(resource_id: str, amount: Any, customer_id: str = "acme", currency: str = "t") -> dict[str, Any]:
-    return {
-        "resource_ids": [resource_id], "credit_currency": currency, "customer_id": customer_id, "amount": amount,
-    }  # fmt: skip
+    whose = {"resource_ids": [resource_id], "customer_id": customer_id}
+    return {**whose, "credit_currency": currency, "amount": amount}
 
 
 def told(control: UsageControl, most: int = 10) -> list[tuple[str, str, str]]:
