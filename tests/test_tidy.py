@@ -32,7 +32,7 @@ LONGER: dict[str, tuple[int, str]] = {
     "stiggctl/definitions/parts.py": (330, "the model as people write it, read as a whole"),
     "stiggctl/answers/decision.py": (325, "one answer: its record, its sentence, its JSON and its markup"),
     "stiggctl/control/fitting.py": (310, "one choice among several calls, in both faces"),
-    "stiggctl/ledger/reader.py": (325, "all that a ledger can be asked, read as a whole"),
+    "stiggctl/ledger/reader.py": (340, "all that a ledger can be asked, read as a whole"),
     "stiggctl/ledger/sqlite/model_rows.py": (310, "from rows to records, a kind a function"),
     "stiggctl/errors.py": (445, "one hierarchy, read as a whole"),
     "stiggctl/events.py": (340, "one report, read: each argument has its refusal"),

@@ -14,6 +14,7 @@ from stiggctl.cli.audit import audit
 from stiggctl.cli.backup import backup
 from stiggctl.cli.check import check
 from stiggctl.cli.demo import demo
+from stiggctl.cli.denials import denials, explain
 from stiggctl.cli.doctor import doctor
 from stiggctl.cli.erase import erase
 from stiggctl.cli.events import events
@@ -76,7 +77,7 @@ def main() -> None:
 _VERBS = (
     *(demo, doctor),
     *(apply, export_model, override, suspend, resume, audit, erase),
-    *(check, tree, usage, grants, forecast, simulate, events, export),
+    *(check, tree, usage, grants, denials, explain, forecast, simulate, events, export),
     *(holders, top, verify, backup),
 )
 for _verb in _VERBS:

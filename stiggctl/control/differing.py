@@ -1,7 +1,7 @@
 """Differing: what was not the same when another request was answered, as far as the ledger tells.
 
-Here: what a limit had counted before an event, what was changed of the model between two instants. Not
-here: what the two themselves say of it (reports/explanation.py).
+Here: what a limit had counted before an event, what was changed of the model between two instants.
+Not here: what the two themselves say of it (reports/explanation.py).
 """
 
 from collections.abc import Collection, Iterator, Sequence

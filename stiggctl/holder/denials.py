@@ -38,7 +38,8 @@ KEPT_MAX = 100_000
 #: So many wait in memory, until the next beat: a client that hammers is answered some thousand times in
 #: that time. Each keeps its numbers alive, about 2 kB.
 WAITING_MAX = 4_096
-#: So many are written at once: then a booking waits 10 ms for the ledger, with all of them a fifth of a second.
+#: So many are written at once: then a booking waits 10 ms for the ledger, with all of them a fifth of a
+#: second.
 AT_ONCE_MAX = 256
 #: Of one client, which asks for other amounts or meets other numbers each time, so many rows in a minute: one
 #: that hammers all day long pushes out the others' no sooner than after most of a day.

@@ -75,7 +75,8 @@ class Troubled(Worker):
         for at in range(first, last):
             try:
                 self.control.report(
-                    customer_id="c", **ASK, amount=1, idempotency_key=f"{name}-{at}", dimensions={"said": "x" * chars},
+                    customer_id="c", **ASK, amount=1, idempotency_key=f"{name}-{at}",
+                    dimensions={"said": "x" * chars},
                 )  # fmt: skip
             except LedgerUnavailable as trouble:
                 return [at - first, str(trouble)]

@@ -97,5 +97,8 @@ def test_who_held_something_is_dead_in_the_copy_and_what_it_held_is_free(kept: W
         with closing(sqlite3.connect(one)) as looking:
             assert looking.execute("SELECT count(*) FROM holders WHERE state = 0").fetchone() == (living,)
             assert looking.execute("SELECT count(*) > 0 FROM shares").fetchone() == (living,)
-            assert looking.execute("SELECT sum(granted) >= 5, sum(used) > 0 FROM cells").fetchone() == (living, 1)
+            assert looking.execute("SELECT sum(granted) >= 5, sum(used) > 0 FROM cells").fetchone() == (
+                living,
+                1,
+            )
     assert of(copy) == ["k"]

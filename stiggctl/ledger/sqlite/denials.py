@@ -21,7 +21,8 @@ T = TypeVar("T")
 #: second a minute is one row, and has the ids of all; with an hour, who asks about the last of them would be
 #: told that its id is not kept.
 SOON_US = 60_000_000
-#: Of each row so many ids of the others are kept, the first and the last ones: somebody asks about one of these.
+#: Of each row so many ids of the others are kept, the first and the last ones: somebody asks about one of
+#: these.
 IDS_MAX = 100
 
 Rows = Callable[[str, Mapping[str, object]], Sequence[tuple[Any, ...]]]

@@ -1,7 +1,7 @@
 """Grouping: what a customer's events sum to in some spans of time, apart by name, path or dimension.
 
-Here: the sums as SQLite makes them, to records; what a limit had counted by an instant. Not here: which spans (reports/totals.py), what cells
-have used (sums.py).
+Here: the sums as SQLite makes them, to records; what a limit had counted by an instant. Not here: which
+spans (reports/totals.py), what cells have used (sums.py).
 
 What always holds:
   GP1  A sum is exact, however large, and a value of a dimension is told as a scope compares it: a
