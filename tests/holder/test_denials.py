@@ -24,7 +24,7 @@ def standing_still(control: UsageControl, faulty: Faulty | None = None) -> Any:
     """What the control has noted; nothing keeps it but what the test does."""
     holder = control._holder
     holder.keeper.stop()
-    holder.denials._keep_soon = lambda: None  # type: ignore[method-assign]
+    holder.denials._keep_soon = lambda: None  # type: ignore[method-assign]  # a test's own
     if faulty is not None:
         holder.ledger = faulty
     return holder.denials
@@ -79,13 +79,13 @@ def test_while_the_ledger_is_away_they_wait_and_what_is_too_much_is_counted(
     def refuse(*_: object) -> None:
         raise gone()
 
-    away.keep_denials = refuse  # type: ignore[attr-defined]
+    away.keep_denials = refuse  # type: ignore[attr-defined]  # a test's own
     monkeypatch.setattr(denials_module, "WAITING_MAX", 8)
     names = [deny(control, amount) for amount in range(1_001, 1_012)]
     noted.beat()
     noted.beat()
     assert control.denials_dropped() == 3  # also while only this process knows
-    del away.keep_denials  # type: ignore[attr-defined]
+    del away.keep_denials  # type: ignore[attr-defined]  # a test's own
     noted.beat()
     assert [one.decision_id for one in control.denials()] == names[7::-1]
     assert (noted.dropped, control.denials_dropped()) == (0, 3)
@@ -102,7 +102,7 @@ def test_more_than_are_written_at_once_are_all_kept_in_their_order(control: Usag
         sizes.append(sum(one.times for one in writes) + dropped)
         keep(writes, dropped, most)
 
-    faulty.keep_denials = watched  # type: ignore[attr-defined]
+    faulty.keep_denials = watched  # type: ignore[attr-defined]  # a test's own
     for _ in range(2 * AT_ONCE_MAX + 3):
         deny(control)
     noted.beat()
@@ -146,9 +146,9 @@ def test_a_finalizer_that_looks_back_while_they_are_written_is_refused(control: 
         told.append(refused.value)
         keep(writes, dropped, most)
 
-    faulty.keep_denials = finalize  # type: ignore[attr-defined]
+    faulty.keep_denials = finalize  # type: ignore[attr-defined]  # a test's own
     deny(control)
     noted.beat()
-    del faulty.keep_denials  # type: ignore[attr-defined]
+    del faulty.keep_denials  # type: ignore[attr-defined]  # a test's own
     assert len(told) == 2  # what was noted meanwhile was kept after it
     assert sum(one.times for one in control.denials()) == 2
