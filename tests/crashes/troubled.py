@@ -5,14 +5,15 @@ clock that is moved, a reader that stays. Not here: what must hold then (test_st
 test_moved_clock.py, test_replaced.py, test_long_reader.py).
 """
 
+import math
 import os
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from stiggctl import AccessDenied, LedgerUnavailable
-from stiggctl.holder import keeper
+from stiggctl import AccessDenied, LedgerUnavailable, UsageControl
+from stiggctl.holder import keeper, recalling
 from stiggctl.testing import ManualClock
 
 from .worker import ASK, Worker, serve
@@ -25,7 +26,7 @@ class Troubled(Worker):
     """What one process can be told, and what can be done to it."""
 
     def __init__(self, path: str) -> None:
-        self._clock = ManualClock(NOON)
+        self._path, self._clock = path, ManualClock(NOON)
         super().__init__(path, clock=self._clock)
         self._reading: Any = None
 
@@ -63,6 +64,16 @@ class Troubled(Worker):
     def set_clock(self, hours: float) -> None:
         """So many hours after noon."""
         self._clock.set(NOON + timedelta(hours=hours))
+
+    def follow_the_system(self) -> None:
+        """Its clock is the system's from here on."""
+        self.control.close()
+        self.control = UsageControl(self._path)
+
+    def reopen(self) -> None:
+        """As who is told that its file was replaced is told to."""
+        self.control.close()
+        self.control, self.held = UsageControl(self._path, clock=self._clock), []
 
     def move_log_often(self) -> None:
         """As after hours of work, in a moment."""
@@ -105,10 +116,6 @@ class Troubled(Worker):
         self.held[-1].extend(amount)
         return self.held[-1].amount
 
-    def settle_late(self, amount: int) -> Any:
-        receipt = self.held.pop().settle(amount)
-        return [receipt.charged, receipt.expired, receipt.overage]
-
     def begin_reading(self) -> Any:
         """The first of all events; the reader stays where it is."""
         self._reading = self.control.events("c")
@@ -123,4 +130,5 @@ class Troubled(Worker):
 
 
 if __name__ == "__main__":
+    recalling.REST_SECONDS = math.inf  # what is to spare stays, however long trouble takes
     serve(Troubled(sys.argv[1]))
