@@ -141,6 +141,7 @@ def test_what_nobody_forgot_is_forgotten_once_it_is_over(
 
 
 def test_a_file_that_was_replaced_is_noticed(control: UsageControl, faulty: Faulty, tmp_path: Path) -> None:
+    """H5."""
     (tmp_path / "usage.db").rename(tmp_path / "elsewhere.db")
     with pytest.raises(LedgerUnavailable, match="replaced"):
         beat(control)
