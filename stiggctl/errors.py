@@ -342,14 +342,15 @@ class EventNotFound(StiggctlError):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class DecisionNotFound(StiggctlError):
-    """No decision with this id was kept."""
+    """No denial of this id is kept, and no event is that of a reservation of this id."""
 
     decision_id: str
 
     def __str__(self) -> str:
         return (
-            f"no decision {shown(self.decision_id)} is kept; "
-            f"give the decision_id of a denial, or of a reservation that was settled"
+            f"no denial {shown(self.decision_id)} is kept, and no settled reservation has that id; it was "
+            f"admitted, or too many came or have come since (denials_dropped() counts these), or it was one "
+            f"of very many of the same request: denials() lists what is kept"
         )
 
 

@@ -14,10 +14,11 @@ from stiggctl.cli.audit import audit
 from stiggctl.cli.backup import backup
 from stiggctl.cli.check import check
 from stiggctl.cli.demo import demo
-from stiggctl.cli.denials import denials, explain
+from stiggctl.cli.denials import denials
 from stiggctl.cli.doctor import doctor
 from stiggctl.cli.erase import erase
 from stiggctl.cli.events import events
+from stiggctl.cli.explain import explain
 from stiggctl.cli.export import export
 from stiggctl.cli.export_model import export_model
 from stiggctl.cli.forecast import forecast

@@ -119,9 +119,10 @@ def say_json(answer: dict[str, Any]) -> None:
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
 
 
-def say_json_list(key: str, answers: Iterable[dict[str, Any]]) -> None:
-    """A list of any length under a key, as one JSON object: each as it comes, none kept."""
-    click.echo(f'{{\n  "{key}": [', nl=False)
+def say_json_list(key: str, answers: Iterable[dict[str, Any]], **beside: int) -> None:
+    """A list of any length under a key, as one JSON object: each as it comes, none kept; numbers before it."""
+    click.echo("{\n" + "".join(f'  "{name}": {value},\n' for name, value in beside.items()), nl=False)
+    click.echo(f'  "{key}": [', nl=False)
     separator = "\n"
     for answer in answers:
         click.echo(f"{separator}    {json.dumps(answer, ensure_ascii=False)}", nl=False)

@@ -1,31 +1,37 @@
-"""Denials: what was denied in a ledger, and why; and one of them, or an event, explained.
+"""Denials: who was denied what, and why, as a ledger has kept it.
 
-Here: the two verbs. Not here: what is kept, and what an explanation says (control.denials, control.explain).
+Here: the verb, and how a denial is told in a few lines. Not here: which are kept (control.denials), why
+one of them was (explain.py).
 """
 
 import sys
+from collections.abc import Iterator
 from itertools import islice
 
 import click
 
 from stiggctl import AccessDeniedReason, Denial
-from stiggctl.cli.answering import Screen, as_json_option, say_fact, say_json, say_json_list
+from stiggctl.cli.answering import Screen, as_json_option, say, say_fact, say_json_list
 from stiggctl.cli.asking import span_options
+from stiggctl.cli.letters import printable, wrapped
 from stiggctl.cli.locating import opened_to_read, read_from
 from stiggctl.cli.when import instant_of
 
-#: On a terminal the first screens tell what is new; who wants more says how many.
-SHOWN = 50
+#: On a terminal the first screens tell who has trouble now; who wants more says how many.
+SHOWN = 20
+_INDENT = "  "
 
 
 @click.command()
 @click.argument("path")
 @click.option("--customer", metavar="ID", help="Only this customer's.")
 @click.option("--resource", metavar="ID", help="Only of requests that named it.")
-@click.option("--reason", type=click.Choice(list(AccessDeniedReason)), help="Only for this reason.")
+@click.option(
+    "--reason", type=click.Choice([*AccessDeniedReason], case_sensitive=False), help="Only of this reason."
+)
 @span_options("What was denied")
 @click.option(
-    "--last", type=click.IntRange(min=1), default=SHOWN, show_default=True, help="So many, the newest."
+    "--limit", type=click.IntRange(min=1), default=SHOWN, show_default=True, help="So many, the newest."
 )
 @as_json_option
 def denials(
@@ -37,16 +43,16 @@ def denials(
     since: str | None,
     until: str | None,
     timezone: str,
-    last: int,
+    limit: int,
     as_json: bool,
 ) -> None:
-    """Show what was denied in the ledger PATH, the newest first: to whom, how often, and why.
+    """Show what was denied by the ledger PATH, the newest first, each with its sentence.
 
-    The same request with the same numbers, soon after each other, is one of them. `stiggctl explain PATH ID`
-    says more of one.
+    The id in front is what `stiggctl explain` takes. The same request, with the same numbers, again within a
+    minute is told once, with how often. How many are not kept is told at the end.
     """
-    screen = Screen.of(sys.stdout)
     with opened_to_read(path) as control:
+        dropped = control.denials_dropped()
         found = control.denials(
             customer,
             resource_id=resource,
@@ -54,46 +60,37 @@ def denials(
             since=instant_of(since, timezone),
             until=instant_of(until, timezone),
         )
-        dropped = control.denials_dropped()
-        with read_from(found) as every:
+        with read_from(found) as kept:
+            chosen = islice(kept, limit)
             if as_json:
-                say_json_list("denials", (one.as_dict() for one in islice(every, last)))
-                return
-            nothing = True
-            for one in islice(every, last):
-                nothing = False
-                say_fact(screen, _when(one), f"{one} [{one.decision_id}]")
-            if nothing:
-                say_fact(screen, "denials", "none is kept")
+                say_json_list("denials", (one.as_dict() for one in chosen), dropped=dropped)
+            else:
+                _say(Screen.of(sys.stdout), chosen, dropped)
+
+
+def _say(screen: Screen, chosen: Iterator[Denial], dropped: int) -> None:
+    nothing = True
+    columns = None if screen.columns is None else max(1, screen.columns - len(_INDENT))
+    for denial in chosen:
+        nothing = False
+        first, *more = wrapped(printable(_heading(denial)), screen.columns)
+        say(screen.paint(first, bold=True))
+        for line in more:
+            say(line)
+        for line in wrapped(printable(str(denial.decision)), columns):
+            say(_INDENT + line)
+    if nothing:
+        say_fact(screen, "denials", "there are none")
     if dropped:
-        say_fact(screen, "not kept", f"{dropped:,} more")
+        say_fact(
+            screen, "not kept", f"{dropped:,} of all: too many came, or they are older than what is kept"
+        )
 
 
-def _when(one: Denial) -> str:
-    return f"{one.last_at:%m-%d %H:%M}"
-
-
-@click.command()
-@click.argument("path")
-@click.argument("id_", metavar="ID")
-@click.argument("other", required=False)
-@as_json_option
-def explain(*, path: str, id_: str, other: str | None, as_json: bool) -> None:
-    """Say why the request with the decision ID was denied, or what the event ID cost.
-
-    With OTHER, the id of another denial or of an event that went through: what differs between the two.
-    """
-    screen = Screen.of(sys.stdout)
-    with opened_to_read(path) as control:
-        found = control.explain(id_) if other is None else control.explain(id_, other)
-    if as_json:
-        say_json(found.as_dict())
-        return
-    for at, line in enumerate(str(found).splitlines()):
-        label, _, fact = line.partition(": ")
-        whole = at == 0 or label not in _LABELS
-        say_fact(screen, "why" if at == 0 else "" if whole else label, line if whole else fact)
-
-
-#: What begins a line of an explanation and stands in a column of its own.
-_LABELS = ("limit", "override", "differs", "counts in")
+def _heading(denial: Denial) -> str:
+    """Its id, whom, when, and how often."""
+    whom = ", ".join(denial.resource_ids) or "nobody"
+    whose = "" if denial.customer_id is None else f" of {denial.customer_id}"
+    often = "" if denial.times == 1 else f"  {denial.times:,} times, until {denial.last_at:%H:%M:%S}Z"
+    at = f"{denial.first_at:%Y-%m-%d %H:%M:%S}Z"
+    return f"{at}  {denial.reason}  {denial.verb} for {whom}{whose}{often}  {denial.decision_id}"

@@ -12,7 +12,7 @@ from stiggctl.control.filling import Filling, scope_of
 from stiggctl.definitions import json_value
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import AuditLine, CustomerRow, EventRow, ResourceRow
-from stiggctl.reports.explanation import DenialExplained, EventExplained, differing
+from stiggctl.reports.explanation import DenialExplained, EventExplained, differing, limit_name
 from stiggctl.scopes import filter_of
 from stiggctl.windows import to_text, to_us
 
@@ -48,7 +48,7 @@ def _before_the_event(reader: Reader, denied: DenialExplained, other: EventExpla
 
 
 def _of_limit(reader: Reader, customer: CustomerRow, limit: LimitState, event: EventRow) -> Iterator[str]:
-    whose = f"limit of {limit.resource_id} in {limit.credit_currency}"
+    whose = limit_name(limit)
     resource = 0
     if not limit.is_pool:
         lineage = reader.lineage(customer.id, [limit.resource_id])

@@ -135,6 +135,7 @@ class Explaining:
         check for user-01 was denied at 2026-01-15T12:00:00Z: user-01 has 50 of 200 ai-tokens left ...
         limit: user-01 has 50 of 200 ai-tokens left (150 used, 0 held)
         it would have passed with at most 50
+        it would have passed with 10 more on user-01
         spent by user-01: 150 (1 event)
         event 1 at 2026-01-15T12:00:00Z: 150 ai-tokens, charged to ...user-01
         """

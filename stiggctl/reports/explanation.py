@@ -92,11 +92,32 @@ class DenialExplained:
     lifts: tuple[Lift, ...]
     difference: tuple[str, ...] | None = None  #: from what it was compared with; None: from nothing
 
+    @property
+    def would_pass(self) -> tuple[str, ...]:
+        """Each way in which it would have passed: with less, later, or with more on each limit that denied."""
+        return tuple(self._ways())
+
+    def _ways(self) -> Iterator[str]:
+        decision = self.decision
+        if decision.remaining:
+            yield f"with at most {plain(decision.remaining)}"
+        if decision.remedy is not None and decision.remedy.kind == "RETRY" and decision.limits:
+            yield "once what was held by calls under way was settled or released"
+        if decision.retry_at is not None:
+            yield f"from {_text(decision.retry_at)} on, with nothing more spent"
+        if self.denial.reason not in ("BUDGET_EXCEEDED", "INSUFFICIENT_CREDITS"):
+            return
+        denying = [one for one in decision.limits if not one.allowed and one.enforcement_type == "HARD"]
+        more = [(one, decision.requested[one.credit_currency] - _room(one)) for one in denying]
+        if more:
+            yield "with " + " and ".join(f"{plain(lack)} more on {_whose(one)}" for one, lack in more)
+
     def as_dict(self) -> dict[str, Any]:
         """The camelCase JSON of it."""
         return {
             "denial": self.denial.as_dict(),
             "decision": self.decision.as_dict(),
+            "wouldPass": list(self.would_pass),
             "filledBy": [one.as_dict() for one in self.filled_by],
             "lastEvents": [one.as_dict() for one in self.last_events],
             "lifts": [one.as_dict() for one in self.lifts],
@@ -111,13 +132,8 @@ class DenialExplained:
         decision = self.decision
         for limit in decision.limits:
             yield f"limit: {limit}"
-        remaining, retry_at = decision.remaining, decision.retry_at
-        if remaining:
-            yield f"it would have passed with at most {plain(remaining)}"
-        if retry_at is not None:
-            yield f"it would have passed from {_text(retry_at)} on, with nothing more spent"
-        if decision.remedy is not None and decision.remedy.kind == "RAISE_LIMIT":
-            yield f"it would have passed under a limit higher by {plain(decision.remedy.amount or 0)}"
+        for way in self.would_pass:
+            yield f"it would have passed {way}"
         for lift in self.lifts:
             yield f"override: {lift}"
         for one in self.filled_by:
@@ -216,14 +232,14 @@ def _of_limits(first: tuple[LimitState, ...], second: tuple[LimitState, ...]) ->
     theirs = {_limit_key(limit): limit for limit in second}
     for limit in first:
         other = theirs.pop(_limit_key(limit), None)
-        whose = f"limit of {limit.resource_id} in {limit.credit_currency}"
+        whose = limit_name(limit)
         if other is None:
             yield f"{whose}: only in the first"
             continue
         for name in ("limit", "used", "held", "window_start", "enforcement_type", "overridden_by"):
             yield from differing(f"{whose}, {name}", getattr(limit, name), getattr(other, name))
     for limit in theirs.values():
-        yield f"limit of {limit.resource_id} in {limit.credit_currency}: only in the second"
+        yield f"{limit_name(limit)}: only in the second"
 
 
 def _limit_key(limit: LimitState) -> tuple[object, ...]:
@@ -244,6 +260,20 @@ def _shown(value: object) -> object:
     if isinstance(value, datetime):
         return _text(value)
     return plain(value) if isinstance(value, int | Decimal) else value
+
+
+def limit_name(limit: LimitState) -> str:
+    """The limit of ann in ai-tokens; or the pool."""
+    return f"{'' if limit.is_pool else 'limit of '}{_whose(limit)} in {limit.credit_currency}"
+
+
+def _room(limit: LimitState) -> int | Decimal:
+    """What is left; below 0 where it is passed."""
+    return limit.limit - limit.used - limit.held
+
+
+def _whose(limit: LimitState) -> str:
+    return f"the pool of {limit.resource_id}" if limit.is_pool else limit.resource_id
 
 
 def _event(event: BookedEvent) -> str:

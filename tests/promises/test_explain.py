@@ -521,7 +521,7 @@ def test_an_explanation_is_json_too(control: UsageControl) -> None:
     control.consume(**ANN, amount=90)
     decision = denied(control, **ANN, amount=20)
     shown = why(control, decision, decision.decision_id).as_dict()
-    assert list(shown) == ["denial", "decision", "filledBy", "lastEvents", "lifts", "difference"]
+    assert list(shown) == ["denial", "decision", "wouldPass", "filledBy", "lastEvents", "lifts", "difference"]
     assert shown["decision"] == decision.as_dict()
     assert shown["filledBy"] == [{"resourceIds": ["ann"], "amount": 90, "events": 1}]
     assert shown["denial"]["reason"] == "BUDGET_EXCEEDED"
