@@ -348,9 +348,8 @@ class DecisionNotFound(StiggctlError):
 
     def __str__(self) -> str:
         return (
-            f"no denial {shown(self.decision_id)} is kept, and no settled reservation has that id; it was "
-            f"admitted, or too many came or have come since (denials_dropped() counts these), or it was one "
-            f"of very many of the same request: denials() lists what is kept"
+            f"no denial {shown(self.decision_id)} is kept, nor a settled reservation; it was admitted, or too "
+            f"many came or have come since (denials_dropped()), or it was one of very many of the same kind"
         )
 
 

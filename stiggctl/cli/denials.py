@@ -31,7 +31,10 @@ _INDENT = "  "
 )
 @span_options("What was denied")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=SHOWN, show_default=True, help="So many, the newest."
+    "--last",
+    type=click.IntRange(min=1),
+    metavar="NUMBER",
+    help=f"Only the last so many; left out: {SHOWN}, or all as JSON.",
 )
 @as_json_option
 def denials(
@@ -43,7 +46,7 @@ def denials(
     since: str | None,
     until: str | None,
     timezone: str,
-    limit: int,
+    last: int | None,
     as_json: bool,
 ) -> None:
     """Show what was denied by the ledger PATH, the newest first, each with its sentence.
@@ -61,14 +64,20 @@ def denials(
             until=instant_of(until, timezone),
         )
         with read_from(found) as kept:
-            chosen = islice(kept, limit)
             if as_json:
-                say_json_list("denials", (one.as_dict() for one in chosen), dropped=dropped)
-            else:
-                _say(Screen.of(sys.stdout), chosen, dropped)
+                say_json_list("denials", (one.as_dict() for one in islice(kept, last)), dropped=dropped)
+                return
+            screen = Screen.of(sys.stdout)
+            _say(screen, islice(kept, last or SHOWN))
+            if last is None and next(kept, None) is not None:
+                say_fact(screen, "not shown", "those before; --last NUMBER shows more")
+    if dropped:
+        say_fact(
+            screen, "not kept", f"{dropped:,} of all: too many came, or they are older than what is kept"
+        )
 
 
-def _say(screen: Screen, chosen: Iterator[Denial], dropped: int) -> None:
+def _say(screen: Screen, chosen: Iterator[Denial]) -> None:
     nothing = True
     columns = None if screen.columns is None else max(1, screen.columns - len(_INDENT))
     for denial in chosen:
@@ -81,10 +90,6 @@ def _say(screen: Screen, chosen: Iterator[Denial], dropped: int) -> None:
             say(_INDENT + line)
     if nothing:
         say_fact(screen, "denials", "there are none")
-    if dropped:
-        say_fact(
-            screen, "not kept", f"{dropped:,} of all: too many came, or they are older than what is kept"
-        )
 
 
 def _heading(denial: Denial) -> str:

@@ -1,7 +1,7 @@
 """Differing: what was not the same when another request was answered, as far as the ledger tells.
 
 Here: what a limit had counted before an event, what was changed of the model between two instants.
-Not here: what the two themselves say of it (reports/explanation.py).
+Not here: what the two themselves say of it (reports/difference.py).
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -12,7 +12,8 @@ from stiggctl.control.filling import Filling, scope_of
 from stiggctl.definitions import json_value
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import AuditLine, CustomerRow, EventRow, ResourceRow
-from stiggctl.reports.explanation import DenialExplained, EventExplained, differing, limit_name
+from stiggctl.reports.difference import differing, limit_name
+from stiggctl.reports.explanation import DenialExplained, EventExplained
 from stiggctl.scopes import filter_of
 from stiggctl.windows import to_text, to_us
 

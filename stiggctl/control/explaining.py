@@ -22,6 +22,7 @@ from stiggctl.holder.in_force import limits_on
 from stiggctl.holder.trees import read_model
 from stiggctl.ledger import Reader
 from stiggctl.ledger.records import ESTIMATED, CustomerRow, DenialRow, EventRow
+from stiggctl.reports.difference import differences
 from stiggctl.reports.events import BookedEvent
 from stiggctl.reports.explanation import (
     Charged,
@@ -31,7 +32,6 @@ from stiggctl.reports.explanation import (
     Lift,
     PaidBy,
     Spender,
-    differences,
 )
 from stiggctl.reports.tree import raw_limit
 from stiggctl.scopes import EVERYTHING, filter_of

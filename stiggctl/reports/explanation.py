@@ -1,7 +1,7 @@
 """Explanation: why a request was denied, and what an event cost, as people read it.
 
-Here: the records and their sentences; what differs between two denials. Not here: which rows they are
-made of (control/explaining.py), the numbers of a decision (answers/).
+Here: the records and their sentences. Not here: which rows they are made of (control/explaining.py), what
+differs between two (difference.py), the numbers of a decision (answers/).
 """
 
 from collections.abc import Iterator, Mapping
@@ -140,7 +140,7 @@ class DenialExplained:
             events = "event" if one.events == 1 else "events"
             yield f"spent by {', '.join(one.resource_ids)}: {plain(one.amount)} ({one.events} {events})"
         for event in self.last_events:
-            yield f"{_event(event)}: {_amounts(event.amounts)}, charged to {', '.join(event.resource_ids)}"
+            yield f"{_event(event)}: {amounts_text(event.amounts)}, charged to {', '.join(event.resource_ids)}"
         for difference in self.difference or ():
             yield f"differs: {difference}"
 
@@ -196,75 +196,9 @@ class EventExplained:
         for paid in self.paid_by:
             yield f"paid by grant {paid.grant_id}: {plain(paid.amount)} {paid.credit_currency}"
         for other in self.adjustments:
-            yield f"adjusted by event {other.event_id}: {_amounts(other.amounts)}"
+            yield f"adjusted by event {other.event_id}: {amounts_text(other.amounts)}"
         if self.reversed_by is not None:
             yield f"taken back by event {self.reversed_by}"
-
-
-def differences(one: DenialExplained, other: DenialExplained | EventExplained) -> tuple[str, ...]:
-    """What differs between a denial and another one, or an event that went through."""
-    first = one.denial
-    if isinstance(other, DenialExplained):
-        second = other.denial
-        found = [
-            *differing("verb", first.verb, second.verb),
-            *differing("customer", first.customer_id, second.customer_id),
-            *differing("resources", _ids(first.resource_ids), _ids(second.resource_ids)),
-            *differing("amounts", _amounts(one.decision.requested), _amounts(other.decision.requested)),
-            *differing("dimensions", _said(first.dimensions), _said(second.dimensions)),
-            *differing("reason", first.reason, second.reason),
-            *differing("at", _text(one.decision.at), _text(other.decision.at)),
-        ]
-        return (*found, *_of_limits(one.decision.limits, other.decision.limits))
-    event = other.event
-    missing = [name for name in first.resource_ids if name not in event.resource_ids]
-    found = [
-        *differing("customer", first.customer_id, event.customer_id),
-        *([f"resources: {', '.join(missing)} is not charged by the event"] if missing else []),
-        *differing("amounts", _amounts(one.decision.requested), _amounts(event.amounts)),
-        *differing("dimensions", _said(first.dimensions), _said(event.dimensions)),
-        *differing("at", _text(one.decision.at), _text(event.occurred_at)),
-    ]
-    return tuple(found)
-
-
-def _of_limits(first: tuple[LimitState, ...], second: tuple[LimitState, ...]) -> Iterator[str]:
-    theirs = {_limit_key(limit): limit for limit in second}
-    for limit in first:
-        other = theirs.pop(_limit_key(limit), None)
-        whose = limit_name(limit)
-        if other is None:
-            yield f"{whose}: only in the first"
-            continue
-        for name in ("limit", "used", "held", "window_start", "enforcement_type", "overridden_by"):
-            yield from differing(f"{whose}, {name}", getattr(limit, name), getattr(other, name))
-    for limit in theirs.values():
-        yield f"{limit_name(limit)}: only in the second"
-
-
-def _limit_key(limit: LimitState) -> tuple[object, ...]:
-    scope = None if limit.scope is None else tuple(sorted(limit.scope.items()))
-    return (limit.allocation_id, limit.resource_id, limit.credit_currency, limit.cadence, scope)
-
-
-def differing(what: str, first: object, second: object) -> list[str]:
-    """A line, where they are not the same.
-
-    >>> differing("limit of ann in t, used", 90, 0), differing("verb", "check", "check")
-    (['limit of ann in t, used: 90 and 0'], [])
-    """
-    return [] if first == second else [f"{what}: {_shown(first)} and {_shown(second)}"]
-
-
-def _shown(value: object) -> object:
-    if isinstance(value, datetime):
-        return _text(value)
-    return plain(value) if isinstance(value, int | Decimal) else value
-
-
-def limit_name(limit: LimitState) -> str:
-    """The limit of ann in ai-tokens; or the pool."""
-    return f"{'' if limit.is_pool else 'limit of '}{_whose(limit)} in {limit.credit_currency}"
 
 
 def _room(limit: LimitState) -> int | Decimal:
@@ -281,16 +215,9 @@ def _event(event: BookedEvent) -> str:
     return f"event {event.event_id}{name} at {_text(event.occurred_at)}"
 
 
-def _ids(ids: tuple[str, ...]) -> str:
-    return ", ".join(sorted(set(ids)))
-
-
-def _amounts(amounts: Mapping[str, int | Decimal]) -> str:
+def amounts_text(amounts: Mapping[str, int | Decimal]) -> str:
+    """What was asked for, or booked, by currency."""
     return ", ".join(f"{plain(amount)} {name}" for name, amount in sorted(amounts.items()))
-
-
-def _said(dimensions: Mapping[str, DimensionValue]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in sorted(dimensions.items())) or "none"
 
 
 def _dict_of(one: Charged | PaidBy) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def test_denials_are_chosen_by_whom_why_and_when(run: Run, desk: Desk) -> None:
 
     first, last = desk.denied[0], desk.denied[3]
     assert named() == [last, first]
-    assert named("--limit", "1") == [last]
+    assert named("--last", "1") == [last]
     assert named("--customer", "acme", "--resource", "bob") == [first]
     assert named("--reason", "suspended") == [last]
     assert named("--since", "2026-01-15T12:02:00Z") == [last]
@@ -106,6 +106,16 @@ def test_denials_are_chosen_by_whom_why_and_when(run: Run, desk: Desk) -> None:
     assert nothing.split() == ["denials", "there", "are", "none"]
     assert run("denials", desk.path, "--customer", "nobody").exit_code == 1
     assert run("denials", desk.path, "--reason", "TIRED").exit_code == 2
+
+
+def test_on_a_screen_there_are_no_more_than_can_be_read(run: Run, desk: Desk) -> None:
+    with UsageControl(desk.path) as control:
+        for amount in range(2_000, 2_030):
+            control.check(resource_ids=["bob"], credit_currency="ai-tokens", requested_usage=amount)
+    lines = run("denials", desk.path).stdout.splitlines()
+    assert (len(lines), lines[-1]) == (41, "not shown    those before; --last NUMBER shows more")
+    assert len(run("denials", desk.path, "--last", "25").stdout.splitlines()) == 50
+    assert len(json.loads(run("denials", desk.path, "--json").stdout)["denials"]) == 32
 
 
 def test_what_is_not_kept_is_told(run: Run, desk: Desk) -> None:
@@ -141,7 +151,7 @@ def test_what_differs_from_one_that_went_through_is_told(run: Run, desk: Desk) -
     told = run("explain", desk.path, desk.denied[0], desk.went).stdout.splitlines()
     assert [line[13:] for line in told if line.startswith("differs")] == [
         "at: 2026-01-15T12:01:00Z and 2026-01-15T12:00:00Z",
-        "limit of growth in ai-tokens, used: 940 and 0",
+        "limit of growth in ai-tokens (P1D), used: 940 and 0",
         "changed between: allocation of ai-tokens on growth (P1D), set_allocation at 2026-01-15T12:01:00Z by kim",
     ]
     same = run("explain", desk.path, desk.denied[0], desk.denied[0]).stdout

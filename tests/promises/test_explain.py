@@ -389,15 +389,15 @@ def test_of_two_denials_what_differed_is_named_and_nothing_else(
     second = denied(control, **ANN, amount=20)
     assert why(control, first, second.decision_id).difference == (
         "at: 2026-01-15T12:00:00Z and 2026-01-15T12:00:05Z",
-        "limit of team in t, used: 90 and 94",
+        "limit of team in t (P1D), used: 90 and 94",
         "limit of ann in t, used: 90 and 94",
     )
     other = control.check(**{**ANN, "dimensions": {"model": "large"}}, requested_usage=50)
     found = why(control, first, other.decision_id).difference
     assert found is not None
     assert {one.split(":")[0] for one in found} == {
-        "verb", "amounts", "dimensions", "at", "limit of team in t, used", "limit of ann in t, used",
-        "limit of ann in t",
+        "verb", "amounts", "dimensions", "at", "limit of team in t (P1D), used", "limit of ann in t, used",
+        "limit of ann in t (model large)",
     }  # fmt: skip
     assert why(control, first, first.decision_id).difference == ()
 
@@ -410,7 +410,7 @@ def test_an_identical_one_that_went_through_is_laid_beside_it(
     decision = denied(control, **ANN, amount=90)
     assert why(control, decision, went.event_id).difference == (
         "at: 2026-01-15T12:00:05Z and 2026-01-15T12:00:00Z",
-        "limit of team in t, used: 90 and 0",
+        "limit of team in t (P1D), used: 90 and 0",
         "limit of ann in t, used: 90 and 0",
     )
 
@@ -450,11 +450,11 @@ def test_an_event_that_no_limit_of_the_denial_counts_says_so(
     bobs = control.consume(**BOB, amount=60)
     clock.advance(seconds=1)
     decision = denied(control, **ANN, amount=100, dimensions={"model": "large"})
-    whose = [f"limit of {name} in t" for name in ("team", "ann", "ann")]
+    whose = ["limit of team in t (P1D)", "limit of ann in t", "limit of ann in t (model large)"]
     found = [one for one in why(control, decision, bobs.event_id).difference or () if "limit" in one]
     assert found == [
         f"{whose[0]}, used: 60 and 0",
-        *[f"{one}: the event does not count in it" for one in whose[1:]],
+        *[f"{one}: the event does not count in it" for one in (whose[2], whose[1])],
     ]
     found = [one for one in why(control, decision, yesterday.event_id).difference or () if "limit" in one]
     assert f"{whose[0]}: its window began after the event" in found
