@@ -348,8 +348,8 @@ class DecisionNotFound(StiggctlError):
 
     def __str__(self) -> str:
         return (
-            f"no denial {shown(self.decision_id)} is kept, nor a settled reservation; it was admitted, or too "
-            f"many came or have come since (denials_dropped()), or it was one of very many of the same kind"
+            f"no denial {shown(self.decision_id)} is kept, nor a settled reservation; it was admitted, or "
+            f"too many came or have come since (denials_dropped()), or it was one of very many of a kind"
         )
 
 

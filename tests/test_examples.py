@@ -56,6 +56,7 @@ def test_there_are_examples() -> None:
         "warned",
         "what_if",
         "who_burned_the_budget",
+        "why_blocked",
     ]
 
 
@@ -91,8 +92,12 @@ def test_an_example_is_a_page(example: Path) -> None:
 
 
 def test_what_an_example_prints_stands_on_its_page_too(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "how-to" / "see-who-used-what.md").read_text(encoding="utf-8")
-    assert f"```text\n{run(ROOT / 'examples' / 'who_burned_the_budget.py', tmp_path)}```" in page
+    for example, name in (
+        ("who_burned_the_budget", "see-who-used-what"),
+        ("why_blocked", "explain-a-denial"),
+    ):
+        page = (ROOT / "docs" / "how-to" / f"{name}.md").read_text(encoding="utf-8")
+        assert f"```text\n{run(ROOT / 'examples' / f'{example}.py', tmp_path)}```" in page
 
 
 def test_readmes_block_prints_what_stands_below_it(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def say_json(answer: dict[str, Any]) -> None:
 
 
 def say_json_list(key: str, answers: Iterable[dict[str, Any]], **beside: int) -> None:
-    """A list of any length under a key, as one JSON object: each as it comes, none kept; numbers before it."""
+    """A list of any length under a key, as one JSON object: each as it comes, none kept; numbers first."""
     click.echo("{\n" + "".join(f'  "{name}": {value},\n' for name, value in beside.items()), nl=False)
     click.echo(f'  "{key}": [', nl=False)
     separator = "\n"

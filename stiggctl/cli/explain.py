@@ -28,8 +28,8 @@ def explain(*, path: str, id_: str, other: str | None, as_json: bool) -> None:
     """Tell why a request was denied by the ledger PATH; or of an event, what it cost and who paid.
 
     ID is the decision id of a denial (`stiggctl denials` lists them), the id of an event, or that of a
-    reservation that was settled. With the ID of a denial and an OTHER one, or an event that went through: what
-    was not the same.
+    reservation that was settled. With the ID of a denial and an OTHER one, or an event that went through:
+    what was not the same.
     """
     with opened_to_read(path) as control:
         found = control.explain(id_) if other is None else control.explain(id_, other)

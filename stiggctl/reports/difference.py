@@ -1,6 +1,7 @@
 """Difference: what differs between a denial and another one, or an event that went through.
 
-Here: what the two say of themselves. Not here: what the ledger and the audit say beside (control/differing.py).
+Here: what the two say of themselves. Not here: what the ledger and the audit say beside that
+(control/differing.py).
 """
 
 from collections.abc import Iterator, Mapping

@@ -94,7 +94,7 @@ class DenialExplained:
 
     @property
     def would_pass(self) -> tuple[str, ...]:
-        """Each way in which it would have passed: with less, later, or with more on each limit that denied."""
+        """The ways in which it would have passed: with less, later, or with more on what denied."""
         return tuple(self._ways())
 
     def _ways(self) -> Iterator[str]:
@@ -140,7 +140,8 @@ class DenialExplained:
             events = "event" if one.events == 1 else "events"
             yield f"spent by {', '.join(one.resource_ids)}: {plain(one.amount)} ({one.events} {events})"
         for event in self.last_events:
-            yield f"{_event(event)}: {amounts_text(event.amounts)}, charged to {', '.join(event.resource_ids)}"
+            charged = ", ".join(event.resource_ids)
+            yield f"{_event(event)}: {amounts_text(event.amounts)}, charged to {charged}"
         for difference in self.difference or ():
             yield f"differs: {difference}"
 

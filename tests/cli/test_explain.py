@@ -83,8 +83,8 @@ def test_denials_come_the_newest_first_each_with_its_sentence(run: Run, desk: De
             f"{desk.denied[0]}"
         ),
         (
-            "  growth has 40 of 980 ai-tokens left until 2026-01-16T00:00:00Z (940 used, 0 held); 300 were asked "
-            "for; it would fit at 2026-01-16T00:00:00Z"
+            "  growth has 40 of 980 ai-tokens left until 2026-01-16T00:00:00Z (940 used, 0 held); 300 were "
+            "asked for; it would fit at 2026-01-16T00:00:00Z"
         ),
     ]
 
@@ -152,7 +152,10 @@ def test_what_differs_from_one_that_went_through_is_told(run: Run, desk: Desk) -
     assert [line[13:] for line in told if line.startswith("differs")] == [
         "at: 2026-01-15T12:01:00Z and 2026-01-15T12:00:00Z",
         "limit of growth in ai-tokens (P1D), used: 940 and 0",
-        "changed between: allocation of ai-tokens on growth (P1D), set_allocation at 2026-01-15T12:01:00Z by kim",
+        (
+            "changed between: allocation of ai-tokens on growth (P1D), set_allocation at 2026-01-15T12:01:00Z "
+            "by kim"
+        ),
     ]
     same = run("explain", desk.path, desk.denied[0], desk.denied[0]).stdout
     assert "differs      nothing that was kept" in same
