@@ -146,9 +146,15 @@ def test_the_command_lines_page_can_be_followed(tmp_path: Path) -> None:
     assert f"```text\n{command_prints(used, tmp_path)}```" in page
     assert "margin" in command_prints(spent, tmp_path)
     assert "there are none" in command_prints(granted, tmp_path)
-    below, last, override, suspend, resume, audit, verify = desk
+    below, last, denials, explain, override, suspend, resume, audit, verify, _ = desk
     for events in (below, last):
         assert f"```text\n{command_prints(events, tmp_path)}```" in page
+    told = command_prints(denials, tmp_path)
+    *_, denied = re.findall(r"[0-9a-f]+-[0-9]+$", told, re.MULTILINE)  # the first of the two
+    assert told.splitlines()[-1] in page
+    explained = command_prints(explain.replace("4f2a9c61d07be835-1", denied), tmp_path)
+    (promised,) = re.findall(r"```text\n(denied [^`]*asked  [^`]*)```", page)
+    assert re.sub(r"at \d.*Z", "at T", explained) == re.sub(r"at \d.*Z", "at T", promised)
     assert "created" in command_prints(override.replace("2026-02-01", "2999-02-01"), tmp_path)
     (line,) = re.findall(r"```text\n(2026-01-15 12:00:00Z.*?)```", page, re.DOTALL)
     assert without_numbers(command_prints(audit, tmp_path)).endswith(without_numbers(line))
