@@ -25,7 +25,7 @@ Run it: python examples/why_blocked.py. It prints:
 
 from datetime import UTC, datetime
 
-from stiggctl import AccessDenied, DenialExplained, UsageControl
+from stiggctl import AccessDenied, DenialExplained, Receipt, UsageControl
 from stiggctl.testing import ManualClock
 
 MODEL = {
@@ -42,14 +42,19 @@ MODEL = {
         {"resourceId": "noor", "creditCurrency": "tokens", "limit": 5_000, "cadence": "day"},
     ],
 }
-#: The call that noor makes, each time.
-CALL = {"resource_ids": ["noor"], "credit_currency": "tokens", "amount": 800, "event_name": "chat"}
+
+
+def ask(control: UsageControl) -> Receipt:
+    """The call that noor makes, each time."""
+    return control.consume(
+        resource_ids=["noor"], credit_currency="tokens", amount=800, event_name="chat"
+    )
 
 
 def day(control: UsageControl, clock: ManualClock) -> tuple[str, str]:
     """What took place on 16 September; the ids of noor's denial and of the call that went through."""
     clock.set(datetime(2026, 9, 16, 9, tzinfo=UTC))
-    went = control.consume(**CALL)
+    went = ask(control)
     for _ in range(5):
         clock.advance(seconds=1_800)
         control.consume(
@@ -70,7 +75,7 @@ def day(control: UsageControl, clock: ManualClock) -> tuple[str, str]:
     )
     clock.set(datetime(2026, 9, 16, 15, tzinfo=UTC))
     try:
-        control.consume(**CALL)
+        ask(control)
     except AccessDenied as denied:
         return denied.decision.decision_id, went.event_id
     raise AssertionError("it went through")
