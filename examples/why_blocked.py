@@ -46,9 +46,7 @@ MODEL = {
 
 def ask(control: UsageControl) -> Receipt:
     """The call that noor makes, each time."""
-    return control.consume(
-        resource_ids=["noor"], credit_currency="tokens", amount=800, event_name="chat"
-    )
+    return control.consume(resource_ids=["noor"], credit_currency="tokens", amount=800, event_name="chat")
 
 
 def day(control: UsageControl, clock: ManualClock) -> tuple[str, str]:
