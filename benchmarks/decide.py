@@ -33,11 +33,12 @@ from benchmarks.measuring import Goal, Line, compared, interleaved
 from benchmarks.model import TOKENS, model
 from stiggctl import UsageControl
 from stiggctl.answers import Decision
-from stiggctl.decision.cells import NEVER, Stripe
+from stiggctl.decision.cells import NEVER
 from stiggctl.decision.decide import fits, look, take
 from stiggctl.decision.moving import install
 from stiggctl.decision.reservations import Hold, begin_settle
 from stiggctl.holder import Holder
+from stiggctl.locks import await_turn
 
 #: Limits that one request touches. Four: a user, its company, a region and a feature.
 LIMITS = (4, 8, 16)
@@ -97,29 +98,36 @@ class Ours:
         return Decision(None, sights, now_us, holder.ids)
 
     def consume(self) -> None:
-        """Take; booked, its hold falls."""
-        hold, stripe = self._take(NEVER)
-        with stripe.lock:
-            install(stripe, {}, [hold])
+        """Take, as in control/requests.py, `Request.at_once`; booked, its hold falls.
 
-    def reserve_and_settle(self) -> None:
-        """Take; keep it from ending while it is booked; booked, its hold falls."""
-        hold, stripe = self._take(TTL_US)
-        begin_settle(stripe, hold.number, self._holder.clock.now_us())
-        with stripe.lock:
-            install(stripe, {}, [hold])
-
-    def _take(self, ttl_us: int) -> tuple[Hold, Stripe]:
-        """As in control/requests.py, `Request.at_once`."""
+        Nobody can ask for the numbers that admitted it.
+        """
         holder, ids = self._holder, self._ids
         now_us = holder.clock.now_us()
         strand = holder.strands[None, TOKENS]
         stripe, number = strand.stripe, holder.ids.next_number()
-        ends_us = NEVER if ttl_us == NEVER else now_us + ttl_us
-        taken = take(stripe, ids[0], ids[1:], ((strand, AMOUNT),), now_us, number, ends_us)
-        assert taken is not None
-        assert taken.hold is not None
-        return taken.hold, stripe
+        if stripe.lock.locked():
+            await_turn(stripe.lock, stripe)
+        with stripe.lock:
+            hold = take(stripe, ids[0], ids[1:], ((strand, AMOUNT),), now_us, number, NEVER, told=False)
+        assert isinstance(hold, Hold)
+        with stripe.lock:
+            install(stripe, {}, [hold])
+
+    def reserve_and_settle(self) -> None:
+        """Take, as above; keep it from ending while it is booked; booked, its hold falls."""
+        holder, ids = self._holder, self._ids
+        now_us = holder.clock.now_us()
+        strand = holder.strands[None, TOKENS]
+        stripe, number, ends_us = strand.stripe, holder.ids.next_number(), now_us + TTL_US
+        if stripe.lock.locked():
+            await_turn(stripe.lock, stripe)
+        with stripe.lock:
+            hold = take(stripe, ids[0], ids[1:], ((strand, AMOUNT),), now_us, number, ends_us)
+        assert isinstance(hold, Hold)
+        begin_settle(stripe, hold.number, holder.clock.now_us())
+        with stripe.lock:
+            install(stripe, {}, [hold])
 
 
 def run(*, quick: bool) -> list[Line]:

@@ -12,7 +12,7 @@ from stiggctl.answers import AccessDeniedReason, Decision, Receipt
 from stiggctl.control.observing import Begun
 from stiggctl.control.reservation import Reservation, Told
 from stiggctl.decision.cells import Stripe
-from stiggctl.decision.decide import Wants, take
+from stiggctl.decision.decide import Met, Wants, take
 from stiggctl.decision.portions import Portion
 from stiggctl.decision.reservations import release
 from stiggctl.errors import AccessDenied, ControlClosed, InvalidRequest, LedgerUnavailable
@@ -29,6 +29,7 @@ from stiggctl.holder.asking import Answer, Asked, Hoped, read_minimum
 from stiggctl.holder.orders import Charge, Order
 from stiggctl.holder.ways import rest_of, way_of
 from stiggctl.ledger.records import KEYS_OF_OURS, KEYS_OF_USERS
+from stiggctl.locks import await_turn
 
 #: A reservation's longest time. A day is longer than any call; what is forgotten for longer
 #: would hide credits for longer.
@@ -144,8 +145,8 @@ class Request:
 
     # ---------------------------------------------------------------- the decision
 
-    def at_once(self) -> Answer | None:
-        """The yes that memory can give; never waits."""
+    def at_once(self, *, told: bool = True) -> Answer | None:
+        """The yes that memory can give; never waits. `told`: whether anybody may ask for its numbers."""
         holder, asked = self._holder, self.asked
         wanted = wants_at_once(holder, asked.customer_id, asked.amounts)
         if wanted is None or not self._ttl_is_promised():
@@ -157,11 +158,16 @@ class Request:
         ids = holder.ids
         self._number = ids.next_number()
         rest = asked.ids[1:] if not stripe.scoped else rest_of(stripe, asked.ids, asked.dimensions)
-        taken = take(stripe, asked.ids[0], rest, wants, self._began_us, self._number, self._ends_us)
+        if stripe.lock.locked():
+            await_turn(stripe.lock, stripe)
+        with stripe.lock:
+            taken = take(
+                stripe, asked.ids[0], rest, wants, self._began_us, self._number, self._ends_us, told=told
+            )
         holder.keeping.sweep(stripe)
-        if taken is None or taken.hold is None:
+        if taken is None or isinstance(taken, Met):
             return None
-        return Answer(None, taken.hold, taken.sights, stripe, asked.ids)
+        return Answer(None, taken, taken.sights, stripe, asked.ids)
 
     def waiting(self) -> Answer:
         """The answer of the ledger, or of what it drew; where it is out of reach, of the policy."""
@@ -256,14 +262,20 @@ class Request:
 
     def order_at_once(self) -> Order | None:
         """The booking of what memory admits; it holds what it books until it is done."""
-        answer = self.at_once()
-        return None if answer is None else self._order(answer)
+        is_told = self._holder.decided is not None
+        answer = self.at_once(told=is_told)
+        if answer is None:
+            return None
+        if is_told:
+            self._tell(answer)
+        return self._order(answer)
 
     def order_waiting(self) -> Order | Receipt:
         """The booking, or the first receipt of a key that is known; raises AccessDenied."""
         answer = self.waiting()
         decision = answer.decision
         if answer.hold is not None:
+            self._tell(answer)
             return self._order(answer)
         if self.told.idempotency_key is not None:
             receipt = self._holder.bookings.receipt_of_key(
@@ -283,8 +295,6 @@ class Request:
         stripe = answer.stripe
         assert stripe is not None  # something is held in it
         reservation = self._id_of(answer)
-        if self._holder.decided is not None:
-            self._holder.decided("consume", self._decision(answer))
         return Order(
             way_of(stripe, answer.ids, told.dimensions, answer.sights[0]),
             [Charge(sight[0].strand, sight[4], None) for sight in answer.sights],
@@ -298,10 +308,12 @@ class Request:
             hold=self._number,
         )
 
-    def _decision(self, answer: Answer) -> Decision:
-        """What admitted it; one from memory is made for who asks."""
-        ids, number = self._holder.ids, self._number
-        return answer.decision or Decision(None, answer.sights, self._began_us, ids, number=number)
+    def _tell(self, answer: Answer) -> None:
+        """Tell what admitted it, of which the numbers were gathered, to who wants to hear of decisions."""
+        tell, ids, number = self._holder.decided, self._holder.ids, self._number
+        if tell is not None:
+            decision = answer.decision
+            tell("consume", decision or Decision(None, answer.sights, self._began_us, ids, number=number))
 
     def _fingerprint(self) -> bytes:
         told, amounts = self.told, self.asked.amounts

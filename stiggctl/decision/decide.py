@@ -8,8 +8,8 @@ splits an amount (pools.py), waiting (holder/).
       undoing on refusal, as Linux's page_counter_try_charge does, needs no lock; but while a
       large charge is on its way back a small one that fits is refused, and we promise that
       nothing that fits is.
-  D2  `fits` is the only place where an amount is compared with the limits of a path; moving.py asks the
-      same of one cell, for what is extended in the cells that it already has.
+  D2  An amount is compared with the limits of a path by `fits` and `take` only, both as unrolled.py
+      writes it; moving.py asks the same of one cell, for what is extended in the cells that it has.
   D3  A decision finds its path under the same lock under which it reads and changes the
       numbers: a record may move only under that lock, and a version is raised under it
       (Stripe.restamp), so no path of an older model and no old place is ever used.
@@ -18,6 +18,7 @@ All functions that take a stripe take its lock, unless they say that the caller 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import (
@@ -38,7 +39,6 @@ from stiggctl.decision.reservations import Held, Hold, expire, held_of_pool
 from stiggctl.decision.tails import Branch, Tail
 from stiggctl.locks import await_turn
 
-_ONE_CELL = HEADER + WIDTH  # how long the record of a resource with one limit is
 #: What else a request names, and, where scopes name dimensions, what it says of those (paths.key_of).
 Rest = tuple[str | Texts, ...]
 #: What is asked for, by currency.
@@ -54,14 +54,8 @@ def fits(sight: Sight) -> bool:
     tail, seen, own, _, units, _ = sight
     if units == 0:
         return not _passed(sight)
-    for at in tail.hard_ones:
-        if seen[at] < units:
-            return False
-    if len(own) > HEADER:
-        for at in own[0].spares:
-            if own[at] < units:
-                return False
-    return not tail.has_pool or _pool_pays(tail, seen, units) is not None
+    loops = tail.beside if len(own) > HEADER else tail.alone
+    return loops.fits(seen, own, units) and (not tail.has_pool or _pool_pays(tail, seen, units) is not None)
 
 
 def _pool_pays(tail: Tail, seen: tuple[int, ...], units: int) -> list[int] | None:
@@ -116,7 +110,7 @@ def gather(stripe: Stripe, first: str, rest: Rest, wants: Wants, now_us: int) ->
                 or not tail.from_us <= now_us < tail.valid_until_us
             ):
                 return None
-            end = place + (HEADER if first in tail.ids else branch.width)
+            end = place + (HEADER if tail.kin and first in tail.kin else branch.width)
             sights += ((tail, tail.gather(numbers), numbers[place:end], first, units, place),)
     except KeyError:
         return None
@@ -133,32 +127,13 @@ def look(stripe: Stripe, first: str, rest: Rest, wants: Wants, now_us: int) -> t
         return gather(stripe, first, rest, wants, now_us)
 
 
-class Taken:
-    """What came of a look or a take: the numbers, and the hold if there is one."""
+class Met(NamedTuple):
+    """What a request met: the numbers, and what was held at that moment, for a denial to explain."""
 
-    __slots__ = ("hold", "sights")
-
-    def __init__(self, sights: tuple[Sight, ...], hold: Hold | None) -> None:
-        self.sights = sights
-        self.hold = hold
-
-
-class Met(Taken):
-    """Nothing was taken: the numbers, and what was held at that moment, for a denial to explain."""
-
-    __slots__ = ("buckets", "holds", "orphans")
-
-    def __init__(
-        self,
-        sights: tuple[Sight, ...],
-        holds: tuple[Hold, ...],
-        orphans: Mapping[int, tuple[tuple[int, int], ...]],
-        buckets: Mapping[int, Buckets],
-    ) -> None:
-        super().__init__(sights, None)
-        self.holds = holds
-        self.orphans = orphans
-        self.buckets = buckets
+    sights: tuple[Sight, ...]
+    holds: tuple[Hold, ...]
+    orphans: Mapping[int, tuple[tuple[int, int], ...]]
+    buckets: Mapping[int, Buckets]
 
 
 def take(
@@ -170,60 +145,78 @@ def take(
     number: int,
     ends_us: int,
     portion: Portion | None = None,
-) -> Taken | None:
+    *,
+    told: bool = True,
+) -> Hold | Met | None:
     """Hold what is wanted in every cell of the path, or nothing (D1).
 
     With a portion: hold the most of it that fits; what then is denied is its least.
-    None where the path is not compiled.
+    None where the path is not compiled. The caller has the lock.
     """
-    if stripe.lock.locked():
-        await_turn(stripe.lock, stripe)
-    with stripe.lock:
-        return take_locked(stripe, first, rest, wants, now_us, number, ends_us, portion)
-
-
-def take_locked(
-    stripe: Stripe,
-    first: str,
-    rest: Rest,
-    wants: Wants,
-    now_us: int,
-    number: int,
-    ends_us: int,
-    portion: Portion | None = None,
-) -> Taken | None:
-    """`take`, for a caller that has the lock: who installs a draw holds what it was drawn for."""
     if now_us >= stripe.next_end_us:
         expire(stripe, now_us)
-    sights = gather(stripe, first, rest, wants, now_us)
-    if sights is None:
-        return None
-    if portion is not None:
-        sights = shrunk(sights, portion, [most(sight) for sight in sights])
-    held: tuple[Held, ...] = ()
-    for sight in sights:
-        tail: Tail
-        tail, gathered, _, _, units, _ = sight
-        if tail.refusal is not None or not fits(sight):
+    if portion is not None or len(wants) > 1:  # nothing is held before all of it fits (D1)
+        sights = gather(stripe, first, rest, wants, now_us)
+        if sights is None:
+            return None
+        if portion is not None:
+            sights = shrunk(sights, portion, [most(sight) for sight in sights])
+            wants = [(sight[0].strand, sight[4]) for sight in sights]
+        if any(sight[0].refusal is not None or not fits(sight) for sight in sights):
             return seen(stripe, sights)
-        places, hard = places_of(sight)
-        held += ((places, units, hard, tail.strand, False),)
-        if tail.has_pool:
-            paid = _pool_pays(tail, gathered, units) or [0] * len(tail.grants)  # of nothing, nothing
-            held += held_of_pool(tail.strand, zip(tail.grant_places, paid, strict=True))
-    numbers = stripe.numbers
+    numbers, version = stripe.numbers, stripe.version
+    held: tuple[Held, ...] = ()
+    sights = ()
     try:
-        for places, units, _, _, _ in held:
-            for at in places:
-                numbers[at] -= units
-        hold = stripe.holds[number] = Hold(number, now_us, ends_us, held)
-        stripe.touched_us = now_us
-        if ends_us < stripe.next_end_us:  # noqa: PLR1730 - `min` takes three times as long
-            stripe.next_end_us = ends_us
+        for strand, units in wants:
+            # As in `gather`: called from here it would cost as much again as what it does.
+            place = strand.leaves[first]
+            branch: Branch = numbers[place]  # type: ignore[assignment]  # the header is no number
+            tail = branch.tails[rest]
+            if (
+                branch.version != version
+                or tail.laid != strand.laid
+                or not tail.from_us <= now_us < tail.valid_until_us
+            ):
+                return None
+            loops = tail.alone if tail.kin and first in tail.kin else tail.beside
+            if told or not units or not tail.is_plain:
+                end = place + loops.width
+                sight = (tail, tail.gather(numbers), numbers[place:end], first, units, place)
+                if not (units and tail.is_plain) and (tail.refusal is not None or not fits(sight)):
+                    return seen(stripe, (sight,))
+            else:
+                header: list[Any] = [branch, numbers[place + 1]]
+                sight = (tail, (), header, first, units, place)
+            places = loops.hold(numbers, place, tail.places, units)
+            if places is None:
+                break
+            held += ((places, units, loops.hard, strand, False),)
+            if tail.has_pool:
+                held += _hold_of_pool(numbers, tail, sight[1], units)
+            sights += (sight,)
+        else:
+            hold = stripe.holds[number] = Hold(number, now_us, ends_us, held, sights)
+            stripe.touched_us = now_us
+            if ends_us < stripe.next_end_us:  # noqa: PLR1730 - `min` takes three times as long
+                stripe.next_end_us = ends_us
+            return hold
+    except KeyError:
+        return None
     except BaseException:
         stripe.tear()
         raise
-    return Taken(sights, hold)
+    met = gather(stripe, first, rest, wants, now_us)
+    assert met is not None  # it was found a moment ago
+    return seen(stripe, met)
+
+
+def _hold_of_pool(numbers: list[int], tail: Tail, gathered: tuple[int, ...], units: int) -> tuple[Held, ...]:
+    """Hold of the grants what they pay of an amount that they cover."""
+    paid = _pool_pays(tail, gathered, units) or [0] * len(tail.grants)  # of nothing, nothing
+    for at, part in zip(tail.grant_places, paid, strict=True):
+        numbers[at] -= part
+    return held_of_pool(tail.strand, zip(tail.grant_places, paid, strict=True))
 
 
 def shrunk(sights: Sequence[Sight], portion: Portion, rooms: Sequence[int | None]) -> tuple[Sight, ...]:
@@ -236,13 +229,10 @@ def places_of(sight: Sight) -> tuple[tuple[int, ...], int]:
     """Where the cells of a path's limits lie, HARD ones first, and how many those are."""
     tail: Tail
     tail, _, own, _, _, place = sight
-    many = len(own)
-    if many <= HEADER:
+    if len(own) <= HEADER:
         return tail.places, tail.hard
     branch: Branch = own[0]
     start = place + HEADER
-    if many == _ONE_CELL and branch.spares:  # one limit of its own, as nearly all have
-        return (start, *tail.places), tail.hard + 1
     soft = start + WIDTH * len(branch.spares)
     own_hard, own_soft = range(start, soft, WIDTH), range(soft, place + branch.width, WIDTH)
     return (*own_hard, *tail.places, *own_soft), tail.hard + len(own_hard)

@@ -24,7 +24,7 @@ from stiggctl.decision.cells import (
 from stiggctl.decision.orphans import note_orphans
 from stiggctl.decision.pools import Grant, Numbers, room_of, split, square_pool
 from stiggctl.decision.receding import note_company
-from stiggctl.decision.reservations import Held, Hold, close_hold, expire, held_of_pool, let_exact_leave
+from stiggctl.decision.reservations import Held, Hold, expire, held_of_pool, let_exact_leave
 from stiggctl.locks import await_turn
 
 
@@ -91,7 +91,7 @@ def grow_locked(
             held += held_of_pool(strand, left + grown)
     for place, more in taken:
         numbers[place] -= more
-    stripe.holds[number] = Hold(number, hold.began_us, hold.ends_us, tuple(held))
+    stripe.holds[number] = Hold(number, hold.began_us, hold.ends_us, tuple(held), hold.sights)
     stripe.touched_us = now_us
     if stripe.exact:  # one that was extended in vain holds less again
         let_exact_leave(stripe, [place for place, _ in taken])
@@ -198,6 +198,22 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequenc
         for places, units, _, _, _ in hold.held:
             for place in places:
                 numbers[place] += units
+    if cells:
+        _take_over(stripe, cells)
+    for hold in settled:
+        stripe.holds.pop(hold.number, None)
+        if stripe.settling:
+            stripe.settling.pop(hold.number, None)
+    if stripe.apart:
+        stripe.apart.clear()
+    if stripe.pooled:
+        for strand in stripe.pooled:
+            square_pool(stripe, strand)
+
+
+def _take_over(stripe: Stripe, cells: Mapping[int, NumbersOfCell]) -> None:
+    """What the ledger says of each; what is held here stays."""
+    numbers = stripe.numbers
     for place, told in cells.items():
         used, granted, orphans = told.used, told.granted, told.orphans
         if told.buckets is not None:
@@ -216,9 +232,3 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequenc
         numbers[place : place + 3] = (granted - held, used, granted + withheld)  # SPARE, USED, ALLOTTED
         if granted > 0 and used + granted + withheld > numbers[place + LIMIT]:
             give_back_above(stripe, place)
-    for hold in settled:
-        close_hold(stripe, hold.number)
-    if stripe.apart:
-        stripe.apart.clear()
-    for strand in stripe.pooled:
-        square_pool(stripe, strand)

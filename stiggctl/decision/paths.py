@@ -18,7 +18,7 @@ dimensions, so the values of those that scopes name are a part of what a tail is
       resource whose record was laid anew since.
   P2  If the first resource is itself above or among the others, or one of its own limits has a
       scope, its cells are in the tail, and its own record is not counted again
-      (`first in tail.ids`).
+      (`Tail.kin`).
   P3  A path with a refusal denies whatever its numbers are.
   P4  Where the customer ever had a grant of the currency, every path has its pool: the grants that are
       open, in drain order, after all limits.

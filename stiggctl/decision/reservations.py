@@ -12,6 +12,7 @@ that application code has (control/reservation.py), the page that mirrors it (ho
 from collections.abc import Iterable, Mapping
 from typing import Self
 
+from stiggctl.answers import Sight
 from stiggctl.decision.cells import (
     ALLOTTED,
     CELL,
@@ -44,13 +45,16 @@ def held_of_pool(strand: Strand, stakes: Iterable[tuple[int, int]]) -> tuple[Hel
 class Hold:
     """Credits set aside, in every cell of a path at once."""
 
-    __slots__ = ("began_us", "ends_us", "held", "number")
+    __slots__ = ("began_us", "ends_us", "held", "number", "sights")
 
-    def __init__(self, number: int, began_us: int, ends_us: int, held: tuple[Held, ...]) -> None:
+    def __init__(
+        self, number: int, began_us: int, ends_us: int, held: tuple[Held, ...], sights: tuple[Sight, ...]
+    ) -> None:
         self.number = number
         self.began_us = began_us  #: the clock reading that admitted it
         self.ends_us = ends_us
         self.held = held
+        self.sights = sights  #: what admitted it
 
     def moved(self, moved: Mapping[int, int | None]) -> Self:
         """The same, where the cells lie now; cells that are gone no longer hold anything."""
@@ -60,7 +64,7 @@ class Hold:
             kept = tuple(place for place in there if place is not None)
             still_hard = sum(place is not None for place in there[:hard])
             held.append((kept, units, still_hard, strand, pays))
-        return type(self)(self.number, self.began_us, self.ends_us, tuple(held))
+        return type(self)(self.number, self.began_us, self.ends_us, tuple(held), self.sights)
 
     def units(self) -> dict[str, int]:
         """How much it holds, by currency."""

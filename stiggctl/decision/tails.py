@@ -25,6 +25,7 @@ from stiggctl.decision.meeting import Meeting, Texts
 from stiggctl.decision.nodes import Node, Pool, until_of
 from stiggctl.decision.pools import Grant, Numbers
 from stiggctl.decision.telling import Label, raw_limits
+from stiggctl.decision.unrolled import Shape, loops
 from stiggctl.windows import ALWAYS
 
 
@@ -59,6 +60,8 @@ class Tail:
     """All cells of a path but the first resource's own, HARD ones first."""
 
     __slots__ = (
+        "alone",
+        "beside",
         "cells",
         "coming",
         "counts_from_us",
@@ -70,9 +73,10 @@ class Tail:
         "grants",
         "hard",
         "hard_cells",
-        "hard_ones",
         "has_pool",
         "ids",
+        "is_plain",
+        "kin",
         "labels",
         "laid",
         "many",
@@ -104,6 +108,8 @@ class Tail:
         self.refusal = refusal
         # Of the customer's own record nothing is ever gathered beside the pool.
         self.ids = frozenset([CUSTOMER, *(node.resource_id for node in nodes)])
+        #: those of them that may lead a path of this branch: their own record is not counted again (P2)
+        self.kin = self.ids if lead is None else _siblings(lead, nodes)
         self.members = tuple(sorted(node.row for node in nodes))
         found = [
             (lies(strand, node, one), one.cell, _label(node, one))
@@ -115,11 +121,11 @@ class Tail:
         places = [at for at, _, _ in found]
         self.labels = tuple(label for _, _, label in found)
         self.hard = sum(label.hard for label in self.labels)
-        self.hard_ones = range(self.hard)
         self.places = tuple(places)
         self.cells = tuple(cell for _, cell, _ in found)
         self.hard_cells = self.cells[: self.hard]
         self.has_pool = pool is not None
+        self.is_plain = pool is None and refusal is None  #: its limits decide, and nothing else
         granted = [] if pool is None else pool.node.cells
         self.coming = () if pool is None else pool.coming
         self.grants = tuple([_grant(one) for one in granted])
@@ -137,6 +143,10 @@ class Tail:
         refusals = [until_of(node.refusal) for node in led] + [until_of(refusal)]
         self.valid_until_us = min(self.until_us, *refusals)
         own = lead.cells if lead is not None and lead.resource_id != CUSTOMER else ()
+        own_hard = sum(one.hard for one in own)
+        shape = Shape(self.hard, len(places) - self.hard, own_hard, len(own) - own_hard)
+        #: where the first resource's own record counts beside it, and where it does not (P2)
+        self.beside, self.alone = loops(shape), loops(Shape(shape.hard, shape.soft))
         terms = [label.terms for label in self.labels] + [one.terms for one in own]
         # A rolling window is never over: what is late counts in it, or does no more.
         ends = [each.window_end_us for each in terms if not each.only_counts and each.bucket_us is None]
@@ -173,6 +183,17 @@ class Tail:
             for units, cell in zip(numbers.allotted, self.grant_cells, strict=True)
         ]
         return numbers._replace(allotted=granted)
+
+
+def _siblings(lead: Node, nodes: Sequence[Node]) -> frozenset[str]:
+    """The ids of those with the parent of this one, as all of its branch have it."""
+    above = _parent_id(lead)
+    found = [node.resource_id for node in nodes if _parent_id(node) == above]
+    return frozenset([CUSTOMER, *found] if above is None else found)
+
+
+def _parent_id(node: Node) -> str | None:
+    return None if node.parent is None else node.parent.resource_id
 
 
 def _label(node: Node, one: CellNumbers) -> Label:

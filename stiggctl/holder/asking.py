@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from stiggctl.amounts import Amount, plain, to_amount, to_units
 from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, NoLimits, Refusal, Sight
 from stiggctl.decision.cells import CUSTOMER, Stripe
-from stiggctl.decision.decide import Met, Rest, Taken, Wants, fits, hard_cells, look, seen, take
+from stiggctl.decision.decide import Met, Rest, Wants, fits, hard_cells, look, seen, take
 from stiggctl.decision.portions import Portion
 from stiggctl.decision.reservations import Hold
 from stiggctl.errors import InvalidAmount, LedgerUnavailable
@@ -29,6 +29,7 @@ from stiggctl.holder.recalling import RECALL_SECONDS
 from stiggctl.holder.ways import Dimensions, Way, rest_of
 from stiggctl.holder.wishes import Wish
 from stiggctl.ledger.records import Orphan
+from stiggctl.locks import await_turn
 
 if TYPE_CHECKING:
     from stiggctl.holder.holder import Holder
@@ -134,14 +135,14 @@ class Asking:
                 now_us = self._load(target)
                 continue
             if refusal_of(sights) is not None or all(map(fits, sights)):
-                return self._decision(Taken(sights, None), now_us)
+                return self._decision(sights, now_us)
             if holder.alive > 1:
                 return None
             wish = Wish(target.way, target.wants, now_us, number=None)
             holder.exchange.run(wish)
             if wish.taken is not None:
                 # What it drew may be less than what is free: the numbers tell, not the spare.
-                return self._decision(portioned(wish.taken, portion), now_us)
+                return self._decision(portioned(wish.taken.sights, portion), now_us, met=wish.taken)
         return self._lost_races(target, now_us)
 
     def _look_beside_others(
@@ -197,7 +198,7 @@ class Asking:
         sights = look(stripe, ids[0], rest_of(stripe, ids, asked.dimensions), wants, now_us)
         assert sights is not None  # it was compiled a moment ago, in a stripe that is only ours
         with stripe.lock:
-            return self._decision(portioned(seen(stripe, sights), portion), now_us)
+            return self._decision(portioned(sights, portion), now_us, met=seen(stripe, sights))
 
     # ---------------------------------------------------------------- reserve, consume
 
@@ -227,11 +228,14 @@ class Asking:
         wants = target.wants
         for _ in range(ROUNDS_MAX):
             # All of it first; before less is given, the ledger is asked for what it has.
-            taken = take(stripe, target.ids[0], target.rest, wants, now_us, hoped.number, hoped.ends_us)
+            rest = target.rest
+            await_turn(stripe.lock, stripe)
+            with stripe.lock:
+                taken = take(stripe, target.ids[0], rest, wants, now_us, hoped.number, hoped.ends_us)
             if taken is None:
                 now_us = self._load(target)
                 continue
-            if taken.hold is None and refusal_of(taken.sights) is None:
+            if isinstance(taken, Met) and refusal_of(taken.sights) is None:
                 wish = Wish(
                     target.way,
                     wants,
@@ -247,10 +251,13 @@ class Asking:
                     now_us = holder.clock.now_us()
                     continue
                 taken = wish.taken
-                if taken.hold is None and not proves_denial(taken.sights):
+                if isinstance(taken, Met) and not proves_denial(taken.sights):
                     continue
-            decision = self._decision(taken, now_us, hoped.number)
-            return Answer(decision, taken.hold, taken.sights, stripe, target.ids)
+            if isinstance(taken, Met):
+                decision = self._decision(taken.sights, now_us, hoped.number, met=taken)
+                return Answer(decision, None, taken.sights, stripe, target.ids)
+            decision = Decision(None, taken.sights, now_us, holder.ids, number=hoped.number)
+            return Answer(decision, taken, taken.sights, stripe, target.ids)
         return Answer(self._lost_races(target, now_us))
 
     # ---------------------------------------------------------------- whom, how much
@@ -311,9 +318,9 @@ class Asking:
                 if number in way.stripe.holds:
                     continue
                 break
-            if wish.taken.hold is not None:
+            if not isinstance(wish.taken, Met):
                 return None
-            decision = self._decision(wish.taken, now_us)
+            decision = self._decision(wish.taken.sights, now_us, met=wish.taken)
             if not decision.has_access:
                 return decision
             if number not in way.stripe.holds:
@@ -322,17 +329,25 @@ class Asking:
 
     # ---------------------------------------------------------------- decisions
 
-    def _decision(self, taken: Taken, now_us: int, number: int | None = None) -> Decision:
-        ids, sights = self._holder.ids, taken.sights
+    def _decision(
+        self,
+        sights: tuple[Sight, ...],
+        now_us: int,
+        number: int | None = None,
+        *,
+        met: Hold | Met | None = None,
+    ) -> Decision:
+        """A no where something refuses it, or the numbers of what was met do not let it through."""
+        ids = self._holder.ids
         refusal = refusal_of(sights)
         if refusal is not None:
             return Decision(refusal.reason, sights, now_us, ids, Circumstances(refusal=refusal), number)
-        if not isinstance(taken, Met) or not proves_denial(sights):
+        if not isinstance(met, Met) or not proves_denial(sights):
             return Decision(None, sights, now_us, ids, number=number)
         circumstances = Circumstances(
-            holds=taken.holds,
-            orphans=taken.orphans,
-            buckets=taken.buckets,
+            holds=met.holds,
+            orphans=met.orphans,
+            buckets=met.buckets,
             beside=self._beside(sights, now_us),
         )
         # A limit denies; where the pool does, the decision says so when it is asked.

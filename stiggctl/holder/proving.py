@@ -6,7 +6,7 @@ Here: reading sights. Not here: what is done about it (asking.py), the one compa
 from collections.abc import Sequence
 
 from stiggctl.answers import Circumstances, RawLimit, Refusal, Sight
-from stiggctl.decision.decide import Taken, shrunk
+from stiggctl.decision.decide import shrunk
 from stiggctl.decision.portions import Portion
 
 
@@ -24,12 +24,12 @@ def proves_denial(sights: Sequence[Sight]) -> bool:
     return any(raw.room < raw.amount for sight in sights for raw in _hard_limits(sight))
 
 
-def portioned(taken: Taken, portion: Portion | None) -> Taken:
+def portioned(sights: tuple[Sight, ...], portion: Portion | None) -> tuple[Sight, ...]:
     """What was looked at, asking for as much of it as the numbers of its limits leave."""
-    if portion is not None:
-        rooms = [min([raw.room for raw in _hard_limits(sight)], default=None) for sight in taken.sights]
-        taken.sights = shrunk(taken.sights, portion, rooms)
-    return taken
+    if portion is None:
+        return sights
+    rooms = [min([raw.room for raw in _hard_limits(sight)], default=None) for sight in sights]
+    return shrunk(sights, portion, rooms)
 
 
 def _hard_limits(sight: Sight) -> list[RawLimit]:

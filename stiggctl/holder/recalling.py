@@ -23,6 +23,7 @@ import time
 from typing import TYPE_CHECKING
 
 from stiggctl.decision.cells import Stripe
+from stiggctl.decision.decide import Met
 from stiggctl.decision.receding import Recalled, recede, rest
 from stiggctl.errors import StiggctlError
 from stiggctl.ledger import Fenced
@@ -238,4 +239,4 @@ class Waiting:
 
 def _is_short(wish: "Wish") -> bool:
     """Whether it was answered that it lacks something. One of which the path is another is none."""
-    return wish.taken is not None and wish.taken.hold is None and wish.drawn is not Drawn.GRANTED
+    return isinstance(wish.taken, Met) and wish.drawn is not Drawn.GRANTED

@@ -27,7 +27,7 @@ from stiggctl.decision.cells import (
     Strand,
     Stripe,
 )
-from stiggctl.decision.decide import gather, places_of, take
+from stiggctl.decision.decide import Met, Rest, Wants, gather, places_of, take
 from stiggctl.decision.nodes import Node
 from stiggctl.decision.paths import compile_path
 from stiggctl.decision.pools import square_pool
@@ -104,15 +104,19 @@ class Replay:
         ids = asked.ids or (CUSTOMER,)
         rest = rest_of(stripe, ids, asked.dimensions)
         wants = [(self._strand(name), units) for name, units in asked.units]
-        taken = take(stripe, ids[0], rest, wants, asked.at_us, 0, NEVER)
+        taken = self._take(ids, rest, wants, asked.at_us)
         if taken is None:
             self._load([strand for strand, _ in wants], ids, asked)
-            taken = take(stripe, ids[0], rest, wants, asked.at_us, 0, NEVER)
+            taken = self._take(ids, rest, wants, asked.at_us)
             assert taken is not None  # its path was compiled for this instant
-        if taken.hold is None:
+        if isinstance(taken, Met):
             return self._denied(taken.sights, asked.at_us)
-        self._book(taken.hold, asked.at_us)
+        self._book(taken, asked.at_us)
         return None
+
+    def _take(self, ids: Sequence[str], rest: Rest, wants: Wants, at_us: int) -> Hold | Met | None:
+        with self._stripe.lock:
+            return take(self._stripe, ids[0], rest, wants, at_us, 0, NEVER, told=False)
 
     def book(self, asked: Spending) -> None:
         """Count it whatever it does: usage that nobody admitted; less than 0: what was taken back."""

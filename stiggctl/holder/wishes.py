@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, Stripe
-from stiggctl.decision.decide import Taken, Wants, places_of, seen, take_locked
+from stiggctl.decision.decide import Met, Wants, places_of, seen, take
 from stiggctl.decision.moving import PathNow, grow_locked
 from stiggctl.decision.portions import Portion
 from stiggctl.decision.reservations import Hold
@@ -57,7 +57,7 @@ class Wish:
         #: of whose limits and windows: those of now, or, of what is extended, of its reserve
         self.at_us = now_us if at_us is None else at_us
         self.grown: dict[str, int] | None = None  #: what it holds once it has grown, by currency
-        self.taken: Taken | None = None
+        self.taken: Hold | Met | None = None
         self.drawn = Drawn.NO  #: what the ledger said
         self.silent: tuple[HolderRow, ...] = ()  #: who may hide what lacks, and did not answer in time
 
@@ -79,16 +79,11 @@ class Wish:
         if self.number is None:
             self.taken = seen(stripe, tuple(sights))
         elif self.grows:
-            hold = self._grown(stripe, self.number, sights)
-            met = seen(stripe, tuple(sights))
-            self.taken = met if hold is None else Taken(met.sights, hold)
+            self.taken = self._grown(stripe, self.number, sights) or seen(stripe, tuple(sights))
         elif (hold := stripe.holds.get(self.number)) is not None:
-            # An interrupt came after it was taken, and this is the second round. It may have taken less.
-            units = hold.units()
-            held = [(*sight[:4], units[sight[0].credit_currency], sight[5]) for sight in sights]
-            self.taken = Taken(tuple(held), hold)
+            self.taken = hold  # an interrupt came after it was taken, and this is the second round
         else:
-            self.taken = take_locked(
+            self.taken = take(
                 stripe,
                 way.ids[0],
                 way.rest,

@@ -22,7 +22,7 @@ from stiggctl.decision.cells import (
     Strand,
     Stripe,
 )
-from stiggctl.decision.decide import Taken, look, take
+from stiggctl.decision.decide import Met, Rest, Wants, look, take
 from stiggctl.decision.laying import all_cells
 from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.moving import install
@@ -74,6 +74,23 @@ class Cell:
 
     def told(self) -> Told:
         return Told(self.used, self.granted, self.orphans)
+
+
+def take_with_lock(
+    stripe: Stripe,
+    first: str,
+    rest: Rest,
+    wants: Wants,
+    now_us: int,
+    number: int,
+    ends_us: int,
+    portion: Portion | None = None,
+    *,
+    told: bool = True,
+) -> Hold | Met | None:
+    """`take`, by a caller that has the lock."""
+    with stripe.lock:
+        return take(stripe, first, rest, wants, now_us, number, ends_us, portion, told=told)
 
 
 @dataclass
@@ -183,14 +200,16 @@ class Land:
         now: int = 0,
         ends: int = LATER,
         minimum: int | Portion | None = None,
-    ) -> Taken:
+    ) -> Hold | Met:
         """Take under a new number; compiled, where it is not."""
         self.number += 1
         given = amounts if isinstance(amounts, dict) else {"t": amounts}
         wants = [(self.strand(currency), units) for currency, units in given.items()]
         portion = Portion.of_units(minimum, wants[0][1]) if isinstance(minimum, int) else minimum
         for _ in range(2):
-            taken = take(self.stripe, ids[0], tuple(ids[1:]), wants, now, self.number, ends, portion)
+            taken = take_with_lock(
+                self.stripe, ids[0], tuple(ids[1:]), wants, now, self.number, ends, portion
+            )
             if taken is not None:
                 return taken
             self.compile(ids, *given)
@@ -198,8 +217,8 @@ class Land:
 
     def hold(self, ids: Sequence[str], amounts: int | dict[str, int], **facts: int) -> Hold:
         """A take that must succeed."""
-        hold = self.take(ids, amounts, **facts).hold  # type: ignore[arg-type]  # facts of a take
-        assert hold is not None
+        hold = self.take(ids, amounts, **facts)  # type: ignore[arg-type]  # facts of a take
+        assert isinstance(hold, Hold)
         return hold
 
     # ------------------------------------------------------------------ seeing

@@ -5,10 +5,11 @@ import sys
 import pytest
 
 from stiggctl.decision.cells import HEADER, LIMIT, SPARE, WIDTH
-from stiggctl.decision.decide import look, places_of, take
+from stiggctl.decision.decide import look, places_of
 from stiggctl.decision.laying import sweep_loose
 from stiggctl.decision.moving import grow, put_apart_back, set_apart
 from stiggctl.decision.reservations import release
+from tests.decision.land import take_with_lock
 
 from .land import LATER, Cell, Land
 
@@ -267,9 +268,9 @@ def test_a_stripe_is_found_stale_as_soon_as_its_model_changed() -> None:
     land.limit("org", 100)
     land.compile(["org"])
     wants = [(land.strand(), 5)]
-    assert take(land.stripe, "org", (), wants, 0, 1, 10) is not None
+    assert take_with_lock(land.stripe, "org", (), wants, 0, 1, 10) is not None
     land.stripe.restamp()
-    assert take(land.stripe, "org", (), wants, 0, 2, 10) is None
+    assert take_with_lock(land.stripe, "org", (), wants, 0, 2, 10) is None
     assert land.stripe.numbers[HEADER + LIMIT] == 100
 
 

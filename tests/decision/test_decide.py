@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 
 from stiggctl.decision.cells import CUSTOMER, LIMIT, SPARE
-from stiggctl.decision.decide import fits, look, most, places_of, take, types_of
+from stiggctl.decision.decide import Met, fits, look, most, places_of, types_of
 from stiggctl.decision.moving import grow, put_apart_back, set_apart
-from stiggctl.decision.reservations import release
+from stiggctl.decision.reservations import Hold, release
+from tests.decision.land import take_with_lock
 
 from .land import Land
 
@@ -27,7 +28,7 @@ def test_an_amount_fits_if_and_only_if_it_fits_every_limit(limits: tuple[int, ..
         land.limit(name, limit)
     for units in asked:
         fitting = held + units <= min(limits)
-        assert (land.take(["ann", "emea"], units).hold is not None) == fitting
+        assert isinstance(land.take(["ann", "emea"], units), Hold) == fitting
         held += units * fitting
     assert {land.held(cell) for cell in land.cells.values()} == {held}
 
@@ -43,8 +44,9 @@ def test_a_denial_changes_no_number(short: str) -> None:
     land.look(ids)
     before = list(land.stripe.numbers)
     taken = land.take(ids, 5)
-    assert (taken.hold, land.stripe.holds, land.stripe.numbers) == (None, {}, before)
-    assert land.take(ids, 4).hold is not None
+    assert isinstance(taken, Met)
+    assert (land.stripe.holds, land.stripe.numbers) == ({}, before)
+    assert isinstance(land.take(ids, 4), Hold)
 
 
 def test_what_fits_is_never_refused_while_a_larger_request_is_being_refused() -> None:
@@ -59,17 +61,17 @@ def test_what_fits_is_never_refused_while_a_larger_request_is_being_refused() ->
     def ask_too_much() -> None:
         wants = [(land.strand(), 11)]
         while not stop.is_set():
-            taken = take(land.stripe, "ann", (), wants, 0, 10**9, 10)
+            taken = take_with_lock(land.stripe, "ann", (), wants, 0, 10**9, 10)
             assert taken is not None
-            assert taken.hold is None
+            assert isinstance(taken, Met)
 
     others = [threading.Thread(target=ask_too_much) for _ in range(2)]
     for one in others:
         one.start()
     wants = [(land.strand(), 10)]
     for number in range(3_000):
-        taken = take(land.stripe, "ann", (), wants, 0, number, 10)
-        small.append(taken is not None and taken.hold is not None)
+        taken = take_with_lock(land.stripe, "ann", (), wants, 0, number, 10)
+        small.append(isinstance(taken, Hold))
         release(land.stripe, number)
     stop.set()
     for one in others:
@@ -90,8 +92,8 @@ def test_many_threads_hold_a_limit_to_the_unit_and_not_one_more() -> None:
     def spend(at: int) -> None:
         start.wait()
         for number in range(at * 1_000, at * 1_000 + 200):
-            taken = take(land.stripe, "ann" if at % 2 else "bob", (), wants, 0, number, 10)
-            held[at] += 3 * (taken is not None and taken.hold is not None)
+            taken = take_with_lock(land.stripe, "ann" if at % 2 else "bob", (), wants, 0, number, 10)
+            held[at] += 3 * isinstance(taken, Hold)
 
     threads = [threading.Thread(target=spend, args=(at,)) for at in range(8)]
     for one in threads:
@@ -106,8 +108,8 @@ def test_several_currencies_all_or_nothing() -> None:
     """D1: the first fits and is not held, because the second does not."""
     land = Land()
     tokens, money = land.limit("org", 100), land.limit("org", 40, currency="usd")
-    assert land.take(["org"], {"t": 30, "usd": 41}).hold is None
-    assert land.take(["org"], {"usd": 30, "t": 101}).hold is None
+    assert isinstance(land.take(["org"], {"t": 30, "usd": 41}), Met)
+    assert isinstance(land.take(["org"], {"usd": 30, "t": 101}), Met)
     assert (land.seen(tokens)[SPARE], land.seen(money)[SPARE]) == (100, 40)
     assert land.hold(["org"], {"t": 30, "usd": 40}).units() == {"t": 30, "usd": 40}
 
@@ -121,9 +123,9 @@ def test_exactly_what_is_left_fits_and_one_more_does_not() -> None:
         land = Land()
         land.limit("org", above)
         land.limit("ann", own)
-        assert land.take(["ann"], 11).hold is None
-        assert land.take(["ann"], 10).hold is not None
-        assert land.take(["ann"], 1).hold is None
+        assert isinstance(land.take(["ann"], 11), Met)
+        assert isinstance(land.take(["ann"], 10), Hold)
+        assert isinstance(land.take(["ann"], 1), Met)
 
 
 def test_soft_limits_deny_nothing() -> None:
@@ -131,7 +133,7 @@ def test_soft_limits_deny_nothing() -> None:
     land = Land()
     land.limit("org", 1, hard=False)
     land.limit("ann", 1, hard=False)
-    assert land.take(["ann"], 50).hold is not None
+    assert isinstance(land.take(["ann"], 50), Hold)
 
 
 @pytest.mark.parametrize("passed", ["org", "ann"])
@@ -140,12 +142,12 @@ def test_nothing_fits_while_a_limit_is_passed_and_otherwise_zero_always_does(pas
     land = Land()
     for name in ("org", "ann"):
         land.limit(name, 10, used=11 if name == passed else 10)
-    assert land.take(["ann"], 0).hold is None
+    assert isinstance(land.take(["ann"], 0), Met)
     land = Land()
     for name in ("org", "ann"):
         land.limit(name, 10, used=10)
-    assert land.take(["ann"], 0).hold is not None
-    assert land.take(["ann"], 1).hold is None
+    assert isinstance(land.take(["ann"], 0), Hold)
+    assert isinstance(land.take(["ann"], 1), Met)
 
 
 def test_zero_fits_at_the_limit_however_it_is_used_up() -> None:
@@ -155,10 +157,10 @@ def test_zero_fits_at_the_limit_however_it_is_used_up() -> None:
         org = land.limit("org", 10, **facts)
         if not facts:
             land.hold(["org"], 10)
-        assert land.take(["org"], 0).hold is not None
+        assert isinstance(land.take(["org"], 0), Hold)
         org.used += 1
         land.tell(org)
-        assert land.take(["org"], 0).hold is None
+        assert isinstance(land.take(["org"], 0), Met)
 
 
 @given(spares=st.tuples(st.integers(0, 9), st.integers(0, 9)), units=st.integers(1, 12))
@@ -181,10 +183,10 @@ def test_with_a_minimum_it_takes_what_fits_or_nothing(spare: int, units: int, mi
     org = land.limit("org", spare)
     taken = land.take(["org"], units, minimum=minimum)
     got = min(units, spare)
-    assert (taken.hold is not None) == (got >= minimum)
+    assert isinstance(taken, Hold) == (got >= minimum)
     assert land.held(org) == (got if got >= minimum else 0)
-    if taken.hold is not None:
-        assert (taken.sights[0][4], taken.hold.units()) == (got, {"t": got})
+    if isinstance(taken, Hold):
+        assert (taken.sights[0][4], taken.units()) == (got, {"t": got})
 
 
 # ------------------------------------------------------------------ D3
@@ -204,7 +206,7 @@ def test_a_path_of_an_older_model_is_never_used_however_threads_meet() -> None:
         number = 0
         while not stop.is_set():
             number += 1
-            found = take(land.stripe, "ann", (), wants, 0, number, 10)
+            found = take_with_lock(land.stripe, "ann", (), wants, 0, number, 10)
             if found is not None:
                 taken.append((found.sights[0][2][0].version, sorted(found.sights[0][0].ids - {CUSTOMER})))
 
@@ -239,7 +241,7 @@ def test_what_decides_has_the_lock_while_it_looks_and_while_it_holds() -> None:
     land.stripe.numbers = Watched(land.stripe.numbers)
     wants = [(land.strand(), 1)]
     for decides in (
-        lambda: take(land.stripe, "org", (), wants, 0, 77, 10),
+        lambda: take_with_lock(land.stripe, "org", (), wants, 0, 77, 10),
         lambda: look(land.stripe, "org", (), wants, 0),
         lambda: grow(land.stripe, hold.number, {"t": 1}, 0),
         lambda: release(land.stripe, hold.number),
@@ -257,7 +259,7 @@ def test_who_asks_at_the_instant_a_hold_ends_finds_it_free() -> None:
         land = Land()
         land.limit("org", 10)
         land.hold(["org"], 10, ends=500)
-        assert (land.take(["org"], 1, now=now).hold is not None) == free
+        assert isinstance(land.take(["org"], 1, now=now), Hold) == free
         assert land.stripe.ended == ([1] if free else [])
 
 

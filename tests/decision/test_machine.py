@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from stiggctl.decision.cells import ALLOTTED, CELL, CUSTOMER, LIMIT, SPARE, USED, Strand
-from stiggctl.decision.decide import look, places_of
+from stiggctl.decision.decide import Met, look, places_of
 from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.moving import PathNow, grow_locked, set_apart, set_apart_of_pool
 from stiggctl.decision.paths import tail_of_members
@@ -121,8 +121,8 @@ class Decisions(RuleBasedStateMachine):
         fits, before = self.fits(ids, units), list(land.stripe.numbers)
         paid = None if land.grants is None else self.drains(units)
         taken = land.take(ids, units, now=self.now, ends=self.now + ttl)
-        assert (taken.hold is not None) == fits
-        if taken.hold is None:
+        assert isinstance(taken, Hold) == fits
+        if isinstance(taken, Met):
             assert land.stripe.numbers == before
             return multiple()
         return self.note(land.number, units, ids, self.now + ttl, paid)
@@ -140,10 +140,10 @@ class Decisions(RuleBasedStateMachine):
         paid = None if land.grants is None else self.drains(wanted)
         taken = land.take(ids, units, now=self.now, ends=self.now + ttl, minimum=minimum)
         if not fits:
-            assert taken.hold is None
+            assert isinstance(taken, Met)
             return multiple()
-        assert taken.hold is not None
-        assert taken.hold.units() == {"t": wanted}
+        assert isinstance(taken, Hold)
+        assert taken.units() == {"t": wanted}
         return self.note(land.number, wanted, ids, self.now + ttl, paid)
 
     @rule(ids=REQUESTS, units=AMOUNTS)

@@ -8,7 +8,7 @@ from stiggctl.decision.cells import NEVER, SPARE
 from stiggctl.decision.decide import look
 from stiggctl.decision.mending import mend, retell
 from stiggctl.decision.moving import grow, put_apart_back, set_apart
-from stiggctl.decision.reservations import begin_settle, expire, release
+from stiggctl.decision.reservations import Hold, begin_settle, expire, release
 
 from .land import Land
 
@@ -152,7 +152,7 @@ def test_an_id_that_is_no_text_tears_nothing() -> None:
     """MD1: each mending looks at all that a customer has."""
     land, _ = world()
     with pytest.raises(TypeError):
-        land.take(["ann", ["no text"]], 1)  # type: ignore[list-item]  # as said
+        land.look(["ann", ["no text"]])  # type: ignore[list-item]  # as said
     assert not land.stripe.torn
 
 
@@ -238,19 +238,18 @@ def test_a_reply_torn_at_any_step_sets_nothing_free_that_is_spent() -> None:
     raise AssertionError("a reply has more steps than it was thought to have")
 
 
-def test_a_reply_torn_before_its_hold_is_closed_sets_nothing_free_that_is_spent(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_reply_torn_before_its_hold_is_closed_sets_nothing_free_that_is_spent() -> None:
     land, _ = world()
     settled_in_the_ledger(land)
     hold = begin_settle(land.stripe, 1, 0)
     assert hold is not None
 
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+    class Interrupted(dict[int, Hold]):
+        def pop(self, *_: object) -> Hold:
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr("stiggctl.decision.moving.close_hold", interrupted)
+    holds, land.stripe.holds = land.stripe.holds, Interrupted(land.stripe.holds)
     with pytest.raises(KeyboardInterrupt):
         land.tell(*land.path(["ann"]), settled=[hold])
-    monkeypatch.undo()
+    land.stripe.holds = holds
     torn(land)

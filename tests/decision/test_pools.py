@@ -6,15 +6,16 @@ from hypothesis import example, given
 
 from stiggctl.answers import Circumstances
 from stiggctl.decision.cells import CUSTOMER, NEVER
-from stiggctl.decision.decide import look, members_of, most, take
+from stiggctl.decision.decide import Met, look, members_of, most
 from stiggctl.decision.laying import all_cells, sweep_loose
 from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.moving import grow, set_apart_of_pool
 from stiggctl.decision.paths import compile_path, tail_of_members
 from stiggctl.decision.pools import Coming, Grant, Numbers, comings_and_goings, most_of, room_of, split
-from stiggctl.decision.reservations import release
+from stiggctl.decision.reservations import Hold, release
 from stiggctl.holder.ways import Way
 from stiggctl.shares import drawable
+from tests.decision.land import take_with_lock
 
 from .land import Cell, Land
 
@@ -107,8 +108,8 @@ def test_a_minimum_takes_what_the_pool_has(asked: int) -> None:
     land.grant(15, at=1)
     assert most(land.look(["free"], asked)) == 25
     taken = land.take(["free"], asked, minimum=20)
-    assert taken.hold is not None
-    assert taken.hold.units() == {"t": 25}
+    assert isinstance(taken, Hold)
+    assert taken.units() == {"t": 25}
 
 
 def test_what_was_overdrawn_is_given_back_by_the_first_that_has_spare() -> None:
@@ -120,8 +121,8 @@ def test_what_was_overdrawn_is_given_back_by_the_first_that_has_spare() -> None:
     over.used, over.granted = 18, 0
     land.tell(over)
     assert land.stripe.gives == {second.cell: 8}
-    assert land.take(["free"], 43).hold is None
-    assert land.take(["free"], 42).hold is not None
+    assert isinstance(land.take(["free"], 43), Met)
+    assert isinstance(land.take(["free"], 42), Hold)
 
 
 def test_a_release_into_a_pool_that_is_overdrawn_is_not_spent_again() -> None:
@@ -135,8 +136,8 @@ def test_a_release_into_a_pool_that_is_overdrawn_is_not_spent_again() -> None:
     release(land.stripe, hold.number)
     assert land.look(["free"])[0].has_pool
     # 20 in all, 15 used: 5 are left.
-    assert land.take(["free"], 6).hold is None
-    assert land.take(["free"], 5).hold is not None
+    assert isinstance(land.take(["free"], 6), Met)
+    assert isinstance(land.take(["free"], 5), Hold)
 
 
 def test_a_grant_that_ends_under_a_hold_keeps_it_and_takes_the_rest_away() -> None:
@@ -145,11 +146,11 @@ def test_a_grant_that_ends_under_a_hold_keeps_it_and_takes_the_rest_away() -> No
     hold = land.hold(["free"], 4)
     land.grants.remove(ending.cell)
     land.stripe.restamp()
-    assert land.take(["free"], 11).hold is None
-    assert land.take(["free"], 10).hold is not None
+    assert isinstance(land.take(["free"], 11), Met)
+    assert isinstance(land.take(["free"], 10), Hold)
     assert [land.held(ending), land.held(lasting)] == [4, 10]
     release(land.stripe, hold.number)
-    assert land.take(["free"], 1).hold is None  # what came back to it is gone
+    assert isinstance(land.take(["free"], 1), Met)  # what came back to it is gone
 
 
 def test_what_was_held_with_no_grant_open_does_not_grow() -> None:
@@ -206,9 +207,9 @@ def test_every_path_of_a_customer_has_its_pool_and_so_has_one_that_names_no_reso
     assert sights is not None
     assert [raw.is_pool for raw in sights[0][0].raw_limits(sights[0], Circumstances())] == [True]
     assert members_of(sights[0]) == ()
-    taken = take(land.stripe, CUSTOMER, (), wants, 0, 1, 10)
+    taken = take_with_lock(land.stripe, CUSTOMER, (), wants, 0, 1, 10)
     assert taken is not None
-    assert taken.hold is not None
+    assert isinstance(taken, Hold)
     assert land.held(grant) == 10
 
 

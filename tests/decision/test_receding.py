@@ -1,5 +1,6 @@
 """Receding: what others want of this process's spare leaves, at once and whole."""
 
+from stiggctl.decision.decide import Met
 from stiggctl.decision.moving import set_apart
 from stiggctl.decision.receding import Recalled, note_company, recall, recede, rest
 from stiggctl.decision.reservations import expire, release
@@ -120,9 +121,9 @@ def test_what_others_may_hide_of_a_grant_is_not_there_to_be_drawn_and_is_nobodys
     """C7, PL1: a later grant pays where an earlier one has nothing free in the ledger; it still remains."""
     land = Land()
     first, second = land.grant(50, granted=10), land.grant(70, at=1, granted=70)
-    assert land.take(["free"], 30).hold is None  # 40 of the first are free, as far as memory knows
+    assert isinstance(land.take(["free"], 30), Met)  # 40 of the first are free, as far as memory knows
     company(land, first, hidden=40)
-    hold = land.take(["free"], 30).hold
+    hold = land.take(["free"], 30)
     assert hold is not None
     assert [units for _, units, _, _, pays in hold.held if pays] == [10, 20]
     assert land.seen(first)[:3] == (0, 0, 10)

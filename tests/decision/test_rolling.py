@@ -8,8 +8,9 @@ from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.moving import install
 from stiggctl.decision.nodes import Node
 from stiggctl.decision.paths import compile_path
-from stiggctl.decision.reservations import begin_settle
+from stiggctl.decision.reservations import Hold, begin_settle
 from stiggctl.windows import BUCKETS
+from tests.decision.land import take_with_lock
 
 from .land import Told
 
@@ -42,9 +43,9 @@ class Rolling:
             )
 
     def take(self, units: int, now: int, number: int, ends: int = 10**9) -> bool:
-        taken = take(self.stripe, "ann", (), [(self.strand, units)], now, number, ends)
+        taken = take_with_lock(self.stripe, "ann", (), [(self.strand, units)], now, number, ends)
         assert taken is not None
-        return taken.hold is not None
+        return isinstance(taken, Hold)
 
     def numbers(self) -> tuple[int, int]:
         at = all_cells(self.stripe)[7]

@@ -108,7 +108,7 @@ def test_what_others_draw_while_their_leader_is_interrupted_is_held_once(
     led = Led(control, faulty)
     reserving = Calls(lambda: control.reserve(**BOTH, amount=7))
     led.waiting(3)
-    monkeypatch.setattr(wishes, "take_locked", once(wishes.take_locked, then=then))
+    monkeypatch.setattr(wishes, "take", once(wishes.take, then=then))
     led.let_go()
     (held,) = reserving.done()
     assert held.amount == 7  # type: ignore[attr-defined]  # it was admitted
@@ -128,7 +128,7 @@ def test_what_others_draw_of_less_than_all_says_what_it_holds(
     led = Led(control, faulty)
     reserving = Calls(lambda: control.reserve(**BOTH, amount=500, minimum=7))
     led.waiting(3)
-    monkeypatch.setattr(wishes, "take_locked", once(wishes.take_locked, then=then))
+    monkeypatch.setattr(wishes, "take", once(wishes.take, then=then))
     led.let_go()
     (held,) = reserving.done()
     assert held.amount == held.decision.requested["t"] == 89  # type: ignore[attr-defined]  # as above
@@ -161,7 +161,7 @@ def test_what_the_interrupted_drew_itself_is_held_once_and_ends(
 ) -> None:
     """X3, R3."""
     forget(control)
-    monkeypatch.setattr(wishes, "take_locked", once(wishes.take_locked, then=True))
+    monkeypatch.setattr(wishes, "take", once(wishes.take, then=True))
     with pytest.raises(KeyboardInterrupt):
         getattr(control, verb)(**BOTH, amount=7)
     soon(lambda: not control._holder.exchange._queue)

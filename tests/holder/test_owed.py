@@ -598,14 +598,14 @@ def test_a_finalizer_inside_of_a_section_waits_for_nothing(
             calls = Calls(lambda: control.report(**ANN, amount=1, event_name="e"))
         else:
             stripe = control._holder.stripes["acme"]
-            before = decide.gather
+            before = decide.Hold
 
-            def gather(*given: Any) -> Any:
+            def hold(*given: Any) -> Any:
                 assert stripe.lock.locked()
                 gc.collect()
                 return before(*given)
 
-            monkeypatch.setattr(decide, "gather", gather)
+            monkeypatch.setattr(decide, "Hold", hold)
             calls = Calls(lambda: control.reserve(**ANN, amount=1).release())
         assert not isinstance(calls.done()[0], BaseException)
     finally:
