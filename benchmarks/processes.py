@@ -1,7 +1,7 @@
 """What several processes on one ledger cost each other: decisions a second, waiting, contacts with it.
 
 Here: reserve in 1, 2 and 4 processes, far from a limit and down to its last unit, beside one transaction a
-decision by hand; and reserve beside a thread that computes. Not here: a decision by itself (decide.py).
+decision by hand; and in two processes in each of which a thread computes. Not here: a decision by itself (decide.py).
 
 By hand (`Hand`) is what one would write for several processes: in each of them BEGIN IMMEDIATE, the four
 numbers read and compared, UPDATE, COMMIT; a file in WAL, synchronous NORMAL, SQLite's own busy handler. It
@@ -9,7 +9,8 @@ holds nothing, so nothing is released.
 
     far      each process reserves and releases under limits that nobody reaches
     near     each process reserves one unit after the other until it is denied; all of them together are
-             admitted exactly the limit, or this fails
+             admitted exactly the limit, or this fails; until the last admission
+    denial   how long each thread's last call takes, while all that was admitted is held: it explains itself
     contacts exchanges with the ledger until the limit is used up, of all processes together
 """
 
@@ -43,7 +44,8 @@ ROUNDS, ROUNDS_QUICK = 5, 1
 #: Of a prototype: 2 alone, 312 to 345 for four processes of four threads, of a limit of 100,000.
 CONTACTS_GOAL = Goal(at_most=1.0)
 CONTACTS = {1: 10.0, 2: 500.0, 4: 500.0}
-BUSY_SECONDS = 1.0
+#: Decisions beside threads that compute: by hand a call may take a tenth of a second.
+BUSY, BUSY_QUICK = 2_000, 400
 
 _SCHEMA = "CREATE TABLE cells (id INTEGER PRIMARY KEY, lim INTEGER, used INTEGER, held INTEGER) STRICT"
 
@@ -61,8 +63,12 @@ def run(*, quick: bool) -> list[Line]:
             by_hand.append(_together("hand", processes, FAR_BY_HAND_QUICK if quick else FAR_BY_HAND))
             near.append(_together("near", processes, NEAR_QUICK if quick else NEAR))
         lines += _lines(processes, far, by_hand, near)
-    busy = [_beside_a_busy_thread(quick=quick) for _ in range(rounds)]
-    lines.append(_compared("reserve beside a busy thread, p99", "µs", *zip(*busy, strict=True)))
+    many = BUSY_QUICK if quick else BUSY
+    busy = [_together("far", 2, many, busy=True) for _ in range(rounds)]
+    by_hand = [_together("hand", 2, many, busy=True) for _ in range(rounds)]
+    for figure in ("p50", "p99", "p999"):
+        ours, other = [[one[figure] for one in each] for each in (busy, by_hand)]
+        lines.append(_compared(f"2 processes beside busy threads: reserve {figure}", "µs", ours, other))
     return lines
 
 
@@ -83,6 +89,7 @@ def _lines(
         _compared(f"{name}, near: decisions", "/s", of("rate", near), of("rate", by_hand)),
         _compared(f"{name}, near: reserve p50", "µs", of("p50", near), of("p50", by_hand)),
         _compared(f"{name}, near: reserve p99", "µs", of("p99", near), of("p99", by_hand)),
+        _compared(f"{name}, near: denial", "ms", of("denial", near), of("ms", by_hand)),
         Line(
             f"{name}, near: contacts",
             "",
@@ -108,14 +115,15 @@ def _spread(figures: Sequence[float]) -> Spread:
 # -------------------------------------------------------------------- several processes
 
 
-def _together(kind: str, processes: int, many: int) -> dict[str, Any]:
+def _together(kind: str, processes: int, many: int, *, busy: bool = False) -> dict[str, Any]:
     """What processes that begin together told: a rate, the percentiles of all their calls, contacts."""
     with tempfile.TemporaryDirectory() as room:
         path = Path(room, "usage.db")
         _prepare(kind, path, many)
+        words = [kind, str(path), str(many // processes), "busy" if busy else "alone"]
         running = [
             subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.processes", kind, str(path), str(many // processes)],
+                [sys.executable, "-m", "benchmarks.processes", *words],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -141,6 +149,9 @@ def _together(kind: str, processes: int, many: int) -> dict[str, Any]:
         "rate": decisions / max(one["seconds"] for one in told),
         "p50": micros[len(micros) // 2],
         "p99": micros[len(micros) * 99 // 100],
+        "p999": micros[len(micros) * 999 // 1000],
+        "ms": micros[len(micros) // 2] / 1_000,
+        "denial": statistics.median([micro for one in told for micro in one["denials"]] or [0.0]) / 1_000,
         "contacts": sum(one["contacts"] for one in told),
     }
 
@@ -163,10 +174,10 @@ def _prepare(kind: str, path: Path, many: int) -> None:
 # -------------------------------------------------------------------- one of them
 
 
-def _work(kind: str, path: Path, many: int) -> dict[str, Any]:
+def _work(kind: str, path: Path, many: int, *, busy: bool) -> dict[str, Any]:
     """What one process did: THREADS threads, each with its part."""
     if kind == "hand":
-        return _timed(lambda: _by_hand(path), many // THREADS, until_denied=False)
+        return _timed(lambda: _by_hand(path), many // THREADS, until_denied=False, busy=busy)
     with UsageControl(path) as control:
         ledger = control._holder.ledger  # noqa: SLF001 - its contacts are counted
         exchange, contacts = ledger.exchange, []
@@ -194,7 +205,7 @@ def _work(kind: str, path: Path, many: int) -> dict[str, Any]:
 
             return call
 
-        told = _timed(reserve, many // THREADS, until_denied=kind == "near")
+        told = _timed(reserve, many // THREADS, until_denied=kind == "near", busy=busy)
         told["contacts"] = len(contacts)
         if kind == "near":
             sys.stdout.write(json.dumps(told))
@@ -219,84 +230,61 @@ def _by_hand(path: Path) -> Callable[[], bool]:
     return call
 
 
-def _timed(make: Callable[[], Callable[[], bool]], each: int, *, until_denied: bool) -> dict[str, Any]:
+def _timed(
+    make: Callable[[], Callable[[], bool]], each: int, *, until_denied: bool, busy: bool
+) -> dict[str, Any]:
     """Threads that begin together: how long each call took, and how many were admitted."""
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
     begin, admitted = Barrier(THREADS + 1), list[int]()
-    micros = list[float]()
+    micros, denials, ends, done = list[float](), list[float](), list[float](), Event()
 
     def body() -> None:
         call, took, yes = make(), list[float](), 0
         begin.wait()
+        end = time.perf_counter()
         while until_denied or len(took) < each:
             began = time.perf_counter_ns()
             fits = call()
             took.append((time.perf_counter_ns() - began) / 1_000)
             yes += fits
             if not fits:
+                denials.append(took.pop())
                 break
+            if until_denied:
+                end = time.perf_counter()
+        ends.append(end if until_denied else time.perf_counter())
         micros.extend(took)
         admitted.append(yes)
 
     threads = [Thread(target=body) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
+    if busy:
+        Thread(target=_computing, args=(done,)).start()
     begin.wait()
     began = time.perf_counter()
     for thread in threads:
         thread.join()
+    done.set()
     return {
-        "seconds": time.perf_counter() - began,
+        "seconds": max(ends) - began,
         "decisions": len(micros),
         "admitted": sum(admitted),
         "micros": micros,
+        "denials": denials,
         "contacts": 0,
     }
 
 
-# -------------------------------------------------------------------- beside a busy thread
-
-
-def _beside_a_busy_thread(*, quick: bool) -> tuple[float, float]:
-    """p99 of reserve, ours and by hand, in a process in which another thread computes."""
-    described, ids = model(4)
-    with tempfile.TemporaryDirectory() as room:
-        _prepare("hand", Path(room, "hand.db"), 0)
-        by_hand = _by_hand(Path(room, "hand.db"))
-        with UsageControl(Path(room, "usage.db")) as control:
-            control.apply(described)
-            asks: dict[str, Any] = {"resource_ids": ids, "credit_currency": TOKENS, "amount": 1}
-            control.reserve(**asks).release()
-            seconds = BUSY_SECONDS / 4 if quick else BUSY_SECONDS
-            return (
-                _p99_beside(lambda: control.reserve(**asks).release(), seconds),
-                _p99_beside(by_hand, seconds),
-            )
-
-
-def _p99_beside(call: Callable[[], object], seconds: float) -> float:
-    done = Event()
-
-    def compute() -> None:
-        number = 1
-        while not done.is_set():
-            for _ in range(10_000):
-                number = (number * 48_271) % 2_147_483_647
-
-    busy = Thread(target=compute)
-    busy.start()
-    micros, ends = [], time.perf_counter() + seconds
-    while time.perf_counter() < ends:
-        began = time.perf_counter_ns()
-        call()
-        micros.append((time.perf_counter_ns() - began) / 1_000)
-    done.set()
-    busy.join()
-    return sorted(micros)[len(micros) * 99 // 100]
+def _computing(done: Event) -> None:
+    number = 1
+    while not done.is_set():
+        for _ in range(10_000):
+            number = (number * 48_271) % 2_147_483_647
 
 
 if __name__ == "__main__":
-    kind_, path_, many_ = sys.argv[1:]
-    print(json.dumps(_work(kind_, Path(path_), int(many_))))
+    kind_, path_, many_, busy_ = sys.argv[1:]
+    print(json.dumps(_work(kind_, Path(path_), int(many_), busy=busy_ == "busy")))

@@ -62,6 +62,16 @@ def test_what_takes_nothing_is_no_decision(control: UsageControl) -> None:
 
 
 @pytest.mark.usefixtures("faulty")
+def test_a_reservation_that_has_ended_is_open_no_more(control: UsageControl, clock: ManualClock) -> None:
+    """Also before a beat has taken it off the page."""
+    control.reserve(**ANN, amount=1, ttl_seconds=5)
+    control.reserve(**ANN, amount=1, ttl_seconds=9)
+    assert [one.reservations for one in control.holders()] == [2]
+    clock.advance(seconds=5)
+    assert [one.reservations for one in control.holders()] == [1]
+
+
+@pytest.mark.usefixtures("faulty")
 def test_nothing_is_written_where_nothing_was_decided(control: UsageControl, clock: ManualClock) -> None:
     first = tell(control)
     clock.advance(seconds=5)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stiggctl import InvalidRequest, UsageControl
+from stiggctl.reports.tightest import MORE, TIMES
 from stiggctl.testing import ManualClock
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -97,6 +98,17 @@ def test_a_window_that_turned_and_an_override_count_at_once(
     assert told(control) == [("acme", "u1", "1.0000"), ("acme", "u0", "0.9000")]
     clock.advance(seconds=24 * 3_600)
     assert told(control) == [("acme", "u1", "0.5000")]
+
+
+def test_many_windows_that_are_over_hide_nothing_of_today(control: UsageControl, clock: ManualClock) -> None:
+    """TG2: however full they were, what is looked at is what counts now."""
+    limited(control, "u0", 100, cadence="DAY")
+    for _ in range(TIMES + MORE + 2):
+        control.consume(**asked("u0", 100))
+        clock.advance(seconds=86_400)
+    limited(control, "u1", 100)
+    control.consume(**asked("u1", 10))
+    assert told(control, 1) == [("acme", "u1", "0.1000")]
 
 
 def test_a_limit_of_nothing_that_is_passed_is_the_tightest(control: UsageControl) -> None:
