@@ -1,7 +1,8 @@
 """What several processes on one ledger cost each other: decisions a second, waiting, contacts with it.
 
 Here: reserve in 1, 2 and 4 processes, far from a limit and down to its last unit, beside one transaction a
-decision by hand; and in two processes in each of which a thread computes. Not here: a decision by itself (decide.py).
+decision by hand; and in two processes in each of which a thread computes. Not here: a decision by itself
+(decide.py), one process beside another commit's (against.py).
 
 By hand (`Hand`) is what one would write for several processes: in each of them BEGIN IMMEDIATE, the four
 numbers read and compared, UPDATE, COMMIT; a file in WAL, synchronous NORMAL, SQLite's own busy handler. It
