@@ -17,7 +17,7 @@ class Nearing:
         """The limits and pools of which the largest part is used or held, of all customers; at most so many.
 
         The numbers are those that decisions see, at this moment. Those of which nothing is used or held
-        are not among them. It is a look at every counter that is open, some milliseconds with ten thousand,
+        are not among them. It is a look at every counter that is open, some fifty milliseconds with ten thousand,
         and takes no lock: for a screen that is drawn anew each second.
 
         Raises InvalidRequest.
