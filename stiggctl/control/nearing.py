@@ -17,8 +17,8 @@ class Nearing:
         """The limits and pools of which the largest part is used or held, of all customers; at most so many.
 
         The numbers are those that decisions see, at this moment. Those of which nothing is used or held
-        are not among them. It is a look at every counter that is open, some fifty milliseconds with ten thousand,
-        and takes no lock: for a screen that is drawn anew each second.
+        are not among them. It is a look at every counter that is open, some fifty milliseconds where ten
+        thousand have something used or held, and takes no lock: for a screen that is drawn anew.
 
         Raises InvalidRequest.
 
