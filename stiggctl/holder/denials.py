@@ -7,7 +7,7 @@ What always holds:
   DN1  A denial is noted in memory, in one step; nobody who asks waits for it to be kept.
   DN2  What waits is bounded. What is dropped, here or by the ledger, is counted: every denial is kept, is
        one of a kept one's times, or is in that number; but for those that a process had noted when it was
-       killed.
+       killed. None is two of these, but for what is dropped when an interrupt comes upon it.
   DN3  Its numbers are those that its caller was told.
 """
 
@@ -24,7 +24,7 @@ from stiggctl.definitions import json_text
 from stiggctl.errors import LedgerError
 from stiggctl.events import DimensionValue, dimensions_json
 from stiggctl.ledger.records import DenialWrite
-from stiggctl.ledger.sqlite.denials import SOON_US, some_of
+from stiggctl.ledger.sqlite.denials import SOON_US
 from stiggctl.locks import await_turn
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _write(same: Sequence[Noted], dimensions: str, kept: str) -> DenialWrite:
     return DenialWrite(
         customer_id=first.customer_id,
         decision_id=first.decision.decision_id,
-        others=tuple((one.decision.decision_id, one.decision.at_us) for one in some_of(same[1:])),
+        others=tuple((one.decision.decision_id, one.decision.at_us) for one in same[1:]),
         first_at_us=first.decision.at_us,
         last_at_us=last.decision.at_us,
         times=len(same),

@@ -1,5 +1,6 @@
 """Denials on their way to the ledger: never waited for, bounded, and counted where they are dropped."""
 
+import contextlib
 import threading
 from typing import Any
 
@@ -11,6 +12,7 @@ from stiggctl.holder.denials import AT_ONCE_MAX, OF_ONE_MAX
 from stiggctl.testing import ManualClock
 
 from .faulty import ANN, BOB, Faulty, gone
+from .stepping import at_every_step
 
 
 def deny(control: UsageControl, amount: int = 5_000, **ask: Any) -> str:
@@ -152,3 +154,37 @@ def test_a_finalizer_that_looks_back_while_they_are_written_is_refused(control: 
     del faulty.keep_denials  # type: ignore[attr-defined]  # a test's own
     assert len(told) == 2  # what was noted meanwhile was kept after it
     assert sum(one.times for one in control.denials()) == 2
+
+
+class Interrupt(BaseException):
+    """What a signal handler raises."""
+
+
+def test_who_is_interrupted_while_it_writes_loses_none_and_counts_none_twice(control: UsageControl) -> None:
+    """DN2: at any step, on the thread of whoever looks back."""
+    noted = standing_still(control)
+    given: list[str] = []
+
+    def give() -> None:
+        given.extend(deny(control, amount) for amount in (1_001, 1_001, 1_002))
+        noted._drop(1)
+
+    def look_back() -> None:
+        elsewhere = threading.Thread(target=give)  # so that nobody comes in there
+        elsewhere.start()
+        elsewhere.join()
+        with contextlib.suppress(Interrupt):
+            noted.beat()
+
+    def interrupt() -> None:
+        raise Interrupt
+
+    places = list(at_every_step(look_back, interrupt))
+    assert len(places) > 20
+    noted.beat()
+    rows = list(control.denials())
+    names = [name for one in rows for name in (one.decision_id, *one.other_ids)]
+    assert len(set(names)) == len(names), "one is kept twice"
+    assert sum(one.times for one in rows) == len(given)
+    # An interrupt between the commit and what is noted of it drops the same twice.
+    assert 0 <= control.denials_dropped() - len(given) // 3 <= len(places)

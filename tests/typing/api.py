@@ -18,7 +18,10 @@ from stiggctl import (
     Clock,
     Decision,
     DecisionMade,
+    Denial,
+    DenialExplained,
     Erased,
+    EventExplained,
     Fit,
     Guard,
     Happening,
@@ -27,6 +30,7 @@ from stiggctl import (
     LedgerTrouble,
     LedgerUnavailable,
     LimitState,
+    PaidBy,
     Progress,
     Receipt,
     Refused,
@@ -416,6 +420,22 @@ async def candidates(control: UsageControl) -> None:
     with control.guard(resource_ids=["a"], fit=calls) as call:
         assert_type(call.fit, Fit | None)
     Candidate("large", 1_000.0, 4_000)  # type: ignore[arg-type]  # a float is no count
+
+
+def looking_back(control: UsageControl) -> None:
+    for denial in control.denials("acme", resource_id="a", reason="SUSPENDED", since="2026-01-01T00:00:00Z"):
+        assert_type(denial, Denial)
+        assert_type(denial.decision, Decision)
+    control.denials(reason=AccessDeniedReason.SUSPENDED)
+    assert_type(control.denials_dropped(), int)
+    found = control.explain("d-1")
+    if isinstance(found, EventExplained):
+        assert_type(found.paid_by, tuple[PaidBy, ...])
+    else:
+        assert_type(found, DenialExplained)
+        assert_type(found.would_pass, tuple[str, ...])
+    assert_type(control.explain("d-1", "d-2"), DenialExplained)
+    assert_type(control.explain("d-1", "d-2").difference, tuple[str, ...] | None)
 
 
 def verdicts(control: UsageControl) -> None:

@@ -11,7 +11,7 @@ class DenialWrite(NamedTuple):
 
     customer_id: str | None  #: None: nobody knows whose
     decision_id: str  #: of the first
-    others: tuple[tuple[str, int], ...]  #: (id, instant)
+    others: tuple[tuple[str, int], ...]  #: (id, instant) of each of the others
     first_at_us: int
     last_at_us: int
     times: int

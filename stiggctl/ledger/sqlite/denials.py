@@ -50,19 +50,27 @@ def keep(cursor: sqlite3.Cursor, denials: Sequence[DenialWrite], dropped: int, m
 
 
 def _keep(cursor: sqlite3.Cursor, one: DenialWrite) -> None:
-    row = {**one._asdict(), "other_ids": json.dumps(some_of(one.others))}
-    row["customer"] = _customer(cursor, one)
-    row["since_us"] = one.first_at_us - SOON_US
+    row = {**one._asdict(), "customer": _customer(cursor, one), "since_us": one.first_at_us - SOON_US}
     before = cursor.execute(SQL["denial_of_the_same"], row).fetchone()
     if before is None:
-        cursor.execute(SQL["append_denial"], row)
+        cursor.execute(SQL["append_denial"], {**row, "other_ids": json.dumps(some_of(one.others))})
         return
     denial, first_id, others = before
     known = [(id_, at_us) for id_, at_us in json.loads(others)]
-    if one.decision_id == first_id or (one.decision_id, one.first_at_us) in known:
-        return  # it was kept before: whoever sent it was interrupted, and sends it again
-    ids = some_of([*known, (one.decision_id, one.first_at_us), *one.others])
-    cursor.execute(SQL["add_to_denial"], {**row, "denial": denial, "other_ids": json.dumps(ids)})
+    fresh = _unkept([(one.decision_id, one.first_at_us), *one.others], {first_id, *(id_ for id_, _ in known)})
+    if fresh:
+        added = {"times": len(fresh), "other_ids": json.dumps(some_of([*known, *fresh]))}
+        cursor.execute(SQL["add_to_denial"], {**row, **added, "denial": denial})
+
+
+def _unkept(sent: list[tuple[str, int]], known: set[str]) -> list[tuple[str, int]]:
+    """Those that were not kept before: whoever was interrupted sends again what it had sent, and more.
+
+    >>> _unkept([("a", 1), ("b", 2), ("c", 3)], {"b"})  # of very many the first may not be known any more
+    [('c', 3)]
+    """
+    last = max((at for at, (id_, _) in enumerate(sent) if id_ in known), default=-1)
+    return sent[last + 1 :]
 
 
 def _customer(cursor: sqlite3.Cursor, one: DenialWrite) -> int:
