@@ -1,6 +1,6 @@
 """Support is asked why a call was blocked, when the same one went through in the morning.
 
-And it is asked a month later. The denial was kept with its numbers; it is laid beside the event of the morning.
+It is asked a month later. The denial was kept with its numbers; it is laid beside the morning's event.
 
 Run it: python examples/why_blocked.py. It prints:
 

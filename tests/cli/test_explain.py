@@ -153,8 +153,8 @@ def test_what_differs_from_one_that_went_through_is_told(run: Run, desk: Desk) -
         "at: 2026-01-15T12:01:00Z and 2026-01-15T12:00:00Z",
         "limit of growth in ai-tokens (P1D), used: 940 and 0",
         (
-            "changed between: allocation of ai-tokens on growth (P1D), set_allocation at 2026-01-15T12:01:00Z "
-            "by kim"
+            "changed between: allocation of ai-tokens on growth (P1D), set_allocation at "
+            "2026-01-15T12:01:00Z by kim"
         ),
     ]
     same = run("explain", desk.path, desk.denied[0], desk.denied[0]).stdout

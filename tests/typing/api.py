@@ -422,7 +422,7 @@ async def candidates(control: UsageControl) -> None:
     Candidate("large", 1_000.0, 4_000)  # type: ignore[arg-type]  # a float is no count
 
 
-def looking_back(control: UsageControl) -> None:
+def denied(control: UsageControl) -> None:
     for denial in control.denials("acme", resource_id="a", reason="SUSPENDED", since="2026-01-01T00:00:00Z"):
         assert_type(denial, Denial)
         assert_type(denial.decision, Decision)
