@@ -15,7 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from threading import Event, Lock, RLock, Thread
+from threading import Event, Lock, RLock, Thread, current_thread
 from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.answers import Verb
@@ -38,9 +38,9 @@ KEPT_MAX = 100_000
 #: So many wait in memory, until the next beat: a client that hammers is answered some thousand times in
 #: that time. Each keeps its numbers alive, about 2 kB.
 WAITING_MAX = 4_096
-#: So many are written at once: then a booking waits 10 ms for the ledger, with all of them a fifth of a
+#: So many are written at once: then a booking waits some 10 ms for the ledger, with all of them a third of a
 #: second.
-AT_ONCE_MAX = 256
+AT_ONCE_MAX = 128
 #: Of one client, which asks for other amounts or meets other numbers each time, so many rows in a minute: one
 #: that hammers all day long pushes out the others' no sooner than after most of a day.
 OF_ONE_MAX = 100
@@ -72,6 +72,7 @@ class Denials:
         self._keeping = Lock()
         self._clients = Clients()  # used under `_keeping`
         self._soon: Thread | None = None  # that of a process that has no beat; two at once do no harm
+        self._is_soon_over = False  # it writes already
         self._closed = Event()
 
     def note(self, noted: Noted) -> None:
@@ -86,8 +87,9 @@ class Denials:
 
     def _keep_soon(self) -> None:
         thread = self._soon
-        if thread is not None and thread.is_alive():
+        if thread is not None and thread.is_alive() and not self._is_soon_over:
             return
+        self._is_soon_over = False
         self._soon = Thread(target=self._keep_later, name="stiggctl-denials", daemon=True)
         try:
             self._soon.start()
@@ -96,8 +98,8 @@ class Denials:
 
     def _keep_later(self) -> None:
         self._closed.wait(SOON_SECONDS)
-        self._soon = None  # what is noted from here on may come too late for this one
         if not self._closed.is_set():  # else it is kept by whoever closes
+            self._is_soon_over = True  # what is noted from here on may come too late for this one
             self.beat()
 
     def _drop(self, times: int) -> None:
@@ -120,9 +122,12 @@ class Denials:
                     return
 
     def close(self) -> None:
-        """The last beat."""
+        """The last beat; nobody writes after it."""
         self._closed.set()
         self.beat()
+        thread = self._soon
+        if thread is not None and thread is not current_thread() and thread.is_alive():
+            thread.join()  # it wakes at once, and has nothing to write
 
     def _keep_some(self) -> bool:
         """Whether they were; or the ledger is away, or has no room for them."""

@@ -99,8 +99,9 @@ class DenialExplained:
 
     def _ways(self) -> Iterator[str]:
         decision = self.decision
-        if decision.remaining:
-            yield f"with at most {plain(decision.remaining)}"
+        if decision.remaining and decision.binding is not None:
+            of = f" {decision.binding.credit_currency}" if len(decision.requested) > 1 else ""
+            yield f"with at most {plain(decision.remaining)}{of}"
         if decision.remedy is not None and decision.remedy.kind == "RETRY" and decision.limits:
             yield "once what was held by calls under way was settled or released"
         if decision.retry_at is not None:
@@ -108,9 +109,12 @@ class DenialExplained:
         if self.denial.reason not in ("BUDGET_EXCEEDED", "INSUFFICIENT_CREDITS"):
             return
         denying = [one for one in decision.limits if not one.allowed and one.enforcement_type == "HARD"]
-        more = [(one, decision.requested[one.credit_currency] - _room(one)) for one in denying]
+        more = [
+            f"{plain(decision.requested[one.credit_currency] - _room(one))} more on {_whose(one)}"
+            for one in denying
+        ]
         if more:
-            yield "with " + " and ".join(f"{plain(lack)} more on {_whose(one)}" for one, lack in more)
+            yield f"with {' and '.join(more)}"
 
     def as_dict(self) -> dict[str, Any]:
         """The camelCase JSON of it."""

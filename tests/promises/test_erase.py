@@ -15,6 +15,7 @@ import pytest
 from stiggctl import (
     AccessDenied,
     AmbiguousResource,
+    DenialExplained,
     IdempotencyConflict,
     InvalidRequest,
     LedgerTrouble,
@@ -505,6 +506,39 @@ def test_a_denial_that_was_just_given_is_forgotten_too(control: UsageControl, le
     assert {token} == {one for denial in control.denials() for one in denial.resource_ids}
     control.close()
     assert said_of(Path(ledger_path), WHO) == []
+
+
+def test_what_was_denied_is_still_explained_and_nothing_tells_who_it_was(
+    control: UsageControl, ledger_path: str
+) -> None:
+    """The digest by which the same denial is found goes, too: who guesses an id could try it."""
+    used(control)
+    denied = control.check(resource_ids=[WHO], credit_currency=TOKENS, requested_usage=10**9)
+    token = control.erase(WHO).resource_id
+    explained = control.explain(denied.decision_id)
+    assert isinstance(explained, DenialExplained)
+    assert explained.denial.resource_ids == (token,)
+    assert explained.decision.requested == denied.requested
+    assert {one.limit for one in explained.decision.limits} == {one.limit for one in denied.limits}
+    assert WHO not in str(explained)
+    assert WHO not in json.dumps(explained.as_dict())
+    control.close()
+    with sqlite3.connect(ledger_path) as connection:
+        assert connection.execute("SELECT DISTINCT kind FROM denials").fetchall() == [(0,)]
+    connection.close()
+
+
+def test_a_denial_of_nobodys_is_forgotten_too(tmp_path: Path) -> None:
+    """Whose it is was not known: an id beside it was nobody's."""
+    path = tmp_path / "usage.db"
+    with UsageControl(path, unknown_resources="deny") as control:
+        control.apply(MODEL)
+        control.put_customer("other")
+        assert not control.check(resource_ids=[WHO, "nobody"], credit_currency=TOKENS)
+        [denial] = control.denials()
+        assert denial.customer_id is None
+        control.erase(WHO)
+    assert said_of(path, WHO) == []
 
 
 def test_what_cannot_be_meant_changes_nothing(control: UsageControl, ledger_path: str) -> None:

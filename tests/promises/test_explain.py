@@ -361,6 +361,29 @@ def test_a_pool_is_filled_by_all_that_its_customer_spent(control: UsageControl) 
     assert [(one.resource_ids, one.amount) for one in explained.filled_by] == [(("ann",), 30), (("bob",), 20)]
 
 
+def test_each_way_in_which_it_would_have_passed_is_one(control: UsageControl, clock: ManualClock) -> None:
+    """Whoever is told so and tries it is admitted; and with one unit less of it is not."""
+    running = control.reserve(**ANN, amount=60)
+    decision = denied(control, **ANN, amount=95)
+    assert why(control, decision).would_pass == (
+        "with at most 40",
+        "from 2026-01-15T12:10:00Z on, with nothing more spent",
+        "with 5 more on team and 55 more on ann",
+    )
+    control.override_limit("ann", "t", add=55, until=NOON + HOUR)
+    control.override_limit("team", "t", add=4, until=NOON + HOUR)
+    assert not control.check(**ANN, requested_usage=95)
+    control.override_limit("team", "t", add=5, until=NOON + HOUR)
+    assert control.check(**ANN, requested_usage=95)
+    running.release()
+    several = denied(control, resource_ids=["bob"], amounts={"t": 1, "usd": 3})
+    assert why(control, several).would_pass == ("with at most 2.5 usd", "with 0.5 more on bob")
+    control.suspend("ann", until=clock.now() + HOUR)
+    assert why(control, denied(control, **ANN, amount=1)).would_pass == (
+        "from 2026-01-15T13:00:00Z on, with nothing more spent",
+    )
+
+
 def test_an_override_that_came_later_is_told_with_whose_it_is(
     control: UsageControl, clock: ManualClock
 ) -> None:
