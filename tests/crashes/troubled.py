@@ -14,6 +14,7 @@ from typing import Any
 
 from stiggctl import AccessDenied, LedgerUnavailable, UsageControl
 from stiggctl.holder import keeper, recalling
+from stiggctl.ledger.sqlite import checkpoints
 from stiggctl.testing import ManualClock
 
 from .worker import ASK, Worker, serve
@@ -77,7 +78,7 @@ class Troubled(Worker):
 
     def move_log_often(self) -> None:
         """As after hours of work, in a moment."""
-        keeper.BEAT_SECONDS, keeper.LOG_BYTES_MAX = 0.01, 100_000
+        keeper.BEAT_SECONDS, keeper.LOG_BYTES_MAX, checkpoints._FULL_BYTES = 0.05, 300_000, 600_000
 
     # ---------------------------------------------------------------- what it does
 
@@ -108,6 +109,14 @@ class Troubled(Worker):
         receipt = self.control.consume(**ASK, amount=amount, idempotency_key=key)
         return [receipt.event_id, receipt.duplicate]
 
+    def report_as(self, key: str, amount: int) -> Any:
+        receipt = self.control.report(customer_id="c", **ASK, amount=amount, idempotency_key=key)
+        return [receipt.event_id, receipt.duplicate]
+
+    def lock_name(self) -> Any:
+        """Of the file by which others see that it lives."""
+        return self.control._holder._presence._lock_path.name
+
     def reserve_key(self, key: str, amount: int) -> Any:
         self.held.append(self.control.reserve(**ASK, amount=amount, idempotency_key=key))
         return self.held[-1].amount
@@ -124,6 +133,9 @@ class Troubled(Worker):
     def end_reading(self) -> Any:
         """The rest of them; how many."""
         return sum(1 for _ in self._reading)
+
+    def events(self) -> Any:
+        return sum(1 for _ in self.control.events())
 
     def used(self) -> Any:
         return self.control.tree("team", "ai-tokens").used
