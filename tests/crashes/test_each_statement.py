@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from stiggctl import AccessDenied, UsageControl
 from stiggctl.testing import ManualClock
 
-from .mortal import NOON, TTL_SECONDS, Death, die, go_on
+from .mortal import NOON, TTL_SECONDS, Death, die, go_on, leave
 from .spender import ASK
 from .test_kill import Told, each_is_there_once, everything_else_is_free, lines, model, team_of
 
@@ -50,11 +51,17 @@ def how_it_ended(child: int) -> int:
 
 
 def one_dies(place: Path, ledger: Path, death: Death) -> bool:
-    """Whether it came to its death; on a copy of that ledger, beside one that goes on. What holds then."""
+    """Whether it came to its death; on a copy of that ledger, beside one that goes on. What holds then.
+
+    It finds another dead, to be buried by what that held.
+    """
     place.mkdir()
-    path, logs, stop = place / "usage.db", (place / "dies.log", place / "goes-on.log"), place / "stop"
+    path, stop = place / "usage.db", place / "stop"
+    logs = [place / f"{name}.log" for name in ("dies", "goes-on", "leaves")]
     shutil.copyfile(ledger, path)
     other = in_a_child(lambda: go_on(path, logs[1], stop.exists))
+    wait_for(lambda: logs[1].exists() and logs[1].stat().st_size)
+    assert how_it_ended(in_a_child(lambda: leave(path, logs[2]))) == -signal.SIGKILL
     ended = how_it_ended(in_a_child(lambda: die(path, logs[0], death)))
     assert ended in (0, -signal.SIGKILL)
     never_over(path)
@@ -67,6 +74,13 @@ def one_dies(place: Path, ledger: Path, death: Death) -> bool:
     judge(path, told)
     shutil.rmtree(place)
     return ended != 0
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < end, "it did nothing"
+        time.sleep(0.001)
 
 
 def never_over(path: Path) -> None:
