@@ -26,7 +26,7 @@ def describe(path: Path, limit: int = LIMIT) -> None:
 
 
 def in_company(*those: Worker) -> None:
-    """Each is there before one draws of the team, so each gets a part to spare. 7 are held by each."""
+    """Each is there before one draws anything of the team, so each gets a part to spare; 7 it holds."""
     for one in those:
         assert insisted(one, "consume_for", "first", 1) == 1
     for one in those:

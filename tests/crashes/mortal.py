@@ -63,7 +63,7 @@ class Death:
             return answer
 
         instructions = self._instructions
-        Connections.connect, Connections.transact = connecting, transacting  # type: ignore[method-assign,assignment]
+        Connections.connect, Connections.transact = connecting, transacting
 
 
 class Teller:

@@ -59,7 +59,8 @@ def until_refused(one: Worker) -> Any:
 def spends_nothing(one: Worker) -> None:
     """Not from spare either, and shows nothing of what is no more."""
     for verb in (
-        ("reserve", 1, 600), ("extend", 1), ("check", 1), ("settle", 7), ("consume", 1), ("report", "late"), ("used",),
+        ("reserve", 1, 600), ("extend", 1), ("check", 1), ("settle", 7), ("consume", 1), ("report", "late"),
+        ("used",),
     ):  # fmt: skip
         says_so(one(*verb))
 
@@ -68,7 +69,7 @@ def spends_nothing(one: Worker) -> None:
 def test_who_had_the_file_is_told_and_spends_nothing_more_and_reopened_it_goes_on(
     path: Path, by: str
 ) -> None:
-    """H5: at its next call that needs the ledger, or at its next beat."""
+    """H5, CY3: at its next call that needs the ledger, or at its next beat."""
     old, copy = path.with_name("old.db"), path.with_name("copy.db")
     with workers(path, 3, "troubled") as three:
         in_company(*three)

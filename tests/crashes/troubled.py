@@ -2,7 +2,7 @@
 
 Run as a module: PATH. Here: stopping inside a transaction, a disk that is full for this process alone, a
 clock that is moved, a reader that stays. Not here: what must hold then (test_stuck.py, test_full.py,
-test_moved_clock.py, test_replaced.py, test_long_reader.py).
+test_moved_clock.py, test_replaced.py, test_beside_writers.py, test_one_key.py).
 """
 
 import math
