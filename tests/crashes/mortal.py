@@ -25,6 +25,8 @@ from .spender import ASK
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 TTL_SECONDS = 60
+#: For longer than this nothing counts as just recalled.
+RECALLED_SECONDS = 2
 #: So much at most is admitted to who goes on, so that there is something left for who dies.
 ADMITTED_MAX = 40
 
@@ -72,7 +74,8 @@ class Teller:
     def __init__(self, path: Path, log: Path, name: str) -> None:
         self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._name, self._calls = name, 0
-        self.control = UsageControl(path, clock=ManualClock(NOON), reservation_ttl_seconds=TTL_SECONDS)
+        self.clock = ManualClock(NOON)
+        self.control = UsageControl(path, clock=self.clock, reservation_ttl_seconds=TTL_SECONDS)
 
     def say(self, what: str, verb: str, name: str, **facts: Any) -> None:
         os.write(self._log, (json.dumps({"what": what, "verb": verb, "name": name, **facts}) + "\n").encode())
@@ -136,16 +139,21 @@ def die(path: Path, log: Path, death: Death) -> None:
     death.watch()
     teller = Teller(path, log, "dies")
     death.arm()
-    for _ in range(2):
-        # What others hide for a moment is asked for again; what is denied is left out.
-        with contextlib.suppress(AccessDenied):
-            first, other = teller.reserve(5), teller.reserve(3)
-            teller.settle(*first, 4)
-            teller.consume(2)
-            teller.extend(*other, 2)
-            teller.release(*teller.reserve(6))
-            teller.settle(*other, 5)
-    teller.reserve(1)
+    # So that it has something to spare where there is: of what was just recalled it draws what it needs alone.
+    with contextlib.suppress(AccessDenied):
+        teller.release(*teller.reserve(1))
+    teller.clock.advance(seconds=RECALLED_SECONDS)
+    # Where others do not answer in time it is denied, and left out: then the other half is told of.
+    with contextlib.suppress(AccessDenied):
+        first, other = teller.reserve(5), teller.reserve(3)
+        teller.settle(*first, 4)
+        teller.consume(2)
+        teller.extend(*other, 2)
+        teller.release(*teller.reserve(6))
+        teller.settle(*other, 5)
+    with contextlib.suppress(AccessDenied):
+        teller.consume(1)
+        teller.reserve(1)
     teller.control.close()
 
 

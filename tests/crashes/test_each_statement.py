@@ -16,7 +16,7 @@ import pytest
 from stiggctl import AccessDenied, UsageControl
 from stiggctl.testing import ManualClock
 
-from .mortal import NOON, TTL_SECONDS, Death, die, go_on, leave
+from .mortal import NOON, RECALLED_SECONDS, TTL_SECONDS, Death, die, go_on, leave
 from .spender import ASK
 from .test_kill import Told, each_is_there_once, everything_else_is_free, lines, model, team_of
 
@@ -101,14 +101,24 @@ def judge(path: Path, told: Told) -> None:
         assert team.used == sum(event.amounts["ai-tokens"] for event in control.events("c"))
         assert sum(event.overage for event in control.events("c")) == 0  # it was all admitted
         everything_else_is_free(control)
-    later = NOON + timedelta(seconds=TTL_SECONDS)
+    later = NOON + timedelta(seconds=TTL_SECONDS + RECALLED_SECONDS)
     with UsageControl(path, clock=ManualClock(later)) as control:
-        rest = int(team.limit - team.used)
+        sent_again(control, told)
+        rest = int(team.limit - team_of(control).used)
         assert control.consume(**ASK, amount=rest).charged == rest
         with pytest.raises(AccessDenied):
             control.consume(**ASK, amount=1)
         assert control.verify() == []
     never_over(path)
+
+
+def sent_again(control: UsageControl, told: Told) -> None:
+    """What its caller was not told of: it is booked now, or it was and the key finds it."""
+    keys = {event.idempotency_key for event in control.events("c")}
+    for (verb, name), line in told.begun.items():
+        if verb == "consume" and ("consume", name) not in told.done and ("denied", name) not in told.done:
+            receipt = control.consume(**ASK, amount=line["amount"], idempotency_key=name)
+            assert (receipt.charged, receipt.duplicate) == (line["amount"], name in keys)
 
 
 def made(place: Path, limit: int) -> Path:
@@ -125,7 +135,8 @@ def test_who_is_killed_at_any_statement_breaks_nothing_for_who_goes_on(tmp_path:
     while one_dies(tmp_path / str(step), ledger, Death(step)):
         step += 1
         assert step < STEPS_MAX, "it never came to its end"
-    assert step > 50
+    assert step > 40
+    print(f"{step} steps")  # noqa: T201 - of how many it died
 
 
 @pytest.mark.parametrize("limit", [NEAR, FAR])

@@ -125,6 +125,21 @@ class Troubled(Worker):
         self.held[-1].extend(amount)
         return self.held[-1].amount
 
+    def apply_limits(self, limit: int, name: str) -> None:
+        """One model, of which each part tells whose it is."""
+        self.control.apply(
+            {
+                "resources": [
+                    {"id": "team", "resourceTypeId": "team", "customerId": "c", "name": name},
+                    {"id": "user", "resourceTypeId": "user", "parentResourceId": "team", "name": name},
+                ],
+                "allocations": [
+                    {"resourceId": "team", "creditCurrency": "ai-tokens", "limit": limit},
+                    {"resourceId": "user", "creditCurrency": "ai-tokens", "limit": limit * 10},
+                ],
+            }
+        )
+
     def begin_reading(self) -> Any:
         """The first of all events; the reader stays where it is."""
         self._reading = self.control.events("c")
