@@ -216,11 +216,13 @@ class Holder:
         return self.row != 0
 
     def require_open(self) -> None:
-        """Raise ControlClosed, or that another process took this one for dead."""
+        """Raise ControlClosed, that another process took this one for dead, or that the file is not there."""
         if self._closed:
             raise ControlClosed(location=self.location)
         if self._buried:
             raise self._lost(_BURIED, "close the control and open it again")
+        if not self.is_holder:  # it has no beat, and would go on reading what is no more
+            self.still_there()
         elsewhere = self._elsewhere
         if elsewhere is not None:
             raise copy.copy(elsewhere)  # a new one: each raising adds to its traceback

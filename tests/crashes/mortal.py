@@ -139,7 +139,7 @@ def die(path: Path, log: Path, death: Death) -> None:
     death.watch()
     teller = Teller(path, log, "dies")
     death.arm()
-    # So that it has something to spare where there is: of what was just recalled it draws what it needs alone.
+    # So that it has something to spare where there is: of what was just recalled no more is drawn.
     with contextlib.suppress(AccessDenied):
         teller.release(*teller.reserve(1))
     teller.clock.advance(seconds=RECALLED_SECONDS)

@@ -239,8 +239,6 @@ class Connections:
     def borrow(self) -> Loan:
         """A reading connection with its snapshot taken; `give_back` it."""
         self._refuse_if_closed()
-        if self._identity is not None:  # a connection that is kept reads what is no more
-            self.still_there()
         try:
             return self.lending.borrow()
         except sqlite3.Error as error:
