@@ -149,7 +149,9 @@ class Clients:
     """Who was denied how often of late; one that hammers is let by so often in a minute."""
 
     def __init__(self) -> None:
-        self._kinds: dict[tuple[object, ...], tuple[int, set[int]]] = {}  # since when, and which were let by
+        # By the client's digest, for an id that no resource has is never kept (T2): since when, and which
+        # were let by.
+        self._kinds: dict[int, tuple[int, set[int]]] = {}
 
     def let(self, writes: Sequence[DenialWrite]) -> tuple[list[DenialWrite], int]:
         """Those that are to be kept, and how many denials the others were."""
@@ -157,7 +159,7 @@ class Clients:
         return kept, sum(one.times for one in writes) - sum(one.times for one in kept)
 
     def _lets(self, one: DenialWrite) -> bool:
-        client = (one.customer_id, one.resource_ids, one.verb, one.reason)
+        client = _digest(one.customer_id, one.resource_ids, one.verb, one.reason)
         since_us, kinds = self._kinds.get(client, (0, set[int]()))
         if not 0 <= one.first_at_us - since_us <= SOON_US:
             if len(self._kinds) >= CLIENTS_MAX:
@@ -183,7 +185,6 @@ def _write(same: Sequence[Noted], dimensions: str, kept: str) -> DenialWrite:
     reason = first.decision.access_denied_reason
     assert reason is not None  # it was denied
     resource_ids = json_text(list(first.resource_ids))
-    alike = (first.customer_id, first.verb, first.event_name, resource_ids, dimensions, kept)
     return DenialWrite(
         customer_id=first.customer_id,
         decision_id=first.decision.decision_id,
@@ -197,5 +198,10 @@ def _write(same: Sequence[Noted], dimensions: str, kept: str) -> DenialWrite:
         dimensions=dimensions,
         event_name=first.event_name,
         decision=kept,
-        kind=int.from_bytes(blake2b(repr(alike).encode(), digest_size=8).digest(), signed=True),
+        kind=_digest(first.customer_id, first.verb, first.event_name, resource_ids, dimensions, kept),
     )
+
+
+def _digest(*alike: str | None) -> int:
+    """The same of the same, a number that SQLite can keep."""
+    return int.from_bytes(blake2b(repr(alike).encode(), digest_size=8).digest(), signed=True)

@@ -45,14 +45,19 @@ Call = Callable[[UsageControl, Reservation], object]
 
 
 @pytest.mark.parametrize(
-    ("verb", "call", "outcome", "booked"),
+    ("verb", "call", "outcome", "booked", "waits"),
     [
         pytest.param(
-            "write", lambda control, _: control.reserve(**ANN, amount=9), ControlClosed, 0, id="reserve"
+            "write",
+            lambda control, _: control.reserve(**ANN, amount=9),
+            ControlClosed,
+            0,
+            False,
+            id="reserve",
         ),
-        pytest.param("write", lambda _, held: held.extend(2), ControlClosed, 0, id="extend"),
-        pytest.param("clear", lambda _, held: held.settle(4), Receipt, 4, id="settle"),
-        pytest.param("clear", lambda _, held: held.release(), type(None), 0, id="release"),
+        pytest.param("write", lambda _, held: held.extend(2), ControlClosed, 0, False, id="extend"),
+        pytest.param("clear", lambda _, held: held.settle(4), Receipt, 4, True, id="settle"),
+        pytest.param("clear", lambda _, held: held.release(), type(None), 0, False, id="release"),
     ],
 )
 def test_who_is_at_the_page_when_it_is_closed_is_told_what_is_so(
@@ -63,15 +68,22 @@ def test_who_is_at_the_page_when_it_is_closed_is_told_what_is_so(
     call: Call,
     outcome: type,
     booked: int,
+    waits: bool,
 ) -> None:
-    """H3, KP1: a receipt of what is booked, or that it is closed; no error of the page."""
+    """H3, KP1: a receipt of what is booked, or that it is closed; no error of the page.
+
+    A booking clears the page before its exchange ends: who closes waits for that.
+    """
     held, keeping = control.reserve(**ANN, amount=5), control._holder.keeping
     halting = Halting(keeping._page, verb)
     keeping._page = halting  # type: ignore[assignment]  # it does what a page does
     calls = Calls(lambda: call(control, held))
     assert halting.reached.wait(20)
-    control.close()
+    closes = Calls(control.close)
+    if not waits:
+        closes.done()
     halting.go.set()
+    closes.done()
     (answer,) = calls.done()
     assert type(answer) is outcome, answer
     with UsageControl(tmp_path / "usage.db", clock=clock) as again:
