@@ -34,9 +34,10 @@ from benchmarks.model import TOKENS, model
 from stiggctl import UsageControl
 from stiggctl.answers import Decision
 from stiggctl.decision.cells import NEVER
-from stiggctl.decision.decide import fits, look, take
+from stiggctl.decision.decide import Met, fits, look, take
+from stiggctl.decision.holds import NUMBER
 from stiggctl.decision.moving import install
-from stiggctl.decision.reservations import Hold, begin_settle
+from stiggctl.decision.reservations import begin_settle
 from stiggctl.holder import Holder
 from stiggctl.locks import await_turn
 
@@ -110,7 +111,8 @@ class Ours:
             await_turn(stripe.lock, stripe)
         with stripe.lock:
             hold = take(stripe, ids[0], ids[1:], ((strand, AMOUNT),), now_us, number, NEVER, told=False)
-        assert isinstance(hold, Hold)
+        assert hold is not None
+        assert not isinstance(hold, Met)
         with stripe.lock:
             install(stripe, {}, [hold])
 
@@ -124,8 +126,9 @@ class Ours:
             await_turn(stripe.lock, stripe)
         with stripe.lock:
             hold = take(stripe, ids[0], ids[1:], ((strand, AMOUNT),), now_us, number, ends_us)
-        assert isinstance(hold, Hold)
-        begin_settle(stripe, hold.number, holder.clock.now_us())
+        assert hold is not None
+        assert not isinstance(hold, Met)
+        begin_settle(stripe, hold[NUMBER], holder.clock.now_us())
         with stripe.lock:
             install(stripe, {}, [hold])
 

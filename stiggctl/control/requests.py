@@ -13,6 +13,7 @@ from stiggctl.control.observing import Begun
 from stiggctl.control.reservation import Reservation, Told
 from stiggctl.decision.cells import Stripe
 from stiggctl.decision.decide import Met, Wants, take
+from stiggctl.decision.holds import BEGAN_US, NUMBER, SIGHTS
 from stiggctl.decision.portions import Portion
 from stiggctl.decision.reservations import release
 from stiggctl.errors import AccessDenied, ControlClosed, InvalidRequest, LedgerUnavailable
@@ -167,7 +168,7 @@ class Request:
         holder.keeping.sweep(stripe)
         if taken is None or isinstance(taken, Met):
             return None
-        return Answer(None, taken, taken.sights, stripe, asked.ids)
+        return Answer(None, taken, taken[SIGHTS], stripe, asked.ids)
 
     def waiting(self) -> Answer:
         """The answer of the ledger, or of what it drew; where it is out of reach, of the policy."""
@@ -206,11 +207,11 @@ class Request:
     def undo(self, answer: Answer) -> None:
         """Nobody waits for it any more: let go what it holds."""
         if answer.hold is not None and answer.stripe is not None:
-            release(answer.stripe, answer.hold.number)
+            release(answer.stripe, answer.hold[NUMBER])
 
     def _admitted_us(self, answer: Answer) -> int:
         """The clock reading that admitted it: in its windows it counts."""
-        return self._began_us if answer.hold is None else answer.hold.began_us
+        return self._began_us if answer.hold is None else answer.hold[BEGAN_US]
 
     def begun(self, answer: Answer) -> Begun:
         """By what a call that began so is priced. What it needed of the model was just read."""

@@ -15,6 +15,7 @@ from stiggctl.amounts import Amount, to_amount
 from stiggctl.answers import Decision, Receipt, Sight
 from stiggctl.control.used import read_by_currency, read_one
 from stiggctl.decision.cells import Stripe
+from stiggctl.decision.holds import units_of
 from stiggctl.decision.moving import grow
 from stiggctl.decision.reservations import release
 from stiggctl.errors import (
@@ -419,4 +420,4 @@ class Reservation:
         with stripe.lock:  # of two that extend at once, the later look is the later word
             hold = stripe.holds.get(self._number)
             if hold is not None:
-                self._units = hold.units()
+                self._units = units_of(hold)

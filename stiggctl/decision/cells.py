@@ -47,8 +47,8 @@ from stiggctl.locks import await_turn
 from stiggctl.windows import BUCKETS
 
 if TYPE_CHECKING:
+    from stiggctl.decision.holds import Hold
     from stiggctl.decision.readings import Reading
-    from stiggctl.decision.reservations import Hold
     from stiggctl.decision.tails import Branch
 
 HEADER = 2  #: branch and resource row

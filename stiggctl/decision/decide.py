@@ -32,10 +32,11 @@ from stiggctl.decision.cells import (
     Strand,
     Stripe,
 )
+from stiggctl.decision.holds import Held, Hold, held_of_pool
 from stiggctl.decision.meeting import Texts
 from stiggctl.decision.pools import most_of, room_of, split
 from stiggctl.decision.portions import Portion
-from stiggctl.decision.reservations import Held, Hold, expire, held_of_pool
+from stiggctl.decision.reservations import expire
 from stiggctl.decision.tails import Branch, Tail
 from stiggctl.locks import await_turn
 
@@ -196,7 +197,7 @@ def take(
                 held += _hold_of_pool(numbers, tail, sight[1], units)
             sights += (sight,)
         else:
-            hold = stripe.holds[number] = Hold(number, now_us, ends_us, held, sights)
+            hold = stripe.holds[number] = (number, now_us, ends_us, held, sights)
             stripe.touched_us = now_us
             if ends_us < stripe.next_end_us:  # noqa: PLR1730 - `min` takes three times as long
                 stripe.next_end_us = ends_us

@@ -26,6 +26,7 @@ from stiggctl.decision.cells import (
     give_back,
     give_back_above,
 )
+from stiggctl.decision.holds import BEGAN_US, HELD, moved_hold
 from stiggctl.decision.orphans import note_orphans
 
 if TYPE_CHECKING:
@@ -169,10 +170,10 @@ def _let_leave(stripe: Stripe, at: int, one: CellNumbers, bucket_us: int) -> Non
     opens_us = one.terms.window_start_us
     stripe.numbers[at + USED] = one.used
     for number, hold in list(stripe.holds.items()):
-        if hold.began_us < opens_us and number not in stripe.settling:
-            left = sum(units for places, units, *_ in hold.held if at in places)
+        if hold[BEGAN_US] < opens_us and number not in stripe.settling:
+            left = sum(units for places, units, *_ in hold[HELD] if at in places)
             if left:
-                stripe.holds[number] = hold.moved({at: None})
+                stripe.holds[number] = moved_hold(hold, {at: None})
                 stripe.numbers[at + SPARE] += left
                 if one.cell in stripe.exact:  # RD1
                     give_back(stripe, at, stripe.numbers[at + SPARE])
@@ -184,7 +185,7 @@ def _needed(stripe: Stripe) -> set[int]:
 
     Also one that holds nothing: it may be extended.
     """
-    needed = {at for hold in stripe.holds.values() for places, *_ in hold.held for at in places}
+    needed = {at for hold in stripe.holds.values() for places, *_ in hold[HELD] for at in places}
     needed.update(stripe.apart)
     return needed
 
@@ -228,7 +229,7 @@ def _lay_anew(
     strand.leaves[resource_id] = place
     if moved:
         for number, hold in stripe.holds.items():
-            stripe.holds[number] = hold.moved(moved)
+            stripe.holds[number] = moved_hold(hold, moved)
         for was, there in moved.items():
             if was in stripe.apart:
                 stripe.apart[there] = stripe.apart.pop(was)  # type: ignore[index]  # all are somewhere

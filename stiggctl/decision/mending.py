@@ -22,6 +22,7 @@ from stiggctl.decision.cells import (
     Stripe,
     give_back_above,
 )
+from stiggctl.decision.holds import HELD, moved_hold
 from stiggctl.decision.laying import all_cells
 from stiggctl.decision.orphans import note_orphans
 from stiggctl.decision.pools import square_pool
@@ -35,8 +36,8 @@ def mend(stripe: Stripe) -> None:
     numbers, places = stripe.numbers, all_cells(stripe)
     for number, hold in list(stripe.holds.items()):
         # Some may lie where a record was about to move from, or to.
-        lie = {at: places.get(numbers[at + CELL]) for held in hold.held for at in held[0]}
-        stripe.holds[number] = hold.moved(lie)
+        lie = {at: places.get(numbers[at + CELL]) for held in hold[HELD] for at in held[0]}
+        stripe.holds[number] = moved_hold(hold, lie)
     apart = {places.get(numbers[at + CELL], at): units for at, units in stripe.apart.items()}
     stripe.apart.clear()
     stripe.apart.update(apart)
@@ -49,7 +50,7 @@ def recount(stripe: Stripe, places: Iterable[int]) -> None:
     stripe.rests = False
     held: defaultdict[int, int] = defaultdict(int, stripe.apart)
     for hold in stripe.holds.values():
-        for of_hold, units, *_ in hold.held:
+        for of_hold, units, *_ in hold[HELD]:
             for at in of_hold:
                 held[at] += units
     for at in places:

@@ -21,10 +21,22 @@ from stiggctl.decision.cells import (
     Stripe,
     give_back_above,
 )
+from stiggctl.decision.holds import (
+    BEGAN_US,
+    ENDS_US,
+    HELD,
+    NUMBER,
+    SIGHTS,
+    Held,
+    Hold,
+    has_pool,
+    held_of_pool,
+    stakes_of,
+)
 from stiggctl.decision.orphans import note_orphans
 from stiggctl.decision.pools import Grant, Numbers, room_of, split, square_pool
 from stiggctl.decision.receding import note_company
-from stiggctl.decision.reservations import Held, Hold, expire, held_of_pool, let_exact_leave
+from stiggctl.decision.reservations import expire, let_exact_leave
 from stiggctl.locks import await_turn
 
 
@@ -66,7 +78,7 @@ def grow_locked(
     numbers = stripe.numbers
     held: list[Held] = []
     taken: list[tuple[int, int]] = []  # (place, units): nothing is taken before all of it fits
-    for part in hold.held:
+    for part in hold[HELD]:
         places, before, hard, strand, pays = part
         more = units.get(strand.credit_currency)
         if more is None:
@@ -79,8 +91,8 @@ def grow_locked(
             return False
         held.append((places, before + more, hard, strand, False))
         taken += [(place, more) for place in places]
-        if hold.has_pool(strand):
-            stakes = dict(hold.of_pool(strand))
+        if has_pool(hold, strand):
+            stakes = dict(stakes_of(hold, strand))
             open_now = list(stakes) if path is None else path.grants.get(strand, ())
             paid = _grown_pool(stripe, [(place, stakes.get(place, 0)) for place in open_now], more)
             if paid is None:
@@ -91,7 +103,7 @@ def grow_locked(
             held += held_of_pool(strand, left + grown)
     for place, more in taken:
         numbers[place] -= more
-    stripe.holds[number] = Hold(number, hold.began_us, hold.ends_us, tuple(held), hold.sights)
+    stripe.holds[number] = (number, hold[BEGAN_US], hold[ENDS_US], tuple(held), hold[SIGHTS])
     stripe.touched_us = now_us
     if stripe.exact:  # one that was extended in vain holds less again
         let_exact_leave(stripe, [place for place, _ in taken])
@@ -195,15 +207,15 @@ def install(stripe: Stripe, cells: Mapping[int, NumbersOfCell], settled: Sequenc
         for place, units in stripe.apart.items():
             numbers[place] += units
     for hold in settled:
-        for places, units, _, _, _ in hold.held:
+        for places, units, _, _, _ in hold[HELD]:
             for place in places:
                 numbers[place] += units
     if cells:
         _take_over(stripe, cells)
     for hold in settled:
-        stripe.holds.pop(hold.number, None)
+        stripe.holds.pop(hold[NUMBER], None)
         if stripe.settling:
-            stripe.settling.pop(hold.number, None)
+            stripe.settling.pop(hold[NUMBER], None)
     if stripe.apart:
         stripe.apart.clear()
     if stripe.pooled:

@@ -1,91 +1,30 @@
 """Reservations: what is held until it is settled, released, or its time is over.
 
-Here: a hold, and how holds end. Not here: whether one may be made (decide.py), the object
+Here: how holds end. Not here: what one is (holds.py), whether one may be made (decide.py), the object
 that application code has (control/reservation.py), the page that mirrors it (holder/page.py).
 
   R1  A reservation is open exactly as long as its number stands in `Stripe.holds`.
-  R2  A hold is replaced, never changed: who has looked at one keeps what it saw.
   R3  A hold ends at `ends_us`: the clock reading that allowed it plus its ttl, never later.
       While a settle of it is under way (`Stripe.settling`) it does not end.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Self
+from collections.abc import Iterable
 
-from stiggctl.answers import Sight
 from stiggctl.decision.cells import (
     ALLOTTED,
     CELL,
     LIMIT,
     NEVER,
     USED,
-    Strand,
     Stripe,
     give_back,
     give_back_above,
 )
+from stiggctl.decision.holds import ENDS_US, HELD, NUMBER, Hold
 from stiggctl.decision.mending import mend
 from stiggctl.decision.orphans import end_orphans
 from stiggctl.decision.pools import square_pool
 from stiggctl.locks import await_turn
-
-#: Places that hold it (HARD ones first), how much, how many are HARD, of which currency; and whether it
-#: is a grant, of those that the pool holds it of: they come after the limits, in drain order, each that
-#: was open, also where it holds nothing.
-Held = tuple[tuple[int, ...], int, int, Strand, bool]
-
-
-def held_of_pool(strand: Strand, stakes: Iterable[tuple[int, int]]) -> tuple[Held, ...]:
-    """(place, units) of each grant, as a hold has them; of none, that there is a pool all the same."""
-    return tuple([((place,), units, 1, strand, True) for place, units in stakes]) or (
-        ((), 0, 0, strand, True),
-    )
-
-
-class Hold:
-    """Credits set aside, in every cell of a path at once."""
-
-    __slots__ = ("began_us", "ends_us", "held", "number", "sights")
-
-    def __init__(
-        self, number: int, began_us: int, ends_us: int, held: tuple[Held, ...], sights: tuple[Sight, ...]
-    ) -> None:
-        self.number = number
-        self.began_us = began_us  #: the clock reading that admitted it
-        self.ends_us = ends_us
-        self.held = held
-        self.sights = sights  #: what admitted it
-
-    def moved(self, moved: Mapping[int, int | None]) -> Self:
-        """The same, where the cells lie now; cells that are gone no longer hold anything."""
-        held: list[Held] = []
-        for places, units, hard, strand, pays in self.held:
-            there = [moved.get(place, place) for place in places]
-            kept = tuple(place for place in there if place is not None)
-            still_hard = sum(place is not None for place in there[:hard])
-            held.append((kept, units, still_hard, strand, pays))
-        return type(self)(self.number, self.began_us, self.ends_us, tuple(held), self.sights)
-
-    def units(self) -> dict[str, int]:
-        """How much it holds, by currency."""
-        total: dict[str, int] = {}
-        for _, units, _, strand, pays in self.held:
-            if not pays:
-                total[strand.credit_currency] = total.get(strand.credit_currency, 0) + units
-        return total
-
-    def has_pool(self, strand: Strand) -> bool:
-        """Whether a pool holds it too, in a currency; none of its grants may have been open."""
-        return any(pays and of is strand for _, _, _, of, pays in self.held)
-
-    def of_pool(self, strand: Strand) -> list[tuple[int, int]]:
-        """(place, units) of each grant of a currency that it holds, in drain order."""
-        return [
-            (place, units)
-            for places, units, _, of, pays in self.held
-            if pays and of is strand
-            for place in places
-        ]
 
 
 def let_exact_leave(stripe: Stripe, places: Iterable[int]) -> None:
@@ -103,7 +42,7 @@ def put_back(stripe: Stripe, hold: Hold) -> None:
     """
     numbers = stripe.numbers
     stripe.rests = False  # it is to spare again (RD4)
-    for places, units, hard, strand, pays in hold.held:
+    for places, units, hard, strand, pays in hold[HELD]:
         for place in places:
             numbers[place] += units
         for place in places[:hard]:
@@ -155,7 +94,7 @@ def end_settle(stripe: Stripe, number: int) -> None:
         if others > 0:
             stripe.settling[number] = others
         elif number in stripe.holds:
-            stripe.next_end_us = min(stripe.next_end_us, stripe.holds[number].ends_us)
+            stripe.next_end_us = min(stripe.next_end_us, stripe.holds[number][ENDS_US])
 
 
 def close_hold(stripe: Stripe, number: int) -> None:
@@ -175,13 +114,13 @@ def expire(stripe: Stripe, now_us: int) -> None:
         return
     try:
         mend(stripe)
-        ending = [hold for hold in stripe.holds.values() if hold.number not in stripe.settling]
+        ending = [hold for hold in stripe.holds.values() if hold[NUMBER] not in stripe.settling]
         for hold in ending:
-            if hold.ends_us <= now_us:
-                del stripe.holds[hold.number]
+            if hold[ENDS_US] <= now_us:
+                del stripe.holds[hold[NUMBER]]
                 put_back(stripe, hold)
-                stripe.ended.append(hold.number)
-        stripe.next_end_us = min((hold.ends_us for hold in ending if hold.ends_us > now_us), default=NEVER)
+                stripe.ended.append(hold[NUMBER])
+        stripe.next_end_us = min((hold[ENDS_US] for hold in ending if hold[ENDS_US] > now_us), default=NEVER)
         if stripe.orphans:
             end_orphans(stripe, now_us)
     except BaseException:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.answers import Circumstances, RawLimit, Sight, Terms
 from stiggctl.decision.cells import ALLOTTED, CELL, HEADER, LIMIT, NEVER, SPARE, USED, WIDTH, leaves_us
+from stiggctl.decision.holds import BEGAN_US, ENDS_US, HELD
 from stiggctl.decision.pools import Numbers, comings_and_goings
 from stiggctl.windows import BUCKETS
 
@@ -136,10 +137,13 @@ def _frees(place: int, circumstances: Circumstances, bucket_us: int | None) -> l
     Of a rolling limit it leaves the window, too, with the bucket in which it began.
     """
     frees = [
-        (hold.ends_us if bucket_us is None else min(hold.ends_us, leaves_us(hold.began_us, bucket_us)), units)
+        (
+            hold[ENDS_US] if bucket_us is None else min(hold[ENDS_US], leaves_us(hold[BEGAN_US], bucket_us)),
+            units,
+        )
         for hold in circumstances.holds
-        for places, units, *_ in hold.held
-        if place in places and hold.ends_us != NEVER
+        for places, units, *_ in hold[HELD]
+        if place in places and hold[ENDS_US] != NEVER
     ]
     withheld = circumstances.orphans.get(place, ())
     return frees + [(until_us, units) for units, until_us in withheld if until_us != NEVER]

@@ -18,8 +18,8 @@ from stiggctl.amounts import Amount, plain, to_amount, to_units
 from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, NoLimits, Refusal, Sight
 from stiggctl.decision.cells import CUSTOMER, Stripe
 from stiggctl.decision.decide import Met, Rest, Wants, fits, hard_cells, look, seen, take
+from stiggctl.decision.holds import SIGHTS, Hold
 from stiggctl.decision.portions import Portion
-from stiggctl.decision.reservations import Hold
 from stiggctl.errors import InvalidAmount, LedgerUnavailable
 from stiggctl.holder.known import Known
 from stiggctl.holder.meant import Meant, find_meant
@@ -140,7 +140,7 @@ class Asking:
                 return None
             wish = Wish(target.way, target.wants, now_us, number=None)
             holder.exchange.run(wish)
-            if wish.taken is not None:
+            if isinstance(wish.taken, Met):
                 # What it drew may be less than what is free: the numbers tell, not the spare.
                 return self._decision(portioned(wish.taken.sights, portion), now_us, met=wish.taken)
         return self._lost_races(target, now_us)
@@ -256,8 +256,8 @@ class Asking:
             if isinstance(taken, Met):
                 decision = self._decision(taken.sights, now_us, hoped.number, met=taken)
                 return Answer(decision, None, taken.sights, stripe, target.ids)
-            decision = Decision(None, taken.sights, now_us, holder.ids, number=hoped.number)
-            return Answer(decision, taken, taken.sights, stripe, target.ids)
+            decision = Decision(None, taken[SIGHTS], now_us, holder.ids, number=hoped.number)
+            return Answer(decision, taken, taken[SIGHTS], stripe, target.ids)
         return Answer(self._lost_races(target, now_us))
 
     # ---------------------------------------------------------------- whom, how much

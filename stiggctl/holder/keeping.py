@@ -15,6 +15,7 @@ from stiggctl.amounts import to_amount
 from stiggctl.answers import OpenReservation, Sight
 from stiggctl.decision.cells import CELL, Stripe, leaves_us
 from stiggctl.decision.decide import hard_cells
+from stiggctl.decision.holds import BEGAN_US, ENDS_US, HELD
 from stiggctl.decision.reservations import expire
 from stiggctl.errors import ControlClosed, LedgerUnavailable
 from stiggctl.events import DimensionValue, canonical_text
@@ -210,7 +211,7 @@ class Keeping:
                 continue
             amounts = {
                 strand.credit_currency: to_amount(units, strand.decimals)
-                for _, units, _, strand, pays in hold.held
+                for _, units, _, strand, pays in hold[HELD]
                 if not pays
             }
             found.append(
@@ -219,7 +220,7 @@ class Keeping:
                     customer_id=kept.stripe.customer_id,
                     resource_ids=kept.resource_ids,
                     amounts=amounts,
-                    began_at=to_datetime(hold.began_us),
+                    began_at=to_datetime(hold[BEGAN_US]),
                     expires_at=to_datetime(kept.ends_us),
                     event_name=kept.event_name,
                     dimensions=kept.dimensions,
@@ -242,11 +243,11 @@ class Keeping:
                 for number, hold in stripe.holds.items():
                     if number not in self._kept:
                         continue
-                    for places, units, hard, *_ in hold.held:
+                    for places, units, hard, *_ in hold[HELD]:
                         for place in places[:hard]:
-                            cell, ends_us = stripe.numbers[place + CELL], hold.ends_us
+                            cell, ends_us = stripe.numbers[place + CELL], hold[ENDS_US]
                             if cell in stripe.rolled:
-                                ends_us = min(ends_us, leaves_us(hold.began_us, stripe.rolled[cell][1]))
+                                ends_us = min(ends_us, leaves_us(hold[BEGAN_US], stripe.rolled[cell][1]))
                             of_cell = ends.setdefault(cell, {})
                             of_cell[ends_us] = of_cell.get(ends_us, 0) + units
         return {
@@ -265,7 +266,7 @@ def _of_grants(stripe: Stripe, number: int) -> dict[int, int]:
         hold = stripe.holds.get(number)
         return {
             stripe.numbers[place + CELL]: units
-            for places, units, _, _, pays in (() if hold is None else hold.held)
+            for places, units, _, _, pays in (() if hold is None else hold[HELD])
             if pays and units
             for place in places
         }
@@ -279,10 +280,10 @@ def held_by_cell(stripes: Iterable[Stripe], now_us: int) -> dict[int, int]:
         with stripe.lock:
             expire(stripe, now_us)
             for hold in stripe.holds.values():
-                for places, units, *_ in hold.held:
+                for places, units, *_ in hold[HELD]:
                     for place in places:
                         cell = stripe.numbers[place + CELL]
                         rolled = stripe.rolled.get(cell)
-                        if rolled is None or now_us < leaves_us(hold.began_us, rolled[1]):
+                        if rolled is None or now_us < leaves_us(hold[BEGAN_US], rolled[1]):
                             held[cell] = held.get(cell, 0) + units
     return held

@@ -15,8 +15,9 @@ from stiggctl.amounts import COUNTER_MAX, to_amount
 from stiggctl.answers import RawLimit, Receipt
 from stiggctl.decision.cells import CELL, Strand, Stripe
 from stiggctl.decision.decide import Wants, members_of, places_of
+from stiggctl.decision.holds import HELD, Hold, stakes_of
 from stiggctl.decision.moving import set_apart
-from stiggctl.decision.reservations import Hold, begin_settle, end_settle, release
+from stiggctl.decision.reservations import begin_settle, end_settle, release
 from stiggctl.decision.tails import Tail
 from stiggctl.errors import IdempotencyConflict, InvalidAmount
 from stiggctl.events import differences
@@ -204,7 +205,7 @@ class Order:
             places, hard = places_of(sight)
             held: dict[int, int] = {}
             if hold is not None:
-                for held_places, held_units, _, held_strand, _ in hold.held:
+                for held_places, held_units, _, held_strand, _ in hold[HELD]:
                     if held_strand is strand:
                         held.update(dict.fromkeys(held_places, held_units))
             spends = tuple(set_apart(stripe, places, hard, units, held))
@@ -212,7 +213,7 @@ class Order:
             cells = tuple([numbers[at + CELL] for at in places])
             draining, paying = None, _NOBODY
             if tail.has_pool and (self.returns is None or number in self.returns):
-                stakes = [] if hold is None else hold.of_pool(strand)
+                stakes = [] if hold is None else stakes_of(hold, strand)
                 back, mirrors = self._paid_back(number), self.reverses is not None
                 draining, paying = draining_of(stripe, tail, stakes, units, back, mirrors=mirrors)
             all_places, all_cells = (*places, *tail.grant_places), (*cells, *tail.grant_cells)

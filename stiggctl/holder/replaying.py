@@ -28,10 +28,10 @@ from stiggctl.decision.cells import (
     Stripe,
 )
 from stiggctl.decision.decide import Met, Rest, Wants, gather, places_of, take
+from stiggctl.decision.holds import HELD, NUMBER, Hold
 from stiggctl.decision.nodes import Node
 from stiggctl.decision.paths import compile_path
 from stiggctl.decision.pools import square_pool
-from stiggctl.decision.reservations import Hold
 from stiggctl.holder.ids import Ids
 from stiggctl.holder.in_force import Limit, Model, cells_of, limits_on
 from stiggctl.holder.nodes import NOBODY, nodes_of, pool_as_node
@@ -146,8 +146,8 @@ class Replay:
 
     def _book(self, hold: Hold, at_us: int) -> None:
         numbers = self._stripe.numbers
-        del self._stripe.holds[hold.number]
-        for places, units, hard, _, _ in hold.held:
+        del self._stripe.holds[hold[NUMBER]]
+        for places, units, hard, _, _ in hold[HELD]:
             for place in places:
                 self._count(place, units, at_us)
             # What was taken is used now; of a SOFT limit nothing was there to be taken.

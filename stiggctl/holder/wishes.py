@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, Stripe
 from stiggctl.decision.decide import Met, Wants, places_of, seen, take
+from stiggctl.decision.holds import HELD, Hold, has_pool, units_of
 from stiggctl.decision.moving import PathNow, grow_locked
 from stiggctl.decision.portions import Portion
-from stiggctl.decision.reservations import Hold
 from stiggctl.holder.ways import Way
 from stiggctl.ledger.records import Ask, AskCell, AskPool, Drawn, HolderRow
 
@@ -100,10 +100,10 @@ class Wish:
         more = {strand.credit_currency: units for strand, units in self.wants}
         if hold is None or any(sight[0].refusal is not None for sight in sights):
             return None
-        grown = {name: units + more.get(name, 0) for name, units in hold.units().items()}
+        grown = {name: units + more.get(name, 0) for name, units in units_of(hold).items()}
         if self.grown is None:
             self.grown = grown
-        if hold.units() != self.grown:  # else an interrupt came after it grew: once is enough
+        if units_of(hold) != self.grown:  # else an interrupt came after it grew: once is enough
             hard = {place for places, many in map(places_of, sights) for place in places[:many]}
             path = PathNow(hard, {sight[0].strand: sight[0].grant_places for sight in sights})
             if not grow_locked(stripe, number, more, self.now_us, path):
@@ -118,7 +118,7 @@ class Wish:
         numbers = self.stripe.numbers
         # What is extended counts in the cells that it holds, not in those that opened since.
         hold = self.stripe.holds.get(self.number) if self.grows and self.number is not None else None
-        counted = None if hold is None else {place for places, *_ in hold.held for place in places}
+        counted = None if hold is None else {place for places, *_ in hold[HELD] for place in places}
         cells, pools = [], []
         leasts = None if self.portion is None else self.portion.units(self.portion.least)
         for number, sight in enumerate(sights):
@@ -131,7 +131,7 @@ class Wish:
                 spare = numbers[at] - promised.get(at, 0)
                 promised[at] = promised.get(at, 0) + amount
                 cells.append((AskCell(numbers[at + CELL], spare), amount, least))
-            if sight[0].has_pool and (hold is None or hold.has_pool(sight[0].strand)):
+            if sight[0].has_pool and (hold is None or has_pool(hold, sight[0].strand)):
                 grants = self._grants(sight[0].grant_places, amount, promised)
                 pools.append(AskPool(grants, amount, least))
         size = max((units for _, units in self.wants), default=0)

@@ -8,7 +8,7 @@ slowly, from sums. Not here: hypothesis and what is compared (the tests).
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from stiggctl.answers import Refusal, Sight
 from stiggctl.decision.cells import (
@@ -23,13 +23,13 @@ from stiggctl.decision.cells import (
     Stripe,
 )
 from stiggctl.decision.decide import Met, Rest, Wants, look, take
+from stiggctl.decision.holds import HELD, Hold
 from stiggctl.decision.laying import all_cells
 from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.moving import install
 from stiggctl.decision.nodes import Node, Pool
 from stiggctl.decision.paths import compile_path
 from stiggctl.decision.portions import Portion
-from stiggctl.decision.reservations import Hold
 
 PARENTS: dict[str, str | None] = {
     "org": None,
@@ -74,6 +74,11 @@ class Cell:
 
     def told(self) -> Told:
         return Told(self.used, self.granted, self.orphans)
+
+
+def is_held(taken: Hold | Met | None) -> TypeGuard[Hold]:
+    """Whether a take took it."""
+    return taken is not None and not isinstance(taken, Met)
 
 
 def take_with_lock(
@@ -218,7 +223,7 @@ class Land:
     def hold(self, ids: Sequence[str], amounts: int | dict[str, int], **facts: int) -> Hold:
         """A take that must succeed."""
         hold = self.take(ids, amounts, **facts)  # type: ignore[arg-type]  # facts of a take
-        assert isinstance(hold, Hold)
+        assert is_held(hold)
         return hold
 
     # ------------------------------------------------------------------ seeing
@@ -243,7 +248,7 @@ class Land:
         """What open holds have of a cell: the sum over all of them."""
         at = self.places([cell.cell])[cell.cell]
         return sum(
-            units for hold in self.stripe.holds.values() for places, units, *_ in hold.held if at in places
+            units for hold in self.stripe.holds.values() for places, units, *_ in hold[HELD] if at in places
         )
 
     def tell(self, *cells: Cell, settled: Sequence[Hold] = ()) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from stiggctl.decision.cells import HEADER, LIMIT, SPARE, WIDTH
 from stiggctl.decision.decide import look, places_of
+from stiggctl.decision.holds import HELD, NUMBER
 from stiggctl.decision.laying import sweep_loose
 from stiggctl.decision.moving import grow, put_apart_back, set_apart
 from stiggctl.decision.reservations import release
@@ -22,9 +23,9 @@ def test_spare_is_what_is_granted_less_what_is_held() -> None:
     org, ann = land.limit("org", 100), land.limit("ann", 50)
     first, second = land.hold(["ann"], 20), land.hold(["ann"], 30)
     assert (land.seen(org)[SPARE], land.seen(ann)[SPARE]) == (50, 0)
-    release(land.stripe, first.number)
+    release(land.stripe, first[NUMBER])
     assert (land.seen(org)[SPARE], land.seen(ann)[SPARE]) == (70, 20)
-    release(land.stripe, second.number)
+    release(land.stripe, second[NUMBER])
     assert (land.seen(org)[SPARE], land.seen(ann)[SPARE]) == (100, 50)
 
 
@@ -124,7 +125,7 @@ def test_what_is_held_above_the_limit_is_given_back_when_it_falls_free() -> None
     land.tell(org)
     assert land.seen(org) == (0, 60, 90, 100)
     assert land.stripe.gives == {org.cell: 10}
-    release(land.stripe, hold.number)
+    release(land.stripe, hold[NUMBER])
     assert land.seen(org) == (40, 60, 40, 100)
     assert land.stripe.gives == {org.cell: 60}
 
@@ -152,7 +153,7 @@ def test_a_soft_cell_has_no_share_and_counts_what_is_held() -> None:
     land.tell(soft)
     assert land.seen(soft) == (-25, 30, 0, 10)
     assert land.stripe.gives == {}
-    release(land.stripe, hold.number)
+    release(land.stripe, hold[NUMBER])
     assert land.seen(soft) == (0, 30, 0, 10)
     soft.limit = 5
     land.stripe.restamp()
@@ -174,7 +175,7 @@ def test_what_is_held_moves_with_its_record() -> None:
     assert land.places()[ann.cell] != before[ann.cell]
     assert land.places()[org.cell] == before[org.cell]
     assert (land.seen(ann), land.seen(added)[:3]) == ((30, 0, 50, 50), (0, 0, 0))
-    release(land.stripe, hold.number)
+    release(land.stripe, hold[NUMBER])
     assert land.seen(ann) == (50, 0, 50, 50)
     assert land.seen(added)[SPARE] == 0  # it was not held there, so nothing falls there
 
@@ -206,7 +207,7 @@ def test_what_is_held_of_a_limit_that_is_gone_lies_beside_until_it_ends() -> Non
     assert land.look(["ann"])[0].cells == (org.cell,)
     sweep_loose(land.stripe, LATER)
     assert list(land.stripe.loose) == [ann.cell]  # something is held in it
-    release(land.stripe, hold.number)
+    release(land.stripe, hold[NUMBER])
     assert land.seen(org) == (100, 0, 100, 100)
     sweep_loose(land.stripe, LATER)
     assert ann.cell not in land.places([ann.cell])
@@ -288,7 +289,7 @@ def test_what_is_held_in_a_window_that_is_over_lies_beside_the_next_one() -> Non
     first = land.limit("ann", 50)
     hold = land.hold(["ann"], 20)
     second = turned(land, first)
-    [place] = land.stripe.holds[hold.number].held[0][0]
+    [place] = land.stripe.holds[hold[NUMBER]][HELD][0][0]
     assert land.stripe.loose[first.cell].place == place
     assert land.stripe.numbers[place : place + WIDTH] == [30, 0, 50, 50, first.cell]
     third = turned(land, second)
@@ -296,7 +297,7 @@ def test_what_is_held_in_a_window_that_is_over_lies_beside_the_next_one() -> Non
         land.limit(resource, 10)
         land.compile([resource])
     assert second.cell not in land.places([second.cell])  # nothing was held in it
-    release(land.stripe, hold.number)
+    release(land.stripe, hold[NUMBER])
     assert land.seen(third) == (50, 0, 50, 50)
     assert land.stripe.numbers[place] == 50
     sweep_loose(land.stripe, LATER)
@@ -344,8 +345,8 @@ def test_a_hold_of_nothing_keeps_its_cell_too() -> None:
     second = turned(land, first)
     land.limit("bob", 60)
     land.compile(["bob"])
-    assert grow(land.stripe, hold.number, {"t": 20}, 0)
-    assert not grow(land.stripe, hold.number, {"t": 31}, 0)
+    assert grow(land.stripe, hold[NUMBER], {"t": 20}, 0)
+    assert not grow(land.stripe, hold[NUMBER], {"t": 31}, 0)
     assert land.seen(second) == (50, 0, 50, 50)
     place = land.stripe.loose[first.cell].place
     assert land.stripe.numbers[place] == 30

@@ -9,9 +9,10 @@ from hypothesis import given
 
 from stiggctl.decision.cells import CUSTOMER, LIMIT, SPARE
 from stiggctl.decision.decide import Met, fits, look, most, places_of, types_of
+from stiggctl.decision.holds import NUMBER, SIGHTS, units_of
 from stiggctl.decision.moving import grow, put_apart_back, set_apart
-from stiggctl.decision.reservations import Hold, release
-from tests.decision.land import take_with_lock
+from stiggctl.decision.reservations import release
+from tests.decision.land import is_held, take_with_lock
 
 from .land import Land
 
@@ -28,7 +29,7 @@ def test_an_amount_fits_if_and_only_if_it_fits_every_limit(limits: tuple[int, ..
         land.limit(name, limit)
     for units in asked:
         fitting = held + units <= min(limits)
-        assert isinstance(land.take(["ann", "emea"], units), Hold) == fitting
+        assert is_held(land.take(["ann", "emea"], units)) == fitting
         held += units * fitting
     assert {land.held(cell) for cell in land.cells.values()} == {held}
 
@@ -46,7 +47,7 @@ def test_a_denial_changes_no_number(short: str) -> None:
     taken = land.take(ids, 5)
     assert isinstance(taken, Met)
     assert (land.stripe.holds, land.stripe.numbers) == ({}, before)
-    assert isinstance(land.take(ids, 4), Hold)
+    assert is_held(land.take(ids, 4))
 
 
 def test_what_fits_is_never_refused_while_a_larger_request_is_being_refused() -> None:
@@ -71,7 +72,7 @@ def test_what_fits_is_never_refused_while_a_larger_request_is_being_refused() ->
     wants = [(land.strand(), 10)]
     for number in range(3_000):
         taken = take_with_lock(land.stripe, "ann", (), wants, 0, number, 10)
-        small.append(isinstance(taken, Hold))
+        small.append(is_held(taken))
         release(land.stripe, number)
     stop.set()
     for one in others:
@@ -93,7 +94,7 @@ def test_many_threads_hold_a_limit_to_the_unit_and_not_one_more() -> None:
         start.wait()
         for number in range(at * 1_000, at * 1_000 + 200):
             taken = take_with_lock(land.stripe, "ann" if at % 2 else "bob", (), wants, 0, number, 10)
-            held[at] += 3 * isinstance(taken, Hold)
+            held[at] += 3 * is_held(taken)
 
     threads = [threading.Thread(target=spend, args=(at,)) for at in range(8)]
     for one in threads:
@@ -111,7 +112,7 @@ def test_several_currencies_all_or_nothing() -> None:
     assert isinstance(land.take(["org"], {"t": 30, "usd": 41}), Met)
     assert isinstance(land.take(["org"], {"usd": 30, "t": 101}), Met)
     assert (land.seen(tokens)[SPARE], land.seen(money)[SPARE]) == (100, 40)
-    assert land.hold(["org"], {"t": 30, "usd": 40}).units() == {"t": 30, "usd": 40}
+    assert units_of(land.hold(["org"], {"t": 30, "usd": 40})) == {"t": 30, "usd": 40}
 
 
 # ------------------------------------------------------------------ D2
@@ -124,7 +125,7 @@ def test_exactly_what_is_left_fits_and_one_more_does_not() -> None:
         land.limit("org", above)
         land.limit("ann", own)
         assert isinstance(land.take(["ann"], 11), Met)
-        assert isinstance(land.take(["ann"], 10), Hold)
+        assert is_held(land.take(["ann"], 10))
         assert isinstance(land.take(["ann"], 1), Met)
 
 
@@ -133,7 +134,7 @@ def test_soft_limits_deny_nothing() -> None:
     land = Land()
     land.limit("org", 1, hard=False)
     land.limit("ann", 1, hard=False)
-    assert isinstance(land.take(["ann"], 50), Hold)
+    assert is_held(land.take(["ann"], 50))
 
 
 @pytest.mark.parametrize("passed", ["org", "ann"])
@@ -146,7 +147,7 @@ def test_nothing_fits_while_a_limit_is_passed_and_otherwise_zero_always_does(pas
     land = Land()
     for name in ("org", "ann"):
         land.limit(name, 10, used=10)
-    assert isinstance(land.take(["ann"], 0), Hold)
+    assert is_held(land.take(["ann"], 0))
     assert isinstance(land.take(["ann"], 1), Met)
 
 
@@ -157,7 +158,7 @@ def test_zero_fits_at_the_limit_however_it_is_used_up() -> None:
         org = land.limit("org", 10, **facts)
         if not facts:
             land.hold(["org"], 10)
-        assert isinstance(land.take(["org"], 0), Hold)
+        assert is_held(land.take(["org"], 0))
         org.used += 1
         land.tell(org)
         assert isinstance(land.take(["org"], 0), Met)
@@ -183,10 +184,10 @@ def test_with_a_minimum_it_takes_what_fits_or_nothing(spare: int, units: int, mi
     org = land.limit("org", spare)
     taken = land.take(["org"], units, minimum=minimum)
     got = min(units, spare)
-    assert isinstance(taken, Hold) == (got >= minimum)
+    assert is_held(taken) == (got >= minimum)
     assert land.held(org) == (got if got >= minimum else 0)
-    if isinstance(taken, Hold):
-        assert (taken.sights[0][4], taken.units()) == (got, {"t": got})
+    if is_held(taken):
+        assert (taken[SIGHTS][0][4], units_of(taken)) == (got, {"t": got})
 
 
 # ------------------------------------------------------------------ D3
@@ -207,8 +208,9 @@ def test_a_path_of_an_older_model_is_never_used_however_threads_meet() -> None:
         while not stop.is_set():
             number += 1
             found = take_with_lock(land.stripe, "ann", (), wants, 0, number, 10)
-            if found is not None:
-                taken.append((found.sights[0][2][0].version, sorted(found.sights[0][0].ids - {CUSTOMER})))
+            if is_held(found):
+                [(tail, _, own, *_)] = found[SIGHTS]
+                taken.append((own[0].version, sorted(tail.ids - {CUSTOMER})))
 
     thread = threading.Thread(target=spend)
     thread.start()
@@ -243,8 +245,8 @@ def test_what_decides_has_the_lock_while_it_looks_and_while_it_holds() -> None:
     for decides in (
         lambda: take_with_lock(land.stripe, "org", (), wants, 0, 77, 10),
         lambda: look(land.stripe, "org", (), wants, 0),
-        lambda: grow(land.stripe, hold.number, {"t": 1}, 0),
-        lambda: release(land.stripe, hold.number),
+        lambda: grow(land.stripe, hold[NUMBER], {"t": 1}, 0),
+        lambda: release(land.stripe, hold[NUMBER]),
         lambda: types_of(land.strand(), ["org"]),
     ):
         seen.clear()
@@ -259,7 +261,7 @@ def test_who_asks_at_the_instant_a_hold_ends_finds_it_free() -> None:
         land = Land()
         land.limit("org", 10)
         land.hold(["org"], 10, ends=500)
-        assert isinstance(land.take(["org"], 1, now=now), Hold) == free
+        assert is_held(land.take(["org"], 1, now=now)) == free
         assert land.stripe.ended == ([1] if free else [])
 
 
@@ -270,7 +272,7 @@ def test_a_denial_knows_what_was_held_at_that_moment() -> None:
     taken = land.take(["org"], 1)
     assert taken.holds == (hold,)
     assert list(taken.orphans.values()) == [((1, 700),)]
-    release(land.stripe, hold.number)
+    release(land.stripe, hold[NUMBER])
     assert taken.holds == (hold,)  # it keeps what it saw
 
 
@@ -284,11 +286,11 @@ def test_what_is_extended_counts_in_the_cells_of_the_hold_only() -> None:
     land.parents["ann"] = "ops"
     land.stripe.restamp()
     land.look(["ann"])
-    assert grow(land.stripe, hold.number, {"t": 6}, 0) is True
+    assert grow(land.stripe, hold[NUMBER], {"t": 6}, 0) is True
     assert (land.seen(team)[SPARE], land.seen(ops)[SPARE]) == (0, 10)
-    assert grow(land.stripe, hold.number, {"t": 1}, 0) is False
-    assert land.stripe.holds[hold.number].units() == {"t": 10}
-    release(land.stripe, hold.number)
+    assert grow(land.stripe, hold[NUMBER], {"t": 1}, 0) is False
+    assert units_of(land.stripe.holds[hold[NUMBER]]) == {"t": 10}
+    release(land.stripe, hold[NUMBER])
     assert land.seen(team)[SPARE] == 10
 
 
@@ -297,9 +299,9 @@ def test_an_extension_in_several_currencies_is_all_or_nothing() -> None:
     land = Land()
     tokens, money = land.limit("org", 10), land.limit("org", 10, currency="usd")
     hold = land.hold(["org"], {"t": 1, "usd": 1})
-    assert grow(land.stripe, hold.number, {"t": 9, "usd": 10}, 0) is False
+    assert grow(land.stripe, hold[NUMBER], {"t": 9, "usd": 10}, 0) is False
     assert (land.seen(tokens)[SPARE], land.seen(money)[SPARE]) == (9, 9)
-    assert grow(land.stripe, hold.number, {"usd": 9}, 0) is True
+    assert grow(land.stripe, hold[NUMBER], {"usd": 9}, 0) is True
     assert (land.seen(tokens)[SPARE], land.seen(money)[SPARE]) == (9, 0)
 
 
@@ -307,8 +309,8 @@ def test_what_has_ended_cannot_be_extended() -> None:
     land = Land()
     land.limit("org", 10)
     hold = land.hold(["org"], 4, ends=500)
-    assert grow(land.stripe, hold.number, {"t": 1}, 499) is True
-    assert grow(land.stripe, hold.number, {"t": 1}, 500) is None
+    assert grow(land.stripe, hold[NUMBER], {"t": 1}, 499) is True
+    assert grow(land.stripe, hold[NUMBER], {"t": 1}, 500) is None
     assert grow(land.stripe, 4711, {"t": 1}, 0) is None
 
 

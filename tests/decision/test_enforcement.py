@@ -6,8 +6,9 @@ from hypothesis import given
 
 from stiggctl.decision.cells import SPARE
 from stiggctl.decision.decide import places_of
+from stiggctl.decision.holds import NUMBER, Hold
 from stiggctl.decision.moving import PathNow, grow_locked, set_apart
-from stiggctl.decision.reservations import Hold, release
+from stiggctl.decision.reservations import release
 
 from .land import Cell, Land
 
@@ -58,7 +59,7 @@ def grown(land: Land, hold: Hold, more: int) -> bool | None:
     """Grow, judged by what is HARD now."""
     places, hard = places_of(land.look(["org"]))
     with land.stripe.lock:
-        return grow_locked(land.stripe, hold.number, {"t": more}, 0, PathNow(frozenset(places[:hard]), {}))
+        return grow_locked(land.stripe, hold[NUMBER], {"t": more}, 0, PathNow(frozenset(places[:hard]), {}))
 
 
 @pytest.mark.parametrize(("more", "fits"), [(45, True), (46, False)])
@@ -68,7 +69,7 @@ def test_what_was_held_while_it_was_soft_grows_as_far_as_it_is_granted(more: int
     assert grown(land, hold, more) is fits
     assert land.seen(cell)[SPARE] == 45 - more * fits
     assert land.held(cell) == 5 + more * fits
-    release(land.stripe, hold.number)
+    release(land.stripe, hold[NUMBER])
     assert land.seen(cell)[SPARE] == LIMIT
 
 

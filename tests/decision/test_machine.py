@@ -20,12 +20,14 @@ from hypothesis.stateful import (
 
 from stiggctl.decision.cells import ALLOTTED, CELL, CUSTOMER, LIMIT, SPARE, USED, Strand
 from stiggctl.decision.decide import Met, look, places_of
+from stiggctl.decision.holds import HELD, Hold, stakes_of, units_of
 from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.moving import PathNow, grow_locked, set_apart, set_apart_of_pool
 from stiggctl.decision.paths import tail_of_members
 from stiggctl.decision.pools import places_of_pool
-from stiggctl.decision.reservations import Hold, begin_settle, end_settle, release
+from stiggctl.decision.reservations import begin_settle, end_settle, release
 from stiggctl.shares import drawable
+from tests.decision.land import is_held
 
 from .land import PARENTS, Cell, Land
 
@@ -121,7 +123,7 @@ class Decisions(RuleBasedStateMachine):
         fits, before = self.fits(ids, units), list(land.stripe.numbers)
         paid = None if land.grants is None else self.drains(units)
         taken = land.take(ids, units, now=self.now, ends=self.now + ttl)
-        assert isinstance(taken, Hold) == fits
+        assert is_held(taken) == fits
         if isinstance(taken, Met):
             assert land.stripe.numbers == before
             return multiple()
@@ -142,8 +144,8 @@ class Decisions(RuleBasedStateMachine):
         if not fits:
             assert isinstance(taken, Met)
             return multiple()
-        assert isinstance(taken, Hold)
-        assert taken.units() == {"t": wanted}
+        assert is_held(taken)
+        assert units_of(taken) == {"t": wanted}
         return self.note(land.number, wanted, ids, self.now + ttl, paid)
 
     @rule(ids=REQUESTS, units=AMOUNTS)
@@ -229,7 +231,7 @@ class Decisions(RuleBasedStateMachine):
         with stripe.lock:
             hold: Hold | None = None if number is None else stripe.holds.get(number)
             held: dict[int, int] = {}
-            for of_hold, amount, *_ in () if hold is None else hold.held:
+            for of_hold, amount, *_ in () if hold is None else hold[HELD]:
                 held.update(dict.fromkeys(of_hold, amount))
             spends = set_apart(stripe, places, hard, units, held)
             cells = [land.cells[stripe.numbers[at + CELL]] for at in places]
@@ -249,7 +251,7 @@ class Decisions(RuleBasedStateMachine):
         if land.grants is None:
             return []
         touched: list[Cell] = []
-        for place, has in () if hold is None else hold.of_pool(strand):
+        for place, has in () if hold is None else stakes_of(hold, strand):
             cell = land.cells[stripe.numbers[place + CELL]]
             pays = max(0, min(left, has))
             cell.used, cell.granted, left = cell.used + pays, cell.granted - pays, left - pays

@@ -6,9 +6,10 @@ import pytest
 
 from stiggctl.decision.cells import NEVER, SPARE
 from stiggctl.decision.decide import look
+from stiggctl.decision.holds import Hold
 from stiggctl.decision.mending import mend, retell
 from stiggctl.decision.moving import grow, put_apart_back, set_apart
-from stiggctl.decision.reservations import Hold, begin_settle, expire, release
+from stiggctl.decision.reservations import begin_settle, expire, release
 
 from .land import Land
 

@@ -11,8 +11,8 @@ from stiggctl.decision import paths
 from stiggctl.decision.decide import Met, cells_of, fits, hard_cells, look, types_of
 from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.paths import tail_of_members
-from stiggctl.decision.reservations import Hold
 from stiggctl.windows import ALWAYS
+from tests.decision.land import is_held
 
 from .land import PARENTS, Land
 
@@ -204,7 +204,7 @@ def test_a_refusal_denies_whatever_the_numbers_are(where: str) -> None:
         assert taken.sights[0][0].refusal is land.refusals[where]
     assert land.stripe.holds == {}
     assert isinstance(land.take(["paris"], 1), Met) or where != "emea"
-    assert isinstance(land.take(["free"], 1), Hold)
+    assert is_held(land.take(["free"], 1))
 
 
 def test_of_several_refusals_the_first_in_order_is_told() -> None:
@@ -236,9 +236,9 @@ def test_what_nothing_limits_is_refused_where_that_is_the_default() -> None:
     taken = land.take(["ann"], 1)
     assert isinstance(taken, Met)
     assert taken.sights[0][0].refusal.reason is AccessDeniedReason.NO_ALLOCATION
-    assert isinstance(land.take(["ann", "emea"], 1), Hold)
-    assert isinstance(land.take(["paris"], 1), Hold)
-    assert isinstance(Land().take(["ann"], 1), Hold)
+    assert is_held(land.take(["ann", "emea"], 1))
+    assert is_held(land.take(["paris"], 1))
+    assert is_held(Land().take(["ann"], 1))
 
 
 # ------------------------------------------------------------------ of what was admitted before

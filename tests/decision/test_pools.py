@@ -7,15 +7,16 @@ from hypothesis import example, given
 from stiggctl.answers import Circumstances
 from stiggctl.decision.cells import CUSTOMER, NEVER
 from stiggctl.decision.decide import Met, look, members_of, most
+from stiggctl.decision.holds import NUMBER, units_of
 from stiggctl.decision.laying import all_cells, sweep_loose
 from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.moving import grow, set_apart_of_pool
 from stiggctl.decision.paths import compile_path, tail_of_members
 from stiggctl.decision.pools import Coming, Grant, Numbers, comings_and_goings, most_of, room_of, split
-from stiggctl.decision.reservations import Hold, release
+from stiggctl.decision.reservations import release
 from stiggctl.holder.ways import Way
 from stiggctl.shares import drawable
-from tests.decision.land import take_with_lock
+from tests.decision.land import is_held, take_with_lock
 
 from .land import Cell, Land
 
@@ -97,7 +98,7 @@ def test_an_amount_is_split_over_grants_and_goes_back_to_the_same() -> None:
     land.hold(["free"], 6)
     split_up = land.hold(["free"], 9)
     assert [land.held(first), land.held(second)] == [10, 5]
-    release(land.stripe, split_up.number)
+    release(land.stripe, split_up[NUMBER])
     assert [land.held(first), land.held(second)] == [6, 0]
 
 
@@ -108,8 +109,8 @@ def test_a_minimum_takes_what_the_pool_has(asked: int) -> None:
     land.grant(15, at=1)
     assert most(land.look(["free"], asked)) == 25
     taken = land.take(["free"], asked, minimum=20)
-    assert isinstance(taken, Hold)
-    assert taken.units() == {"t": 25}
+    assert is_held(taken)
+    assert units_of(taken) == {"t": 25}
 
 
 def test_what_was_overdrawn_is_given_back_by_the_first_that_has_spare() -> None:
@@ -122,7 +123,7 @@ def test_what_was_overdrawn_is_given_back_by_the_first_that_has_spare() -> None:
     land.tell(over)
     assert land.stripe.gives == {second.cell: 8}
     assert isinstance(land.take(["free"], 43), Met)
-    assert isinstance(land.take(["free"], 42), Hold)
+    assert is_held(land.take(["free"], 42))
 
 
 def test_a_release_into_a_pool_that_is_overdrawn_is_not_spent_again() -> None:
@@ -133,11 +134,11 @@ def test_a_release_into_a_pool_that_is_overdrawn_is_not_spent_again() -> None:
     hold = land.hold(["free"], 20)
     first.used, first.granted = 15, 10  # usage that nobody admitted
     land.tell(first)
-    release(land.stripe, hold.number)
+    release(land.stripe, hold[NUMBER])
     assert land.look(["free"])[0].has_pool
     # 20 in all, 15 used: 5 are left.
     assert isinstance(land.take(["free"], 6), Met)
-    assert isinstance(land.take(["free"], 5), Hold)
+    assert is_held(land.take(["free"], 5))
 
 
 def test_a_grant_that_ends_under_a_hold_keeps_it_and_takes_the_rest_away() -> None:
@@ -147,9 +148,9 @@ def test_a_grant_that_ends_under_a_hold_keeps_it_and_takes_the_rest_away() -> No
     land.grants.remove(ending.cell)
     land.stripe.restamp()
     assert isinstance(land.take(["free"], 11), Met)
-    assert isinstance(land.take(["free"], 10), Hold)
+    assert is_held(land.take(["free"], 10))
     assert [land.held(ending), land.held(lasting)] == [4, 10]
-    release(land.stripe, hold.number)
+    release(land.stripe, hold[NUMBER])
     assert isinstance(land.take(["free"], 1), Met)  # what came back to it is gone
 
 
@@ -157,19 +158,19 @@ def test_what_was_held_with_no_grant_open_does_not_grow() -> None:
     land = Land()
     land.grants = []
     hold = land.hold(["free"], 0)
-    assert grow(land.stripe, hold.number, {"t": 1}, 0) is False
-    assert grow(land.stripe, hold.number, {"t": 0}, 0) is True
+    assert grow(land.stripe, hold[NUMBER], {"t": 1}, 0) is False
+    assert grow(land.stripe, hold[NUMBER], {"t": 0}, 0) is True
 
 
 def test_an_extension_takes_from_the_grants_that_were_open() -> None:
     land = Land()
     first, second = land.grant(10), land.grant(10, at=1)
     hold = land.hold(["free"], 4)
-    assert grow(land.stripe, hold.number, {"t": 9}, 0) is True
+    assert grow(land.stripe, hold[NUMBER], {"t": 9}, 0) is True
     assert [land.held(first), land.held(second)] == [10, 3]
-    assert grow(land.stripe, hold.number, {"t": -5}, 0) is True  # the last that paid gets back first
+    assert grow(land.stripe, hold[NUMBER], {"t": -5}, 0) is True  # the last that paid gets back first
     assert [land.held(first), land.held(second)] == [8, 0]
-    assert grow(land.stripe, hold.number, {"t": 13}, 0) is False
+    assert grow(land.stripe, hold[NUMBER], {"t": 13}, 0) is False
     assert [land.held(first), land.held(second)] == [8, 0]
 
 
@@ -209,7 +210,7 @@ def test_every_path_of_a_customer_has_its_pool_and_so_has_one_that_names_no_reso
     assert members_of(sights[0]) == ()
     taken = take_with_lock(land.stripe, CUSTOMER, (), wants, 0, 1, 10)
     assert taken is not None
-    assert isinstance(taken, Hold)
+    assert is_held(taken)
     assert land.held(grant) == 10
 
 

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stiggctl.decision.decide import Met
+from stiggctl.decision.holds import units_of
 from stiggctl.decision.portions import Line, Portion
-from stiggctl.decision.reservations import Hold
+from tests.decision.land import is_held
 
 from .land import Land
 
@@ -61,5 +62,5 @@ def test_a_take_holds_the_cost_of_the_largest_step_in_all_currencies_or_nothing(
         assert isinstance(taken, Met)
         assert [sight[4] for sight in taken.sights] == portion.units(least)
     else:
-        assert isinstance(taken, Hold)
-        assert list(taken.units().values()) == portion.units(step)
+        assert is_held(taken)
+        assert list(units_of(taken).values()) == portion.units(step)

@@ -1,6 +1,7 @@
 """Receding: what others want of this process's spare leaves, at once and whole."""
 
 from stiggctl.decision.decide import Met
+from stiggctl.decision.holds import ENDS_US, HELD, NUMBER
 from stiggctl.decision.moving import set_apart
 from stiggctl.decision.receding import Recalled, note_company, recall, recede, rest
 from stiggctl.decision.reservations import expire, release
@@ -51,11 +52,11 @@ def test_what_falls_free_of_an_exact_share_leaves_in_that_step() -> None:
     company(land, ann, exact=True)
     recede(land.stripe)
     assert land.stripe.gives == {ann.cell: 30}
-    release(land.stripe, held.number)
+    release(land.stripe, held[NUMBER])
     assert land.seen(ann)[:3] == (0, 0, 20)
     assert land.stripe.gives == {ann.cell: 60}
     with land.stripe.lock:
-        expire(land.stripe, ends.ends_us)
+        expire(land.stripe, ends[ENDS_US])
     assert land.seen(ann)[:3] == (0, 0, 0)
     assert land.stripe.gives == {ann.cell: 80}
     assert land.seen(org)[0] == 600
@@ -125,7 +126,7 @@ def test_what_others_may_hide_of_a_grant_is_not_there_to_be_drawn_and_is_nobodys
     company(land, first, hidden=40)
     hold = land.take(["free"], 30)
     assert hold is not None
-    assert [units for _, units, _, _, pays in hold.held if pays] == [10, 20]
+    assert [units for _, units, _, _, pays in hold[HELD] if pays] == [10, 20]
     assert land.seen(first)[:3] == (0, 0, 10)
     sight = land.look(["free"], 5)
     assert sight[0].raw_limits(sight, _nothing())[-1].room == 120 - 30
@@ -151,6 +152,6 @@ def test_what_a_resting_customer_has_to_spare_leaves_and_no_share_becomes_exact(
     assert land.seen(ann)[:3] == (0, 0, 30)
     assert land.seen(soft)[0] == -30
     assert not land.stripe.exact
-    release(land.stripe, held.number)
+    release(land.stripe, held[NUMBER])
     assert land.seen(ann)[:3] == (30, 0, 30)
     assert land.stripe.gives == {ann.cell: 50, org.cell: 570}

@@ -3,6 +3,7 @@
 import pytest
 
 from stiggctl.decision.cells import NEVER, SPARE
+from stiggctl.decision.holds import BEGAN_US, ENDS_US, HELD, NUMBER, units_of
 from stiggctl.decision.moving import grow
 from stiggctl.decision.reservations import begin_settle, close_hold, end_settle, expire, release
 
@@ -26,12 +27,12 @@ def test_a_reservation_is_open_as_long_as_its_number_stands_in_holds() -> None:
     """R1: it ends once, whoever ends it."""
     land = world()
     hold = land.hold(["org"], 4, ends=500)
-    assert list(land.stripe.holds) == [hold.number]
-    assert release(land.stripe, hold.number) is hold
+    assert list(land.stripe.holds) == [hold[NUMBER]]
+    assert release(land.stripe, hold[NUMBER]) is hold
     assert (land.stripe.holds, spare(land)) == ({}, 10)
-    assert release(land.stripe, hold.number) is None
-    assert begin_settle(land.stripe, hold.number, 0) is None
-    end_settle(land.stripe, hold.number)
+    assert release(land.stripe, hold[NUMBER]) is None
+    assert begin_settle(land.stripe, hold[NUMBER], 0) is None
+    end_settle(land.stripe, hold[NUMBER])
     with land.stripe.lock:
         expire(land.stripe, 500)
     assert (land.stripe.holds, land.stripe.ended, spare(land)) == ({}, [], 10)
@@ -41,10 +42,10 @@ def test_what_ends_by_itself_is_noted_for_its_page() -> None:
     """R1: what is released or settled is not: its own thread clears it."""
     land = world()
     first, second, third = (land.hold(["org"], 1, ends=ends) for ends in (500, 400, 600))
-    release(land.stripe, third.number)
+    release(land.stripe, third[NUMBER])
     with land.stripe.lock:
         expire(land.stripe, 500)
-    assert land.stripe.ended == [first.number, second.number]
+    assert land.stripe.ended == [first[NUMBER], second[NUMBER]]
 
 
 def test_a_release_frees_what_was_held_and_nothing_else() -> None:
@@ -53,10 +54,10 @@ def test_a_release_frees_what_was_held_and_nothing_else() -> None:
     cells = [land.limit(name, 10) for name in ("org", "team", "ann")] + [land.limit("ann", 5, hard=False)]
     kept = land.hold(["ann"], 2)
     ended = land.hold(["ann"], 7)
-    release(land.stripe, ended.number)
+    release(land.stripe, ended[NUMBER])
     assert [land.held(cell) for cell in cells] == [2, 2, 2, 2]
     assert [land.seen(cell)[SPARE] for cell in cells] == [8, 8, 8, -2]
-    release(land.stripe, kept.number)
+    release(land.stripe, kept[NUMBER])
     assert [land.seen(cell)[SPARE] for cell in cells] == [10, 10, 10, 0]
 
 
@@ -67,15 +68,15 @@ def test_a_hold_is_replaced_and_never_changed() -> None:
     """R2: by an extension, by a record that moves."""
     land = world()
     hold = land.hold(["org"], 4, ends=500)
-    facts = (hold.number, hold.began_us, hold.ends_us, hold.held)
-    grow(land.stripe, hold.number, {"t": 3}, 0)
+    facts = (hold[NUMBER], hold[BEGAN_US], hold[ENDS_US], hold[HELD])
+    grow(land.stripe, hold[NUMBER], {"t": 3}, 0)
     land.limit("org", 99)
     land.stripe.restamp()
     land.compile(["org"])
-    now = land.stripe.holds[hold.number]
+    now = land.stripe.holds[hold[NUMBER]]
     assert now is not hold
-    assert (hold.number, hold.began_us, hold.ends_us, hold.held) == facts
-    assert (now.units(), now.ends_us, now.began_us) == ({"t": 7}, 500, hold.began_us)
+    assert (hold[NUMBER], hold[BEGAN_US], hold[ENDS_US], hold[HELD]) == facts
+    assert (units_of(now), now[ENDS_US], now[BEGAN_US]) == ({"t": 7}, 500, hold[BEGAN_US])
 
 
 # ------------------------------------------------------------------ R3
@@ -88,7 +89,7 @@ def test_a_hold_ends_at_its_end_and_not_before(now: int, *, ended: bool) -> None
     hold = land.hold(["org"], 4, ends=500)
     with land.stripe.lock:
         expire(land.stripe, now)
-    assert (hold.number not in land.stripe.holds) == ended
+    assert (hold[NUMBER] not in land.stripe.holds) == ended
     assert spare(land) == (10 if ended else 6)
 
 
@@ -108,10 +109,10 @@ def test_while_its_settle_is_under_way_a_hold_does_not_end() -> None:
     """R3: or its room would be spent while the ledger books it."""
     land = world()
     hold = land.hold(["org"], 4, ends=500)
-    assert begin_settle(land.stripe, hold.number, 499) is hold
+    assert begin_settle(land.stripe, hold[NUMBER], 499) is hold
     land.look(["org"], now=10_000)
     assert spare(land) == 6
-    end_settle(land.stripe, hold.number)  # it was not taken
+    end_settle(land.stripe, hold[NUMBER])  # it was not taken
     land.look(["org"], now=10_000)
     assert spare(land) == 10
 
@@ -120,12 +121,12 @@ def test_of_two_settles_under_way_the_last_to_come_to_nothing_lets_it_end() -> N
     """R3: a second one begins before it is known what became of the first."""
     land = world()
     hold = land.hold(["org"], 4, ends=500)
-    begin_settle(land.stripe, hold.number, 0)
-    begin_settle(land.stripe, hold.number, 0)
-    end_settle(land.stripe, hold.number)
+    begin_settle(land.stripe, hold[NUMBER], 0)
+    begin_settle(land.stripe, hold[NUMBER], 0)
+    end_settle(land.stripe, hold[NUMBER])
     land.look(["org"], now=600)
     assert spare(land) == 6
-    end_settle(land.stripe, hold.number)
+    end_settle(land.stripe, hold[NUMBER])
     land.look(["org"], now=600)
     assert spare(land) == 10
     assert land.stripe.settling == {}
@@ -135,11 +136,11 @@ def test_a_release_beside_a_settle_does_nothing() -> None:
     """R3: the settle sets the rest free, or it stays held."""
     land = world()
     hold = land.hold(["org"], 4, ends=500)
-    begin_settle(land.stripe, hold.number, 0)
-    assert release(land.stripe, hold.number) is None
+    begin_settle(land.stripe, hold[NUMBER], 0)
+    assert release(land.stripe, hold[NUMBER]) is None
     assert spare(land) == 6
-    end_settle(land.stripe, hold.number)
-    assert release(land.stripe, hold.number) is hold
+    end_settle(land.stripe, hold[NUMBER])
+    assert release(land.stripe, hold[NUMBER]) is hold
     assert spare(land) == 10
 
 
@@ -147,11 +148,11 @@ def test_what_is_booked_is_held_no_more() -> None:
     """R1, R3: also what a second settle of it was under way for."""
     land = world()
     hold = land.hold(["org"], 4, ends=500)
-    begin_settle(land.stripe, hold.number, 0)
+    begin_settle(land.stripe, hold[NUMBER], 0)
     with land.stripe.lock:
-        close_hold(land.stripe, hold.number)
+        close_hold(land.stripe, hold[NUMBER])
     assert (land.stripe.holds, land.stripe.settling) == ({}, {})
-    end_settle(land.stripe, hold.number)  # the second one
+    end_settle(land.stripe, hold[NUMBER])  # the second one
     assert land.stripe.settling == {}
 
 
@@ -159,7 +160,7 @@ def test_a_settle_that_begins_too_late_finds_that_it_has_ended() -> None:
     """R3: at the instant itself."""
     land = world()
     hold = land.hold(["org"], 4, ends=500)
-    assert begin_settle(land.stripe, hold.number, 500) is None
+    assert begin_settle(land.stripe, hold[NUMBER], 500) is None
     assert spare(land) == 10
 
 
@@ -168,9 +169,9 @@ def test_a_settle_that_was_not_taken_ends_at_its_old_end_also_if_that_is_the_fir
     land = world()
     hold = land.hold(["org"], 4, ends=100)
     land.hold(["org"], 1, ends=900)
-    begin_settle(land.stripe, hold.number, 0)
+    begin_settle(land.stripe, hold[NUMBER], 0)
     land.look(["org"], now=150)  # a sweep that leaves it, and looks again at 900
-    end_settle(land.stripe, hold.number)
+    end_settle(land.stripe, hold[NUMBER])
     land.look(["org"], now=151)
     assert spare(land) == 9
 
@@ -179,7 +180,7 @@ def test_an_extension_does_not_move_the_end() -> None:
     """R3."""
     land = world()
     hold = land.hold(["org"], 4, ends=500)
-    grow(land.stripe, hold.number, {"t": 2}, 499)
+    grow(land.stripe, hold[NUMBER], {"t": 2}, 499)
     land.look(["org"], now=500)
     assert spare(land) == 10
 

@@ -3,14 +3,15 @@
 from stiggctl.answers import Circumstances, RawLimit, Terms
 from stiggctl.decision.cells import CELL, SPARE, USED, CellNumbers, Stripe
 from stiggctl.decision.decide import Met, take
+from stiggctl.decision.holds import units_of
 from stiggctl.decision.laying import all_cells
 from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.moving import install
 from stiggctl.decision.nodes import Node
 from stiggctl.decision.paths import compile_path
-from stiggctl.decision.reservations import Hold, begin_settle
+from stiggctl.decision.reservations import begin_settle
 from stiggctl.windows import BUCKETS
-from tests.decision.land import take_with_lock
+from tests.decision.land import is_held, take_with_lock
 
 from .land import Told
 
@@ -45,7 +46,7 @@ class Rolling:
     def take(self, units: int, now: int, number: int, ends: int = 10**9) -> bool:
         taken = take_with_lock(self.stripe, "ann", (), [(self.strand, units)], now, number, ends)
         assert taken is not None
-        return isinstance(taken, Hold)
+        return is_held(taken)
 
     def numbers(self) -> tuple[int, int]:
         at = all_cells(self.stripe)[7]
@@ -66,7 +67,7 @@ def test_what_was_reserved_leaves_a_rolling_limit_with_its_bucket() -> None:
     rolling.at(last + 1)
     assert rolling.numbers() == (95, 0)
     assert sorted(rolling.stripe.holds) == [1, 2, 3]
-    assert [hold.units()["t"] for hold in rolling.stripe.holds.values()] == [60, 30, 5]
+    assert [units_of(hold)["t"] for hold in rolling.stripe.holds.values()] == [60, 30, 5]
 
 
 def test_what_is_being_settled_does_not_leave_before_that_is_known() -> None:

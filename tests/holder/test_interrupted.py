@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from stiggctl import AccessDenied, Receipt, UsageControl
+from stiggctl.decision.holds import HELD
 from stiggctl.holder import rounds, wishes
 from stiggctl.holder.doubts import Doubts
 from stiggctl.holder.exchange import Exchange
@@ -185,7 +186,7 @@ def test_a_second_interrupt_while_the_first_is_noted_leaves_no_number_torn(
     def torn(stripe: Any, number: int, *more: Any) -> bool | None:
         if not left:
             return grow(stripe, number, *more)
-        for places, *_ in stripe.holds[number].held:
+        for places, *_ in stripe.holds[number][HELD]:
             for place in places:
                 stripe.numbers[place] -= 5  # the first step of growing, and not the second
         raise left.pop()

@@ -15,7 +15,6 @@ from stiggctl import (
     LedgerUnavailable,
     UsageControl,
 )
-from stiggctl.decision import decide
 from stiggctl.holder import owed
 from stiggctl.prices import UsageUnclear
 from stiggctl.testing import ManualClock
@@ -598,14 +597,14 @@ def test_a_finalizer_inside_of_a_section_waits_for_nothing(
             calls = Calls(lambda: control.report(**ANN, amount=1, event_name="e"))
         else:
             stripe = control._holder.stripes["acme"]
-            before = decide.Hold
 
-            def hold(*given: Any) -> Any:
-                assert stripe.lock.locked()
-                gc.collect()
-                return before(*given)
+            class Collecting(dict[int, Any]):
+                def __setitem__(self, number: int, hold: Any) -> None:
+                    assert stripe.lock.locked()
+                    gc.collect()
+                    super().__setitem__(number, hold)
 
-            monkeypatch.setattr(decide, "Hold", hold)
+            stripe.holds = Collecting(stripe.holds)
             calls = Calls(lambda: control.reserve(**ANN, amount=1).release())
         assert not isinstance(calls.done()[0], BaseException)
     finally:

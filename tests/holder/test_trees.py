@@ -11,6 +11,7 @@ import pytest
 
 from stiggctl import AccessDenied, CustomerNotFound, ResourceNotFound, UsageControl
 from stiggctl.decision.cells import CUSTOMER
+from stiggctl.decision.holds import HELD
 from stiggctl.holder.waiting import Wake
 
 ASK: dict[str, Any] = {"credit_currency": "t"}
@@ -126,7 +127,7 @@ def test_a_torn_stripe_is_mended_before_anything_is_decided_on_it(control: Usage
     held = control.reserve(resource_ids=["user-7"], amount=4, **ASK)
     stripe = control._holder.stripes["c"]
     with stripe.lock:
-        for place in stripe.holds[held._number].held[0][0]:
+        for place in stripe.holds[held._number][HELD][0][0]:
             stripe.numbers[place] += 4  # as if an interrupt had come in the middle of putting back
         stripe.tear()
     (team, user) = control.check(resource_ids=["user-7"], requested_usage=0, **ASK).limits
