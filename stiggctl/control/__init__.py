@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from stiggctl.clocks import Clock, SystemClock
+from stiggctl.control.arguments import read_ttl
 from stiggctl.control.bound import Binding
 from stiggctl.control.describing import Describing
 from stiggctl.control.erasing import Erasing
@@ -23,7 +24,6 @@ from stiggctl.control.nearing import Nearing
 from stiggctl.control.opening import Closed, open_holder, release_holder
 from stiggctl.control.reading import Reading
 from stiggctl.control.reporting import Reporting
-from stiggctl.control.requests import read_ttl
 from stiggctl.control.rerating import Rerates
 from stiggctl.control.simulating import Simulating
 from stiggctl.control.spending import Spending

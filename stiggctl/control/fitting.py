@@ -17,11 +17,12 @@ from functools import partial
 from typing import NamedTuple
 
 from stiggctl.answers import AccessDeniedReason, Decision
+from stiggctl.control.arguments import read_told, read_ttl
 from stiggctl.control.estimating import Estimated, estimated
 from stiggctl.control.fit import Candidate, Fit, Refused
 from stiggctl.control.named import Face, in_force
 from stiggctl.control.observing import Begun
-from stiggctl.control.requests import Request, Taken, read_told, read_ttl, wants_at_once
+from stiggctl.control.requests import Request, Taken, wants_at_once
 from stiggctl.control.reservation import Told
 from stiggctl.decision.decide import fits, look
 from stiggctl.errors import (
@@ -35,7 +36,8 @@ from stiggctl.errors import (
 )
 from stiggctl.events import DimensionValue, read_dimensions, read_id, read_ids
 from stiggctl.holder import Holder
-from stiggctl.holder.asking import Answer, Asked
+from stiggctl.holder.asked import Asked
+from stiggctl.holder.asking import Answer
 from stiggctl.holder.costs import is_money
 from stiggctl.holder.proving import refusal_of
 from stiggctl.holder.ways import rest_of

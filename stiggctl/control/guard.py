@@ -10,17 +10,18 @@ from types import TracebackType
 from typing import Literal
 
 from stiggctl.amounts import Amount
+from stiggctl.control.arguments import read_asked, read_told, read_ttl
 from stiggctl.control.call import Call
 from stiggctl.control.fit import Candidate
 from stiggctl.control.fitting import Choosing, Fitting, require_only_fit
 from stiggctl.control.named import in_force
-from stiggctl.control.requests import Request, Taken, read_asked, read_told, read_ttl
+from stiggctl.control.requests import Request, Taken
 from stiggctl.control.tally import Tally
 from stiggctl.control.used import Used
 from stiggctl.errors import InvalidAmount, InvalidRequest
 from stiggctl.events import DimensionValue
 from stiggctl.holder import Holder
-from stiggctl.holder.asking import Asked
+from stiggctl.holder.asked import Asked
 
 OnError = Literal["release", "charge_estimate"]
 

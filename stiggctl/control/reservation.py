@@ -26,7 +26,7 @@ from stiggctl.errors import (
     ReservationNotFound,
 )
 from stiggctl.events import DimensionValue, Report, dimensions_json, fingerprint
-from stiggctl.holder.asking import Asked
+from stiggctl.holder.asked import Asked
 from stiggctl.holder.enriching import Groups
 from stiggctl.holder.orders import Charge, Order
 from stiggctl.holder.ways import Way, way_of

@@ -12,22 +12,16 @@ from functools import partial
 
 from stiggctl.amounts import AMOUNT_MAX, Amount
 from stiggctl.answers import Decision, OpenReservation, Receipt
+from stiggctl.control.arguments import read_asked, read_told, read_ttl
 from stiggctl.control.fit import Candidate
 from stiggctl.control.fitting import Choosing, Fitting, require_only_fit
 from stiggctl.control.named import in_force
-from stiggctl.control.requests import (
-    Request,
-    read_asked,
-    read_told,
-    read_ttl,
-    receipt_of_order,
-    wants_at_once,
-)
+from stiggctl.control.requests import Request, receipt_of_order, wants_at_once
 from stiggctl.control.reservation import Reservation
 from stiggctl.decision.decide import Rest, Wants, fits, look
 from stiggctl.errors import LedgerUnavailable
 from stiggctl.events import DimensionValue, read_dimensions
-from stiggctl.holder.asking import Asked
+from stiggctl.holder.asked import Asked
 from stiggctl.holder.orders import HoldEnded, Order
 from stiggctl.holder.ways import rest_of
 

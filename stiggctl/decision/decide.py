@@ -157,17 +157,13 @@ def take(
     if now_us >= stripe.next_end_us:
         expire(stripe, now_us)
     if portion is not None or len(wants) > 1:  # nothing is held before all of it fits (D1)
-        sights = gather(stripe, first, rest, wants, now_us)
-        if sights is None:
-            return None
-        if portion is not None:
-            sights = shrunk(sights, portion, [most(sight) for sight in sights])
-            wants = [(sight[0].strand, sight[4]) for sight in sights]
-        if any(sight[0].refusal is not None or not fits(sight) for sight in sights):
-            return seen(stripe, sights)
+        fitting = _wants_that_fit(stripe, first, rest, wants, now_us, portion)
+        if fitting is None or isinstance(fitting, Met):
+            return fitting
+        wants = fitting
     numbers, version = stripe.numbers, stripe.version
     held: tuple[Held, ...] = ()
-    sights = ()
+    sights: tuple[Sight, ...] = ()
     try:
         for strand, units in wants:
             # As in `gather`: called from here it would cost as much again as what it does.
@@ -210,6 +206,20 @@ def take(
     met = gather(stripe, first, rest, wants, now_us)
     assert met is not None  # it was found a moment ago
     return seen(stripe, met)
+
+
+def _wants_that_fit(
+    stripe: Stripe, first: str, rest: Rest, wants: Wants, now_us: int, portion: Portion | None
+) -> Wants | Met | None:
+    """What to hold, of several currencies or of what may be less; what it met where not all of it fits."""
+    sights = gather(stripe, first, rest, wants, now_us)
+    if sights is None:
+        return None
+    if portion is not None:
+        sights = shrunk(sights, portion, [most(sight) for sight in sights])
+    if any(sight[0].refusal is not None or not fits(sight) for sight in sights):
+        return seen(stripe, sights)
+    return [(sight[0].strand, sight[4]) for sight in sights]
 
 
 def _hold_of_pool(numbers: list[int], tail: Tail, gathered: tuple[int, ...], units: int) -> tuple[Held, ...]:

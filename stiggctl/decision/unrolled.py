@@ -7,9 +7,9 @@ compiled, as `dataclasses` and `namedtuple` of the standard library do with the 
 Here: that text. Not here: what is compared with what and why (decide.py), where the limits lie (tails.py,
 cells.py).
 
-  U1  A limit is compared in one way, whether the numbers were gathered (`fits`) or lie in the stripe
-      (`hold`): `_lacks`.
-  U2  `hold` compares all before it changes one.
+  UR1  A limit is compared in one way, whether the numbers were gathered (`fits`) or lie in the stripe
+       (`hold`): `_lacks`.
+  UR2  `hold` compares all before it changes one.
 """
 
 from collections.abc import Callable, Sequence
@@ -88,5 +88,5 @@ def _offset(one: int) -> int:
 
 
 def _lacks(spares: Sequence[str]) -> str:
-    """Whether one of these has less than is asked for (U1)."""
+    """Whether one of these has less than is asked for (UR1)."""
     return " or ".join(f"{spare} < units" for spare in spares) or "False"

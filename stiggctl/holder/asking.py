@@ -7,28 +7,24 @@ Not here: the half that never waits (decision/decide.py, called by the face firs
       some limit has less than the amount left. Where they all fit, the room was elsewhere a
       moment ago: it is asked for again.
   Q2  What is refused whatever the numbers are (archived, suspended …) asks nothing of anybody.
-  Q3  Where the ledger cannot be reached, `on_ledger_failure` decides, and the decision says so.
 """
 
 from collections.abc import Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from stiggctl.amounts import Amount, plain, to_amount, to_units
-from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, NoLimits, Refusal, Sight
+from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, Refusal, Sight
 from stiggctl.decision.cells import CUSTOMER, Stripe
-from stiggctl.decision.decide import Met, Rest, Wants, fits, hard_cells, look, seen, take
+from stiggctl.decision.decide import Met, Rest, Wants, fits, look, seen, take
 from stiggctl.decision.holds import SIGHTS, Hold
 from stiggctl.decision.portions import Portion
-from stiggctl.errors import InvalidAmount, LedgerUnavailable
-from stiggctl.holder.known import Known
+from stiggctl.errors import LedgerUnavailable
+from stiggctl.holder.answering import Answering
+from stiggctl.holder.asked import Asked, Hoped, read_minimum
 from stiggctl.holder.meant import Meant, find_meant
 from stiggctl.holder.peeking import peek
 from stiggctl.holder.proving import portioned, proves_denial, refusal_of
-from stiggctl.holder.recalling import RECALL_SECONDS
 from stiggctl.holder.ways import Dimensions, Way, rest_of
 from stiggctl.holder.wishes import Wish
-from stiggctl.ledger.records import Orphan
 from stiggctl.locks import await_turn
 
 if TYPE_CHECKING:
@@ -43,23 +39,6 @@ ROUNDS_MAX = 100
 LOOKS_MAX, LOOK_SECONDS = 4, 0.002
 
 
-class Asked(NamedTuple):
-    """A request as its caller gave it, checked as far as that needs no ledger."""
-
-    customer_id: str | None
-    ids: tuple[str, ...]
-    amounts: tuple[tuple[str, Amount | None], ...]  #: None: one smallest unit
-    dimensions: Dimensions = MappingProxyType({})
-
-
-class Hoped(NamedTuple):
-    """A reservation to be."""
-
-    number: int
-    ends_us: int
-    minimum: Amount | Portion | None
-
-
 class Answer(NamedTuple):
     """A decision; and where something was held, what, and how it was found.
 
@@ -71,15 +50,6 @@ class Answer(NamedTuple):
     sights: tuple[Sight, ...] = ()
     stripe: Stripe | None = None
     ids: tuple[str, ...] = ()  #: those of the request that are known, in its order
-
-
-def read_minimum(minimum: Amount, decimals: int, units: int) -> int:
-    """The least that would do, in units; raises InvalidAmount where it is more than is asked for."""
-    least = to_units(minimum, decimals, "minimum")
-    if least > units:
-        expected = f"at most the amount, {plain(to_amount(units, decimals))}"
-        raise InvalidAmount(where="minimum", value=minimum, expected=expected)
-    return least
 
 
 class _Target(NamedTuple):
@@ -104,6 +74,7 @@ class Asking:
 
     def __init__(self, holder: "Holder") -> None:
         self._holder = holder
+        self._answering = Answering(holder)
 
     # ---------------------------------------------------------------- check
 
@@ -111,20 +82,20 @@ class Asking:
         """Whether it would be admitted now, or how much of it; changes no number of any limit."""
         holder = self._holder
         try:
-            units = self._units(asked, holder.known)
+            units = asked.units(holder.known)
             if not holder.is_holder:
                 return self._look_beside_others(asked, units, now_us, portion)
             meant = self._meant(asked)
             refusal = self._refusal_of(meant)
             if refusal is not None:
-                return self._refused(refusal, units, now_us)
+                return self._answering.refused(refusal, units, now_us)
             target = self._target(meant, units, asked.dimensions)
             decision = self._look_at(target, now_us, portion)
             if decision is None:
                 return self._look_beside_others(asked, units, now_us, portion)
             return decision
         except LedgerUnavailable as trouble:
-            return self._without_ledger(asked, trouble, now_us)
+            return self._answering.without_ledger(asked, trouble, now_us)
 
     def _look_at(self, target: _Target, now_us: int, portion: Portion | None) -> Decision | None:
         """By memory, and what it lacks by the ledger; None where others may have that."""
@@ -135,15 +106,15 @@ class Asking:
                 now_us = self._load(target)
                 continue
             if refusal_of(sights) is not None or all(map(fits, sights)):
-                return self._decision(sights, now_us)
+                return self._answering.decision(sights, now_us)
             if holder.alive > 1:
                 return None
             wish = Wish(target.way, target.wants, now_us, number=None)
             holder.exchange.run(wish)
             if isinstance(wish.taken, Met):
                 # What it drew may be less than what is free: the numbers tell, not the spare.
-                return self._decision(portioned(wish.taken.sights, portion), now_us, met=wish.taken)
-        return self._lost_races(target, now_us)
+                return self._answering.decision(portioned(wish.taken.sights, portion), now_us, met=wish.taken)
+        return self._answering.lost_races(target.wants, now_us)
 
     def _look_beside_others(
         self, asked: Asked, units: Sequence[tuple[str, int]], now_us: int, portion: Portion | None
@@ -180,7 +151,7 @@ class Asking:
             meant = find_meant(reader, asked.customer_id, asked.ids, holder.options.unknown_resources)
             refusal = self._refusal_of(meant)
             if refusal is not None:
-                return self._refused(refusal, units, now_us)
+                return self._answering.refused(refusal, units, now_us)
             currencies = holder.known.currencies
             amounts = [
                 (currencies[name].id, name, currencies[name].decimals, number) for name, number in units
@@ -198,19 +169,19 @@ class Asking:
         sights = look(stripe, ids[0], rest_of(stripe, ids, asked.dimensions), wants, now_us)
         assert sights is not None  # it was compiled a moment ago, in a stripe that is only ours
         with stripe.lock:
-            return self._decision(portioned(sights, portion), now_us, met=seen(stripe, sights))
+            return self._answering.decision(portioned(sights, portion), now_us, met=seen(stripe, sights))
 
     # ---------------------------------------------------------------- reserve, consume
 
     def take(self, asked: Asked, hoped: Hoped, now_us: int) -> Answer:
         """Hold it in every limit, or say why not."""
         try:
-            units = self._units(asked, self._holder.known)
+            units = asked.units(self._holder.known)
             self._holder.become_holder()
             meant = self._meant(asked)
             refusal = self._refusal_of(meant)
             if refusal is not None:
-                decision = self._refused(refusal, units, now_us)
+                decision = self._answering.refused(refusal, units, now_us)
                 return Answer(decision, sights=decision.sights)
             target = self._target(meant, units, asked.dimensions)
             portion = self._portion(hoped, target)
@@ -220,7 +191,7 @@ class Asking:
 
     def without_ledger(self, asked: Asked, trouble: LedgerUnavailable, now_us: int) -> Answer:
         """What the policy says to a reserve or consume; raises what no policy decides."""
-        decision = self._without_ledger(asked, trouble, now_us)
+        decision = self._answering.without_ledger(asked, trouble, now_us)
         return Answer(decision, sights=decision.sights)
 
     def _take_at(self, target: _Target, hoped: Hoped, portion: Portion | None, now_us: int) -> Answer:
@@ -246,7 +217,7 @@ class Asking:
                 )
                 holder.recalls.draw(wish)
                 if wish.silent:
-                    return Answer(self._hidden(target.wants, wish, now_us))
+                    return Answer(self._answering.hidden(target.wants, wish, now_us))
                 if wish.taken is None:
                     now_us = holder.clock.now_us()
                     continue
@@ -254,11 +225,11 @@ class Asking:
                 if isinstance(taken, Met) and not proves_denial(taken.sights):
                     continue
             if isinstance(taken, Met):
-                decision = self._decision(taken.sights, now_us, hoped.number, met=taken)
+                decision = self._answering.decision(taken.sights, now_us, hoped.number, met=taken)
                 return Answer(decision, None, taken.sights, stripe, target.ids)
             decision = Decision(None, taken[SIGHTS], now_us, holder.ids, number=hoped.number)
             return Answer(decision, taken, taken[SIGHTS], stripe, target.ids)
-        return Answer(self._lost_races(target, now_us))
+        return Answer(self._answering.lost_races(target.wants, now_us))
 
     # ---------------------------------------------------------------- whom, how much
 
@@ -272,16 +243,6 @@ class Asking:
             return only.customer_id if asked.customer_id is None and only is not None else asked.customer_id
         customer = self._meant(asked).customer
         return None if customer is None else customer.customer_id
-
-    def _units(self, asked: Asked, known: Known) -> list[tuple[str, int]]:
-        """(currency id, units) of each amount; raises CurrencyNotFound or InvalidAmount."""
-        several = len(asked.amounts) > 1
-        units = []
-        for name, amount in asked.amounts:
-            currency = known.currency(name)
-            where = f"amounts[{name!r}]" if several else "amount"
-            units.append((name, 1 if amount is None else to_units(amount, currency.decimals, where)))
-        return units
 
     def _portion(self, hoped: Hoped, target: _Target) -> Portion | None:
         if hoped.minimum is None or isinstance(hoped.minimum, Portion):
@@ -313,54 +274,19 @@ class Asking:
             wish = Wish(way, wants, now_us, number=number, grows=True, at_us=began_us)
             holder.recalls.draw(wish)
             if wish.silent:
-                return self._hidden(wants, wish, now_us)
+                return self._answering.hidden(wants, wish, now_us)
             if wish.taken is None:
                 if number in way.stripe.holds:
                     continue
                 break
             if not isinstance(wish.taken, Met):
                 return None
-            decision = self._decision(wish.taken.sights, now_us, met=wish.taken)
+            decision = self._answering.decision(wish.taken.sights, now_us, met=wish.taken)
             if not decision.has_access:
                 return decision
             if number not in way.stripe.holds:
                 break
-        return self._refused(_RACE, [(strand.credit_currency, units) for strand, units in wants], now_us)
-
-    # ---------------------------------------------------------------- decisions
-
-    def _decision(
-        self,
-        sights: tuple[Sight, ...],
-        now_us: int,
-        number: int | None = None,
-        *,
-        met: Hold | Met | None = None,
-    ) -> Decision:
-        """A no where something refuses it, or the numbers of what was met do not let it through."""
-        ids = self._holder.ids
-        refusal = refusal_of(sights)
-        if refusal is not None:
-            return Decision(refusal.reason, sights, now_us, ids, Circumstances(refusal=refusal), number)
-        if not isinstance(met, Met) or not proves_denial(sights):
-            return Decision(None, sights, now_us, ids, number=number)
-        circumstances = Circumstances(
-            holds=met.holds,
-            orphans=met.orphans,
-            buckets=met.buckets,
-            beside=self._beside(sights, now_us),
-        )
-        # A limit denies; where the pool does, the decision says so when it is asked.
-        return Decision(AccessDeniedReason.BUDGET_EXCEEDED, sights, now_us, ids, circumstances, number)
-
-    def _beside(self, sights: Sequence[Sight], now_us: int) -> dict[int, tuple[int, list[Orphan]]]:
-        """What others hold, for a denial to tell; a look from the ledger has counted it already."""
-        holder = self._holder
-        if holder.alive == 1 or not holder.has(sights[0][0].strand.stripe):
-            return {}
-        cells = {cell for sight in sights for cell in (*hard_cells(sight), *sight[0].grant_cells)}
-        with holder.ledger.reader() as reader:
-            return holder.others.beside(reader, cells, now_us)
+        return self._answering.lost_races(wants, now_us)
 
     def _refusal_of(self, meant: Meant) -> Refusal | None:
         """Why somebody unknown is refused, or, by default, who names no resource that is known."""
@@ -373,46 +299,6 @@ class Asking:
             "is asked for no resource that is known, and default_access is deny",
         )
 
-    def _refused(self, refusal: Refusal, units: Sequence[tuple[str, int]], now_us: int) -> Decision:
-        return Decision(
-            refusal.reason, self._blank(units), now_us, self._holder.ids, Circumstances(refusal=refusal)
-        )
-
-    def _known_still(self) -> Known:
-        """The small part of the model: where only writing is out of reach, as it is now."""
-        try:
-            return self._holder.known
-        except LedgerUnavailable:
-            return self._holder.last_known
-
-    def _blank(self, units: Sequence[tuple[str, int]]) -> tuple[Sight, ...]:
-        known = self._known_still()
-        return tuple(NoLimits(name, known.currency(name).decimals).sight(number) for name, number in units)
-
-    def _without_ledger(self, asked: Asked, trouble: LedgerUnavailable, now_us: int) -> Decision:
-        """What the policy says where the ledger cannot be reached (Q3)."""
-        holder = self._holder
-        if not trouble.unreachable:
-            holder.require_open()  # closed under this call: that is what there is to say
-            raise trouble
-        holder.report_trouble(trouble)
-        units = self._units(asked, self._known_still())
-        if holder.options.on_ledger_failure == "fail_open":
-            circumstances = Circumstances(policy="fail_open")
-            return Decision(None, self._blank(units), now_us, holder.ids, circumstances)
-        refusal = Refusal(
-            AccessDeniedReason.LEDGER_UNAVAILABLE, "the ledger", f"cannot be reached: {trouble.why}"
-        )
-        return self._refused(refusal, units, now_us)
-
-    def _hidden(self, wants: Wants, wish: Wish, now_us: int) -> Decision:
-        units = [(strand.credit_currency, number) for strand, number in wants]
-        return self._refused(_silence(wish), units, now_us)
-
-    def _lost_races(self, target: _Target, now_us: int) -> Decision:
-        units = [(strand.credit_currency, number) for strand, number in target.wants]
-        return self._refused(_RACE, units, now_us)
-
 
 def _numbers_of(decision: Decision) -> list[tuple[int, int]]:
     """What is used and held of each limit that was looked at."""
@@ -421,21 +307,3 @@ def _numbers_of(decision: Decision) -> list[tuple[int, int]]:
         for sight in decision.sights
         for raw in sight[0].raw_limits(sight, Circumstances())
     ]
-
-
-def _silence(wish: Wish) -> Refusal:
-    """Others may have what lacks, and did not answer within the time that they have."""
-    pids = sorted({row.pid for row in wish.silent})
-    who = f"process{'es' if len(pids) > 1 else ''} {', '.join(map(str, pids))}"
-    return Refusal(
-        AccessDeniedReason.SHARE_UNAVAILABLE,
-        "the room that it needs",
-        f"may be with {who}, which did not answer within {RECALL_SECONDS} s; try again",
-    )
-
-
-_RACE = Refusal(
-    AccessDeniedReason.SHARE_UNAVAILABLE,
-    "the room that it needs",
-    "was taken by others each time that it was asked for; try again",
-)

@@ -25,7 +25,7 @@ from stiggctl.errors import (
     StiggctlError,
 )
 from stiggctl.events import Report, attributed, dimensions_json, dimensions_of
-from stiggctl.holder.asking import Asked
+from stiggctl.holder.asked import Asked
 from stiggctl.holder.known import Known
 from stiggctl.holder.meant import find_meant
 from stiggctl.holder.orders import Charge, Order

@@ -35,7 +35,7 @@ from stiggctl.ledger.records import CROSSED, EXPIRING, ExpiringWrite, Reply
 
 if TYPE_CHECKING:
     from stiggctl.answers import Decision
-    from stiggctl.holder.asking import Asked
+    from stiggctl.holder.asked import Asked
     from stiggctl.holder.holder import Holder
     from stiggctl.holder.orders import Order
     from stiggctl.holder.waiting import Entry

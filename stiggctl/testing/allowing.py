@@ -10,7 +10,8 @@ What always holds:
 from stiggctl.answers import Circumstances, Decision, Sight
 from stiggctl.decision.portions import Portion
 from stiggctl.holder import Holder
-from stiggctl.holder.asking import Answer, Asked, Asking, Hoped
+from stiggctl.holder.asked import Asked, Hoped
+from stiggctl.holder.asking import Answer, Asking
 from stiggctl.testing.standin import StandIn
 
 

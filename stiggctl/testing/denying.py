@@ -15,7 +15,8 @@ from stiggctl.decision.portions import Portion
 from stiggctl.errors import LedgerUnavailable
 from stiggctl.events import Report
 from stiggctl.holder import Holder
-from stiggctl.holder.asking import Answer, Asked, Asking, Hoped, read_minimum
+from stiggctl.holder.asked import Asked, Hoped, read_minimum
+from stiggctl.holder.asking import Answer, Asking
 from stiggctl.holder.orders import Order
 from stiggctl.testing.standin import Reported, StandIn
 
@@ -72,7 +73,7 @@ class _AskingDenied(Asking):
             of = self._named_first(asked)
             sights = [
                 _Spent(name, known.currency(name).decimals, *of).sight(units)
-                for name, units in self._units(asked, known)
+                for name, units in asked.units(known)
             ]
         else:
             subject, detail = _REFUSALS[reason]
@@ -80,7 +81,7 @@ class _AskingDenied(Asking):
             refusal = Refusal(reason, subject, detail)
             sights = [
                 NoLimits(name, known.currency(name).decimals).sight(units)
-                for name, units in self._units(asked, known)
+                for name, units in asked.units(known)
             ]
         told = Circumstances(refusal=refusal, told_by="stiggctl.testing.deny")
         return Decision(reason, tuple(sights), now_us, holder.ids, told, number)

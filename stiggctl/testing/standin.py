@@ -24,7 +24,7 @@ from stiggctl.decision.nodes import Node
 from stiggctl.definitions import Applied, UsageModel, draft_of
 from stiggctl.events import Report
 from stiggctl.holder import Holder, models
-from stiggctl.holder.asking import Asked
+from stiggctl.holder.asked import Asked
 from stiggctl.holder.booking import Bookings
 from stiggctl.holder.costs import is_money
 from stiggctl.holder.nodes import NOBODY

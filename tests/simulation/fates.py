@@ -6,6 +6,8 @@ Here: when, and to whom; each seed has fates of its own. Not here: what a death 
 
 from collections.abc import Callable
 
+from stiggctl.decision.holds import ENDS_US
+
 from .baton import Task
 from .callers import Caller
 from .host import Host, Process
@@ -105,7 +107,7 @@ class Fates:
         for_us = self._chance.choice((100_000, 1_000_000, 4_000_000))
         process.stopped_until_us = self._baton.now_us + for_us
         ends_us = [
-            hold.ends_us for stripe in process.holder.stripes.values() for hold in stripe.holds.values()
+            hold[ENDS_US] for stripe in process.holder.stripes.values() for hold in stripe.holds.values()
         ]
         until_us = self._baton.clock_us() + for_us
         self._host.seen["processes stopped longer than their ttl"] += any(one <= until_us for one in ends_us)

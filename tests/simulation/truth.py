@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stiggctl.decision.cells import CELL, SPARE, leaves_us
+from stiggctl.decision.holds import HELD
 from stiggctl.decision.laying import all_cells
 from stiggctl.holder.page import PageRecord, read_page
 from stiggctl.ledger.records import EXPIRED
@@ -335,7 +336,7 @@ def held_in_memory(process: Process) -> dict[int, int]:
     held: defaultdict[int, int] = defaultdict(int)
     for stripe in list(process.holder.stripes.values()):
         for hold in list(stripe.holds.values()):
-            for places, units, *_ in hold.held:
+            for places, units, *_ in hold[HELD]:
                 for place in places:
                     held[stripe.numbers[place + CELL]] += units
     return held
