@@ -18,16 +18,14 @@ All functions that take a stripe take its lock, unless they say that the caller 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import (
     ALLOTTED,
-    CELL,
     HEADER,
     LIMIT,
     USED,
-    WIDTH,
     Buckets,
     Strand,
     Stripe,
@@ -166,8 +164,7 @@ def take(
     sights: tuple[Sight, ...] = ()
     try:
         for strand, units in wants:
-            # As in `gather`: called from here it would cost as much again as what it does.
-            place = strand.leaves[first]
+            place = strand.leaves[first]  # as in `gather`: a call would cost as much as what it does
             branch: Branch = numbers[place]  # type: ignore[assignment]  # the header is no number
             tail = branch.tails[rest]
             if (
@@ -181,10 +178,9 @@ def take(
                 end = place + loops.width
                 sight = (tail, tail.gather(numbers), numbers[place:end], first, units, place)
                 if not (units and tail.is_plain) and (tail.refusal is not None or not fits(sight)):
-                    return seen(stripe, (sight,))
+                    break
             else:
-                header: list[Any] = [branch, numbers[place + 1]]
-                sight = (tail, (), header, first, units, place)
+                sight = (tail, (), numbers[place : place + HEADER], first, units, place)
             places = loops.hold(numbers, place, tail.places, units)
             if places is None:
                 break
@@ -203,9 +199,14 @@ def take(
     except BaseException:
         stripe.tear()
         raise
-    met = gather(stripe, first, rest, wants, now_us)
-    assert met is not None  # it was found a moment ago
-    return seen(stripe, met)
+    return _met(stripe, first, rest, wants, now_us)
+
+
+def _met(stripe: Stripe, first: str, rest: Rest, wants: Wants, now_us: int) -> Met:
+    """The numbers that did not let it through."""
+    sights = gather(stripe, first, rest, wants, now_us)
+    assert sights is not None  # it was found a moment ago
+    return seen(stripe, sights)
 
 
 def _wants_that_fit(
@@ -236,19 +237,6 @@ def shrunk(sights: Sequence[Sight], portion: Portion, rooms: Sequence[int | None
     return tuple([(*sight[:4], one, sight[5]) for sight, one in zip(sights, units, strict=True)])
 
 
-def places_of(sight: Sight) -> tuple[tuple[int, ...], int]:
-    """Where the cells of a path's limits lie, HARD ones first, and how many those are."""
-    tail: Tail
-    tail, _, own, _, _, place = sight
-    if len(own) <= HEADER:
-        return tail.places, tail.hard
-    branch: Branch = own[0]
-    start = place + HEADER
-    soft = start + WIDTH * len(branch.spares)
-    own_hard, own_soft = range(start, soft, WIDTH), range(soft, place + branch.width, WIDTH)
-    return (*own_hard, *tail.places, *own_soft), tail.hard + len(own_hard)
-
-
 def types_of(strand: Strand, ids: Sequence[str]) -> list[str] | None:
     """The type of each resource; None where one is not in memory as the model is now."""
     stripe = strand.stripe
@@ -270,32 +258,3 @@ def types_of(strand: Strand, ids: Sequence[str]) -> list[str] | None:
 def seen(stripe: Stripe, sights: tuple[Sight, ...]) -> Met:
     """Sights with what was held at that moment. The caller has the lock."""
     return Met(sights, tuple(stripe.holds.values()), dict(stripe.orphans), dict(stripe.buckets))
-
-
-def cells_of(stripe: Stripe, sight: Sight) -> dict[int, int]:
-    """cell -> place, of every cell of a path, its grants too. The caller has the lock."""
-    return {stripe.numbers[at + CELL]: at for at in all_places_of(sight)}
-
-
-def all_places_of(sight: Sight) -> tuple[int, ...]:
-    """Where the cells of a path lie: of its limits, then of its grants."""
-    tail: Tail = sight[0]
-    return (*places_of(sight)[0], *tail.grant_places)
-
-
-def members_of(sight: Sight) -> tuple[int, ...]:
-    """The rows of all resources of a path, sorted, each once."""
-    tail: Tail
-    tail, _, own, first, _, _ = sight
-    if not own or first in tail.ids:
-        return tail.members
-    return tuple(sorted((own[1], *tail.members)))
-
-
-def hard_cells(sight: Sight) -> tuple[int, ...]:
-    """The HARD cells of a path that was looked at."""
-    tail: Tail
-    tail, _, own, _, _, _ = sight
-    if len(own) <= HEADER:
-        return tail.hard_cells
-    return tail.hard_cells + tuple([own[at + CELL] for at in own[0].spares])

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, NoLimits, Refusal, Sight
-from stiggctl.decision.decide import Met, Wants, hard_cells
+from stiggctl.decision.decide import Met, Wants
 from stiggctl.decision.holds import Hold
+from stiggctl.decision.sights import hard_cells
 from stiggctl.errors import LedgerUnavailable
 from stiggctl.holder.asked import Asked
 from stiggctl.holder.known import Known

@@ -14,9 +14,9 @@ from typing import NamedTuple
 from stiggctl.amounts import to_amount
 from stiggctl.answers import OpenReservation, Sight
 from stiggctl.decision.cells import CELL, Stripe, leaves_us
-from stiggctl.decision.decide import hard_cells
 from stiggctl.decision.holds import BEGAN_US, ENDS_US, HELD
 from stiggctl.decision.reservations import expire
+from stiggctl.decision.sights import hard_cells
 from stiggctl.errors import ControlClosed, LedgerUnavailable
 from stiggctl.events import DimensionValue, canonical_text
 from stiggctl.holder.counts import CountsTold, as_bytes

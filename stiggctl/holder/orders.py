@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from stiggctl.amounts import COUNTER_MAX, to_amount
 from stiggctl.answers import RawLimit, Receipt
 from stiggctl.decision.cells import CELL, Strand, Stripe
-from stiggctl.decision.decide import Wants, members_of, places_of
+from stiggctl.decision.decide import Wants
 from stiggctl.decision.holds import HELD, Hold, stakes_of
 from stiggctl.decision.moving import set_apart
 from stiggctl.decision.reservations import begin_settle, end_settle, release
+from stiggctl.decision.sights import members_of, places_of
 from stiggctl.decision.tails import Tail
 from stiggctl.errors import IdempotencyConflict, InvalidAmount
 from stiggctl.events import differences

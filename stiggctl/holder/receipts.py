@@ -10,7 +10,7 @@ from decimal import Decimal
 from stiggctl.amounts import to_amount
 from stiggctl.answers import Circumstances, RawLimit, Receipt, Sight
 from stiggctl.decision.cells import CELL, HEADER, WIDTH, Stripe
-from stiggctl.decision.decide import all_places_of
+from stiggctl.decision.sights import all_places_of
 from stiggctl.decision.tails import Tail
 from stiggctl.ledger.records import (
     ESTIMATED,

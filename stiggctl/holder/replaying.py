@@ -27,11 +27,12 @@ from stiggctl.decision.cells import (
     Strand,
     Stripe,
 )
-from stiggctl.decision.decide import Met, Rest, Wants, gather, places_of, take
+from stiggctl.decision.decide import Met, Rest, Wants, gather, take
 from stiggctl.decision.holds import HELD, NUMBER, Hold
 from stiggctl.decision.nodes import Node
 from stiggctl.decision.paths import compile_path
 from stiggctl.decision.pools import square_pool
+from stiggctl.decision.sights import places_of
 from stiggctl.holder.ids import Ids
 from stiggctl.holder.in_force import Limit, Model, cells_of, limits_on
 from stiggctl.holder.nodes import NOBODY, nodes_of, pool_as_node

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, Stripe
-from stiggctl.decision.decide import cells_of
 from stiggctl.decision.holds import NUMBER, Hold
 from stiggctl.decision.laying import all_cells
 from stiggctl.decision.moving import install, put_apart_back
 from stiggctl.decision.readings import has_told, tell
 from stiggctl.decision.receding import recall, recede
 from stiggctl.decision.reservations import expire
+from stiggctl.decision.sights import cells_of
 from stiggctl.errors import StiggctlError
 from stiggctl.holder.nodes import in_company
 from stiggctl.holder.orders import Order

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, Stripe
-from stiggctl.decision.decide import Rest, members_of
+from stiggctl.decision.decide import Rest
 from stiggctl.decision.meeting import Meeting, key_of
+from stiggctl.decision.sights import members_of
 from stiggctl.decision.tails import Tail
 from stiggctl.events import DimensionValue, canonical_text
 from stiggctl.ledger.forgetting import Forgotten

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, Stripe
-from stiggctl.decision.decide import Met, Wants, places_of, seen, take
+from stiggctl.decision.decide import Met, Wants, seen, take
 from stiggctl.decision.holds import HELD, Hold, has_pool, units_of
 from stiggctl.decision.moving import PathNow, grow_locked
 from stiggctl.decision.portions import Portion
+from stiggctl.decision.sights import places_of
 from stiggctl.holder.ways import Way
 from stiggctl.ledger.records import Ask, AskCell, AskPool, Drawn, HolderRow
 

@@ -5,11 +5,12 @@ import sys
 import pytest
 
 from stiggctl.decision.cells import HEADER, LIMIT, SPARE, WIDTH
-from stiggctl.decision.decide import look, places_of
+from stiggctl.decision.decide import look
 from stiggctl.decision.holds import HELD, NUMBER
 from stiggctl.decision.laying import sweep_loose
 from stiggctl.decision.moving import grow, put_apart_back, set_apart
 from stiggctl.decision.reservations import release
+from stiggctl.decision.sights import places_of
 from tests.decision.land import take_with_lock
 
 from .land import LATER, Cell, Land

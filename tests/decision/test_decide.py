@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 
 from stiggctl.decision.cells import CUSTOMER, LIMIT, SPARE
-from stiggctl.decision.decide import Met, fits, look, most, places_of, types_of
+from stiggctl.decision.decide import Met, fits, look, most, types_of
 from stiggctl.decision.holds import NUMBER, SIGHTS, units_of
 from stiggctl.decision.moving import grow, put_apart_back, set_apart
 from stiggctl.decision.reservations import release
+from stiggctl.decision.sights import places_of
 from tests.decision.land import is_held, take_with_lock
 
 from .land import Land

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 
 from stiggctl.decision.cells import SPARE
-from stiggctl.decision.decide import places_of
 from stiggctl.decision.holds import NUMBER, Hold
 from stiggctl.decision.moving import PathNow, grow_locked, set_apart
 from stiggctl.decision.reservations import release
+from stiggctl.decision.sights import places_of
 
 from .land import Cell, Land
 

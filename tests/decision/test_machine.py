@@ -19,13 +19,14 @@ from hypothesis.stateful import (
 )
 
 from stiggctl.decision.cells import ALLOTTED, CELL, CUSTOMER, LIMIT, SPARE, USED, Strand
-from stiggctl.decision.decide import Met, look, places_of
+from stiggctl.decision.decide import Met, look
 from stiggctl.decision.holds import HELD, Hold, stakes_of, units_of
 from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.moving import PathNow, grow_locked, set_apart, set_apart_of_pool
 from stiggctl.decision.paths import tail_of_members
 from stiggctl.decision.pools import places_of_pool
 from stiggctl.decision.reservations import begin_settle, end_settle, release
+from stiggctl.decision.sights import places_of
 from stiggctl.shares import drawable
 from tests.decision.land import is_held
 

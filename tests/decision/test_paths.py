@@ -8,9 +8,10 @@ from hypothesis import given
 
 from stiggctl.answers import AccessDeniedReason, Circumstances, Refusal
 from stiggctl.decision import paths
-from stiggctl.decision.decide import Met, cells_of, fits, hard_cells, look, types_of
+from stiggctl.decision.decide import Met, fits, look, types_of
 from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.paths import tail_of_members
+from stiggctl.decision.sights import cells_of, hard_cells
 from stiggctl.windows import ALWAYS
 from tests.decision.land import is_held
 

@@ -6,7 +6,7 @@ from hypothesis import example, given
 
 from stiggctl.answers import Circumstances
 from stiggctl.decision.cells import CUSTOMER, NEVER
-from stiggctl.decision.decide import Met, look, members_of, most
+from stiggctl.decision.decide import Met, look, most
 from stiggctl.decision.holds import NUMBER, units_of
 from stiggctl.decision.laying import all_cells, sweep_loose
 from stiggctl.decision.meeting import Meeting
@@ -14,6 +14,7 @@ from stiggctl.decision.moving import grow, set_apart_of_pool
 from stiggctl.decision.paths import compile_path, tail_of_members
 from stiggctl.decision.pools import Coming, Grant, Numbers, comings_and_goings, most_of, room_of, split
 from stiggctl.decision.reservations import release
+from stiggctl.decision.sights import members_of
 from stiggctl.holder.ways import Way
 from stiggctl.shares import drawable
 from tests.decision.land import is_held, take_with_lock
