@@ -205,6 +205,7 @@ class Land:
         now: int = 0,
         ends: int = LATER,
         minimum: int | Portion | None = None,
+        told: bool = True,
     ) -> Hold | Met:
         """Take under a new number; compiled, where it is not."""
         self.number += 1
@@ -213,7 +214,7 @@ class Land:
         portion = Portion.of_units(minimum, wants[0][1]) if isinstance(minimum, int) else minimum
         for _ in range(2):
             taken = take_with_lock(
-                self.stripe, ids[0], tuple(ids[1:]), wants, now, self.number, ends, portion
+                self.stripe, ids[0], tuple(ids[1:]), wants, now, self.number, ends, portion, told=told
             )
             if taken is not None:
                 return taken

@@ -138,17 +138,18 @@ def test_soft_limits_deny_nothing() -> None:
     assert is_held(land.take(["ann"], 50))
 
 
+@pytest.mark.parametrize("told", [True, False])
 @pytest.mark.parametrize("passed", ["org", "ann"])
-def test_nothing_fits_while_a_limit_is_passed_and_otherwise_zero_always_does(passed: str) -> None:
+def test_nothing_fits_while_a_limit_is_passed_and_otherwise_zero_always_does(passed: str, told: bool) -> None:
     """D2: an amount of 0 asks whether a limit is passed."""
     land = Land()
     for name in ("org", "ann"):
         land.limit(name, 10, used=11 if name == passed else 10)
-    assert isinstance(land.take(["ann"], 0), Met)
+    assert isinstance(land.take(["ann"], 0, told=told), Met)
     land = Land()
     for name in ("org", "ann"):
         land.limit(name, 10, used=10)
-    assert is_held(land.take(["ann"], 0))
+    assert is_held(land.take(["ann"], 0, told=told))
     assert isinstance(land.take(["ann"], 1), Met)
 
 

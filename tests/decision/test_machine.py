@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from stiggctl.answers import Circumstances, RawLimit, Sight
 from stiggctl.decision.cells import ALLOTTED, CELL, CUSTOMER, LIMIT, SPARE, USED, Strand
 from stiggctl.decision.decide import Met, look
 from stiggctl.decision.holds import HELD, Hold, stakes_of, units_of
@@ -35,6 +36,11 @@ from .land import PARENTS, Cell, Land
 NAMES = st.sampled_from(sorted(PARENTS))
 REQUESTS = st.lists(NAMES, min_size=1, max_size=4)
 AMOUNTS = st.integers(0, 12)
+
+
+def raw_limits(sights: tuple[Sight, ...]) -> list[RawLimit]:
+    """Of all currencies, as they were gathered."""
+    return [raw for sight in sights for raw in sight[0].raw_limits(sight, Circumstances())]
 
 
 class Decisions(RuleBasedStateMachine):
@@ -117,16 +123,18 @@ class Decisions(RuleBasedStateMachine):
 
     # ---------------------------------------------------------------- decisions
 
-    @rule(target=holds, ids=REQUESTS, units=AMOUNTS, ttl=st.integers(1, 30))
-    def take(self, ids: list[str], units: int, ttl: int) -> Any:
+    @rule(target=holds, ids=REQUESTS, units=AMOUNTS, ttl=st.integers(1, 30), told=st.booleans())
+    def take(self, ids: list[str], units: int, ttl: int, told: bool) -> Any:
         land = self.land
-        land.look(ids, now=self.now)
+        met = (land.look(ids, units, now=self.now),)
         fits, before = self.fits(ids, units), list(land.stripe.numbers)
         paid = None if land.grants is None else self.drains(units)
-        taken = land.take(ids, units, now=self.now, ends=self.now + ttl)
+        taken = land.take(ids, units, now=self.now, ends=self.now + ttl, told=told)
         assert is_held(taken) == fits
         if isinstance(taken, Met):
             assert land.stripe.numbers == before
+            # A denial is explained, whoever was to be told a yes.
+            assert [raw.room for raw in raw_limits(taken.sights)] == [raw.room for raw in raw_limits(met)]
             return multiple()
         return self.note(land.number, units, ids, self.now + ttl, paid)
 

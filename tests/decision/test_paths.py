@@ -9,6 +9,7 @@ from hypothesis import given
 from stiggctl.answers import AccessDeniedReason, Circumstances, Refusal
 from stiggctl.decision import paths
 from stiggctl.decision.decide import Met, fits, look, types_of
+from stiggctl.decision.holds import HELD
 from stiggctl.decision.meeting import Meeting
 from stiggctl.decision.paths import tail_of_members
 from stiggctl.decision.sights import cells_of, hard_cells
@@ -72,6 +73,19 @@ def test_the_order_and_repetition_of_ids_change_nothing() -> None:
             assert {cell.resource: land.held(cell) for cell in land.path(ids)} == {
                 "ann": 3, "team": 3, "org": 3, "emea": 3,
             }  # fmt: skip
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_who_is_named_twice_is_charged_once_also_by_a_path_that_a_sibling_had_compiled(told: bool) -> None:
+    """P2: bob's own record is not held beside the tail that has it."""
+    land = world()
+    land.hold(["ann", "bob"], 1)
+    hold = land.take(["bob", "bob"], 2, told=told)
+    assert is_held(hold)
+    ((places, units, hard, *_),) = hold[HELD]
+    assert len(places) == len(set(places)) == len(land.path(["bob"]))
+    assert (units, hard) == (2, 3)
+    assert {one.resource: land.held(one) for one in land.path(["bob"])} == {"bob": 3, "team": 3, "org": 3}
 
 
 def test_limits_are_told_with_the_numbers_of_their_own_cells() -> None:
