@@ -164,6 +164,10 @@ class Tail:
         """The decimals of that currency."""
         return self.strand.decimals
 
+    def is_of(self, at_us: int) -> bool:
+        """Whether it is the path of that instant."""
+        return self.from_us <= at_us < self.valid_until_us
+
     def raw_limits(self, sight: Sight, circumstances: Circumstances) -> list[RawLimit]:
         """Every limit of the path, with the numbers that were gathered; the pool last."""
         return raw_limits(self, sight, circumstances)

@@ -5,7 +5,8 @@ Not here: the half that never waits (decision/decide.py, called by the face firs
 
   Q1  A denial is given only when its own numbers prove it, right after the ledger was asked:
       some limit has less than the amount left. Where they all fit, the room was elsewhere a
-      moment ago: it is asked for again.
+      moment ago: it is asked for again. So it is where the limits became others meanwhile (a window
+      turned, an override ended): what is counted now proves nothing about a limit that was.
   Q2  What is refused whatever the numbers are (archived, suspended …) asks nothing of anybody.
 """
 

@@ -122,7 +122,8 @@ class Round:
         for stripe, (orders, wishes) in stripes.items():
             with stripe.lock:
                 told = self._install(stripe, orders, wishes, reply)
-                expire(stripe, self._holder.clock.now_us())  # the ledger may still have what is over
+                now_us = self._holder.clock.now_us()
+                expire(stripe, now_us)  # the ledger may still have what is over
                 for at in orders:
                     entry, order = self.orders[at]
                     try:
@@ -136,6 +137,8 @@ class Round:
                     # where an interrupt made this a second round.
                     if sights is not None and wish.taken is None:
                         wish.fulfil(sights)
+                        if self._are_over(sights, now_us):
+                            wish.drop_denial()
                 # Not before: what was drawn for a wish is held by now, or it would go back unused.
                 if reply.alive > 1:
                     for place, row in told.items():
@@ -149,6 +152,14 @@ class Round:
     def _sights(self, wish: Wish) -> Sequence[Sight] | None:
         """Its path, as it was asked for. The caller has the lock."""
         return self._holder.trees.sights(wish.way, wish.wants, wish.at_us, self._now_us)
+
+    def _are_over(self, sights: Sequence[Sight], now_us: int) -> bool:
+        """Whether what was the path when the batch was made ready is not any more.
+
+        A window has turned since, or an override has begun or ended.
+        """
+        tails = [sight[0] for sight in sights]
+        return any(tail.is_of(self._now_us) and not tail.is_of(now_us) for tail in tails)
 
     def _install(
         self, stripe: Stripe, orders: list[int], wishes: list[int], reply: Reply

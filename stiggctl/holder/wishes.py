@@ -66,6 +66,11 @@ class Wish:
         """It is asked once more, as if it never had been."""
         self.taken, self.drawn = None, Drawn.NO
 
+    def drop_denial(self) -> None:
+        """Its path is over: numbers of now deny nothing by limits that were (Q1). It is asked again."""
+        if isinstance(self.taken, Met):
+            self.taken = None
+
     @property
     def stripe(self) -> Stripe:
         """Whose cells it is about."""

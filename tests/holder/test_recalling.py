@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -588,3 +589,23 @@ def test_in_a_storm_of_starts_each_enlists(pair: Pair) -> None:
     late.ledger._ledger.enlist = beside_another
     assert late.control.reserve(**ANN, amount=1).amount == 1
     assert late.holder.others.row == late.holder.row
+
+
+def test_what_is_counted_by_now_is_not_held_against_a_limit_that_was(pair: Pair) -> None:
+    """Q1: an override ends while it is asked for, and others use what that sets free."""
+    pair.other.control.consume(**ANN, amount=40)
+    pair.others_beat_meanwhile(pair.one)
+    pair.one.control.consume(**ANN, amount=1)
+    ends = datetime.fromtimestamp(pair.baton.now_us / 1e6 + 1, UTC)
+    pair.one.control.override_limit("org", "t", limit=50, until=ends, reason="a test", customer_id="acme")
+    pair.beat(pair.one)
+    send = pair.one.ledger.exchange
+
+    def slow(batch: Any) -> Any:
+        pair.one.ledger.exchange = send  # type: ignore[method-assign]  # once
+        pair.baton.now_us += 1_000_000
+        pair.other.control.consume(**ANN, amount=30)
+        return send(batch)
+
+    pair.one.ledger.exchange = slow  # type: ignore[method-assign]  # a test's own
+    assert pair.one.control.reserve(**ANN, amount=5).amount == 5  # 41 of 50 were used, then 71 of 100
