@@ -26,8 +26,8 @@ class Circumstances(NamedTuple):
     holds: tuple[Any, ...] = ()  #: what was held in the stripe at that moment
     orphans: Mapping[int, tuple[tuple[int, int], ...]] = {}  #: place -> (units, until_us)
     buckets: Mapping[int, Sequence[tuple[int, int]]] = {}  #: cell -> (start_us, units)
-    #: cell -> what other processes were seen to hold of it beside what counts in the numbers, and all that
-    #: they were seen to hold of it: (units, until_us)
+    #: cell -> what other processes were seen to hold of it, which takes the place of what of theirs counts in
+    #: the numbers; and until when, as far as that is known: (units, until_us)
     beside: Mapping[int, tuple[int, Sequence[tuple[int, int]]]] = {}
     policy: str | None = None  #: "fail_open" where the ledger could not be asked
     told_by: str | None = None  #: who decided in the place of the limits: a test

@@ -3,6 +3,8 @@
 Here: which cells and rows a sight is of. Not here: its numbers, and whether they suffice (decide.py).
 """
 
+from collections.abc import Iterable
+
 from stiggctl.answers import Sight
 from stiggctl.decision.cells import CELL, HEADER, WIDTH, Stripe
 from stiggctl.decision.tails import Branch, Tail
@@ -24,6 +26,11 @@ def places_of(sight: Sight) -> tuple[tuple[int, ...], int]:
 def cells_of(stripe: Stripe, sight: Sight) -> dict[int, int]:
     """cell -> place, of every cell of a path, its grants too. The caller has the lock."""
     return {stripe.numbers[at + CELL]: at for at in all_places_of(sight)}
+
+
+def limiting_cells(sights: Iterable[Sight]) -> set[int]:
+    """Every cell of a path that limits: HARD ones, and those of its grants."""
+    return {cell for sight in sights for cell in (*hard_cells(sight), *sight[0].grant_cells)}
 
 
 def all_places_of(sight: Sight) -> tuple[int, ...]:

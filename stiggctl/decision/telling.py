@@ -4,6 +4,7 @@ Here: each limit of a tail, of the first resource's own record and of the pool, 
 when. Not here: which cells those are (tails.py), what is made of the raw numbers (answers/).
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from stiggctl.answers import Circumstances, RawLimit, Sight, Terms
@@ -26,10 +27,6 @@ class Label(NamedTuple):
     hard: bool
     limit: int
     terms: Terms
-
-
-#: What others hold of a cell of which they have nothing.
-_NOBODY: tuple[int, tuple[tuple[int, int], ...]] = (0, ())
 
 
 def raw_limits(tail: "Tail", sight: Sight, circumstances: Circumstances) -> list[RawLimit]:
@@ -74,7 +71,7 @@ def _raw_pool(tail: "Tail", numbers: Numbers, units: int, circumstances: Circums
     rooms, frees = [], []
     held = sum(allotted) - sum(spare)
     for at, grant in enumerate(tail.grants):
-        more, ends = circumstances.beside.get(tail.grant_cells[at], _NOBODY)
+        more, ends = _of_others(tail.grant_places[at], tail.grant_cells[at], circumstances)
         held += more
         rooms.append((grant.amount_units - used[at] - (allotted[at] - spare[at]) - more, grant.until_us))
         frees += [(at, *each) for each in _frees(tail.grant_places[at], circumstances, None)]
@@ -109,7 +106,7 @@ def _raw(
     spare, used, allotted = numbers
     place, cell = lies
     bucket_us = label.terms.bucket_us
-    more, ends = circumstances.beside.get(cell, _NOBODY)
+    more, ends = _of_others(place, cell, circumstances)
     frees = _frees(place, circumstances, bucket_us) + [(until_us, units) for units, until_us in ends]
     if bucket_us is not None:
         buckets = circumstances.buckets.get(cell, ())
@@ -129,6 +126,16 @@ def _raw(
         frees=tuple(frees),
         terms=label.terms,
     )
+
+
+def _of_others(place: int, cell: int, circumstances: Circumstances) -> tuple[int, Sequence[tuple[int, int]]]:
+    """What others were seen to hold there beside what counts in the numbers, or less; and all their ends."""
+    if cell not in circumstances.beside:
+        return 0, ()
+    held, ends = circumstances.beside[cell]
+    return held - sum(
+        units for units, until_us in circumstances.orphans.get(place, ()) if until_us == NEVER
+    ), ends
 
 
 def _frees(place: int, circumstances: Circumstances, bucket_us: int | None) -> list[tuple[int, int]]:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from stiggctl.answers import AccessDeniedReason, Circumstances, Decision, NoLimits, Refusal, Sight
 from stiggctl.decision.decide import Met, Wants
 from stiggctl.decision.holds import Hold
-from stiggctl.decision.sights import hard_cells
 from stiggctl.errors import LedgerUnavailable
 from stiggctl.holder.asked import Asked
 from stiggctl.holder.known import Known
+from stiggctl.holder.others import ALONE, Beside
 from stiggctl.holder.proving import proves_denial, refusal_of
 from stiggctl.holder.recalling import RECALL_SECONDS
-from stiggctl.holder.wishes import Wish
-from stiggctl.ledger.records import Orphan
+from stiggctl.ledger.records import HolderRow
 
 if TYPE_CHECKING:
     from stiggctl.holder.holder import Holder
@@ -38,31 +37,26 @@ class Answering:
         number: int | None = None,
         *,
         met: Hold | Met | None = None,
+        beside: Beside = ALONE,
     ) -> Decision:
-        """A no where something refuses it, or the numbers of what was met do not let it through."""
+        """A no where something refuses it, or the numbers of what was met do not let it through.
+
+        `beside`: what others have; a look from the ledger has counted it already.
+        """
         ids = self._holder.ids
         refusal = refusal_of(sights)
         if refusal is not None:
             return Decision(refusal.reason, sights, now_us, ids, Circumstances(refusal=refusal), number)
-        if not isinstance(met, Met) or not proves_denial(sights):
+        if not isinstance(met, Met) or not proves_denial(met._replace(sights=sights), beside):
             return Decision(None, sights, now_us, ids, number=number)
         circumstances = Circumstances(
             holds=met.holds,
             orphans=met.orphans,
             buckets=met.buckets,
-            beside=self._beside(sights, now_us),
+            beside={cell: (one.held, one.ends) for cell, one in beside.cells.items()},
         )
         # A limit denies; where the pool does, the decision says so when it is asked.
         return Decision(AccessDeniedReason.BUDGET_EXCEEDED, sights, now_us, ids, circumstances, number)
-
-    def _beside(self, sights: Sequence[Sight], now_us: int) -> dict[int, tuple[int, list[Orphan]]]:
-        """What others hold, for a denial to tell; a look from the ledger has counted it already."""
-        holder = self._holder
-        if holder.alive == 1 or not holder.has(sights[0][0].strand.stripe):
-            return {}
-        cells = {cell for sight in sights for cell in (*hard_cells(sight), *sight[0].grant_cells)}
-        with holder.ledger.reader() as reader:
-            return holder.others.beside(reader, cells, now_us)
 
     def refused(self, refusal: Refusal, units: Sequence[tuple[str, int]], now_us: int) -> Decision:
         """A no that looked at no limit."""
@@ -97,10 +91,12 @@ class Answering:
         )
         return self.refused(refusal, units, now_us)
 
-    def hidden(self, wants: Wants, wish: Wish, now_us: int) -> Decision:
-        """Who may have what lacks did not answer."""
+    def hidden(self, wants: Wants, silent: Sequence[HolderRow], now_us: int) -> Decision:
+        """Who may have what lacks did not answer; where nobody has it any more, it went to others."""
+        if not silent:
+            return self.lost_races(wants, now_us)
         units = [(strand.credit_currency, number) for strand, number in wants]
-        return self.refused(_silence(wish), units, now_us)
+        return self.refused(_silence(silent), units, now_us)
 
     def lost_races(self, wants: Wants, now_us: int) -> Decision:
         """What it needs was there each time, and gone when it came."""
@@ -108,9 +104,9 @@ class Answering:
         return self.refused(_RACE, units, now_us)
 
 
-def _silence(wish: Wish) -> Refusal:
+def _silence(silent: Sequence[HolderRow]) -> Refusal:
     """Others may have what lacks, and did not answer within the time that they have."""
-    pids = sorted({row.pid for row in wish.silent})
+    pids = sorted({row.pid for row in silent})
     who = f"process{'es' if len(pids) > 1 else ''} {', '.join(map(str, pids))}"
     return Refusal(
         AccessDeniedReason.SHARE_UNAVAILABLE,

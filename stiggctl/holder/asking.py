@@ -22,6 +22,7 @@ from stiggctl.errors import LedgerUnavailable
 from stiggctl.holder.answering import Answering
 from stiggctl.holder.asked import Asked, Hoped, read_minimum
 from stiggctl.holder.meant import Meant, find_meant
+from stiggctl.holder.others import ALONE
 from stiggctl.holder.peeking import peek
 from stiggctl.holder.proving import portioned, proves_denial, refusal_of
 from stiggctl.holder.ways import Dimensions, Way, rest_of
@@ -112,7 +113,7 @@ class Asking:
                 return None
             wish = Wish(target.way, target.wants, now_us, number=None)
             holder.exchange.run(wish)
-            if isinstance(wish.taken, Met):
+            if isinstance(wish.taken, Met) and holder.alive == 1:
                 # What it drew may be less than what is free: the numbers tell, not the spare.
                 return self._answering.decision(portioned(wish.taken.sights, portion), now_us, met=wish.taken)
         return self._answering.lost_races(target.wants, now_us)
@@ -197,7 +198,7 @@ class Asking:
 
     def _take_at(self, target: _Target, hoped: Hoped, portion: Portion | None, now_us: int) -> Answer:
         holder, stripe = self._holder, target.stripe
-        wants = target.wants
+        wants, beside = target.wants, ALONE
         for _ in range(ROUNDS_MAX):
             # All of it first; before less is given, the ledger is asked for what it has.
             rest = target.rest
@@ -217,16 +218,19 @@ class Asking:
                     portion=portion,
                 )
                 holder.recalls.draw(wish)
-                if wish.silent:
-                    return Answer(self._answering.hidden(target.wants, wish, now_us))
+                if wish.silent is not None:
+                    return Answer(self._answering.hidden(target.wants, wish.silent, now_us))
                 if wish.taken is None:
                     now_us = holder.clock.now_us()
                     continue
                 taken = wish.taken
-                if isinstance(taken, Met) and not proves_denial(taken.sights):
+                if isinstance(taken, Met) and not proves_denial(taken, wish.beside):
                     continue
+                beside = wish.beside
             if isinstance(taken, Met):
-                decision = self._answering.decision(taken.sights, now_us, hoped.number, met=taken)
+                decision = self._answering.decision(
+                    taken.sights, now_us, hoped.number, met=taken, beside=beside
+                )
                 return Answer(decision, None, taken.sights, stripe, target.ids)
             decision = Decision(None, taken[SIGHTS], now_us, holder.ids, number=hoped.number)
             return Answer(decision, taken, taken[SIGHTS], stripe, target.ids)
@@ -274,15 +278,15 @@ class Asking:
             now_us = holder.clock.now_us()
             wish = Wish(way, wants, now_us, number=number, grows=True, at_us=began_us)
             holder.recalls.draw(wish)
-            if wish.silent:
-                return self._answering.hidden(wants, wish, now_us)
+            if wish.silent is not None:
+                return self._answering.hidden(wants, wish.silent, now_us)
             if wish.taken is None:
                 if number in way.stripe.holds:
                     continue
                 break
             if not isinstance(wish.taken, Met):
                 return None
-            decision = self._answering.decision(wish.taken.sights, now_us, met=wish.taken)
+            decision = self._answering.decision(wish.taken.sights, now_us, met=wish.taken, beside=wish.beside)
             if not decision.has_access:
                 return decision
             if number not in way.stripe.holds:

@@ -83,6 +83,7 @@ class Keeper:
         holder.keeping.sweep_over(now_us)
         holder.still_there()
         holder.exchange.clear_doubts()
+        holder.recalls.give_back()  # of what has ended others may be waiting for
         holder.owed.do()
         holder.news.beat(now_us)
         holder.denials.beat()

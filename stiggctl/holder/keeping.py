@@ -196,8 +196,11 @@ class Keeping:
             self.drop(over)
 
     def sweep(self, stripe: Stripe) -> None:
-        """Clear the holds that ended by themselves from the page."""
-        if stripe.ended:
+        """Clear the holds that ended by themselves from the page, once the ledger has what they held.
+
+        As long as it does not, others see there that it is nobody's (RK6).
+        """
+        if stripe.ended and not (stripe.gives or stripe.leaving):
             with stripe.lock:
                 ended, stripe.ended = stripe.ended, []
             self.drop(ended)

@@ -4,13 +4,14 @@ Here: enlisting among them, burying, what they hold. Not here: the proof that on
 (liveness.py), rows (ledger/).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from stiggctl.clocks import Clock
 from stiggctl.holder.counts import CountsTold, from_bytes
 from stiggctl.holder.liveness import Presence, orphans_on
+from stiggctl.holder.page import PageContents
 from stiggctl.ledger import Ledger, Reader
 from stiggctl.ledger.records import HolderRow, HolderWrite, Orphan, ShareRow
 
@@ -27,6 +28,28 @@ class Seen(NamedTuple):
     held: Mapping[int, Sequence[Orphan]]  #: cell -> what it holds, by its page
     reservations: int  #: how many that is of
     counts: CountsTold | None  #: None: it told nothing yet
+
+
+class OfCell(NamedTuple):
+    """What others have of one cell."""
+
+    certain: int  #: of exact shares: all of them, but what is late
+    held: int  #: what they hold in all
+    ends: Sequence[Orphan]  #: and when that ends, as far as it is known
+
+
+class Beside(NamedTuple):
+    """What others have of the cells of a path; none of it where this process is alone.
+
+    What stands in an exact share is held, but what its holder has not given back yet though its end has
+    passed: it is stopped, perhaps. That is late: room that it hides, as spare is.
+    """
+
+    cells: Mapping[int, OfCell] = {}
+    late: Sequence[HolderRow] = ()  #: who has some of that
+
+
+ALONE = Beside()
 
 
 class Others:
@@ -116,40 +139,63 @@ class Others:
         Never more than the share of each: a settle may have committed before its hold fell from the page.
         """
         held: dict[int, list[Orphan]] = {}
-        for _, cell, ends in self._seen(reader, cells, mine, now_us):
-            held.setdefault(cell, []).extend(ends)
+        for seen in self._seen(reader, cells, mine, now_us):
+            held.setdefault(seen.cell, []).extend(seen.ends)
         return held
 
-    def beside(
-        self, reader: Reader, cells: Iterable[int], now_us: int
-    ) -> dict[int, tuple[int, list[Orphan]]]:
-        """cell -> what others hold of shares that are not exact, by their pages; and all that they hold.
+    def beside(self, reader: Reader, cells: Collection[int], now_us: int) -> Beside:
+        """What others have of these, by the ledger and their pages."""
+        found = dict.fromkeys(cells, OfCell(0, 0, ()))
+        late: dict[int, HolderRow] = {}
+        for seen in self._seen(reader, cells, self.row, now_us):
+            certain, held, all_ends = found[seen.cell]
+            of_page = sum(end.units for end in seen.ends)
+            stands = 0
+            if seen.share.exact:
+                over = min(seen.over, seen.share.granted - of_page)
+                stands = seen.share.granted - over
+                if over > 0 and seen.row is not None:
+                    late[seen.row.id] = seen.row
+            found[seen.cell] = OfCell(certain + stands, held + max(stands, of_page), (*all_ends, *seen.ends))
+        return Beside(found, tuple(late.values()))
 
-        Of an exact share all counts as held already.
-        """
-        found: dict[int, tuple[int, list[Orphan]]] = {}
-        for share, cell, ends in self._seen(reader, cells, self.row, now_us):
-            more, all_ends = found.get(cell, (0, []))
-            held = 0 if share.exact else sum(end.units for end in ends)
-            found[cell] = more + held, all_ends + ends
-        return found
-
-    def _seen(
-        self, reader: Reader, cells: Iterable[int], mine: int, now_us: int
-    ) -> Iterator[tuple[ShareRow, int, list[Orphan]]]:
+    def _seen(self, reader: Reader, cells: Iterable[int], mine: int, now_us: int) -> "Iterator[_OfShare]":
         """Each share of others in those cells, and what its holder's page says of it."""
         shares = reader.shares(list(cells), mine)
         if not shares:
             return
-        pages = {
-            other.id: Presence.orphans_of(self._directory, other, now_us)
-            for other in reader.holders()
-            if other.id != mine
+        rows = {row.id: row for row in reader.holders() if row.id != mine}
+        pages = {row.id: Presence.page_of(self._directory, row) for row in rows.values()}
+        told = {
+            of: (orphans_on(page, rows[of], now_us), _over_on(page, now_us))
+            for of, page in pages.items()
+            if page is not None
         }
         for cell, of_cell in shares.items():
             for share in of_cell:
-                ends = pages.get(share.holder, {}).get(cell, ())
-                yield share, cell, within_share(ends, share.granted)
+                ends, over = told.get(share.holder, ({}, {}))
+                within = within_share(ends.get(cell, ()), share.granted)
+                yield _OfShare(share, cell, within, over.get(cell, 0), rows.get(share.holder))
+
+
+class _OfShare(NamedTuple):
+    """A share of others, and what the page of its holder says of its cell."""
+
+    share: ShareRow
+    cell: int
+    ends: list[Orphan]  #: what is held, within the share
+    over: int  #: what is not any more, and stands there still
+    row: HolderRow | None
+
+
+def _over_on(contents: PageContents, now_us: int) -> dict[int, int]:
+    """cell -> what of it stands on a page still, though its end has passed."""
+    units: dict[int, int] = {}
+    for record in contents.records:
+        if record.until_us <= now_us:
+            for cell in record.cells:
+                units[cell] = units.get(cell, 0) + record.amount_units
+    return units
 
 
 def within_share(ends: Iterable[Orphan], share_units: int) -> list[Orphan]:

@@ -15,6 +15,8 @@ A step is one call of `beat`, which is what tests call; the keeper's thread is a
   RK4  What this process obeys is written after no path of an older model is current any more.
   RK5  In company, what is to spare of a customer for whom nothing was held for REST_SECONDS goes back by
        itself: then nobody has to wait for it, nor misses it where this process is stopped.
+  RK6  What a process holds no more, and has not given back, is room that it hides, as spare is: who needs
+       it waits for it, and is not told that it is held.
 """
 
 import asyncio
@@ -25,7 +27,9 @@ from typing import TYPE_CHECKING
 from stiggctl.decision.cells import Stripe
 from stiggctl.decision.decide import Met
 from stiggctl.decision.receding import Recalled, recede, rest
+from stiggctl.decision.sights import limiting_cells
 from stiggctl.errors import StiggctlError
+from stiggctl.holder.proving import proves_denial, refusal_of
 from stiggctl.ledger import Fenced
 from stiggctl.ledger.records import Drawn, HolderRow
 
@@ -184,9 +188,9 @@ class Recalls:
         if holder.others.bury_dead():
             self._again(wish)
         pause, waits_until = PAUSE_SECONDS, holder.waiting.seconds() + RECALL_SECONDS
-        while _is_short(wish) and wish.drawn is Drawn.WAIT:
+        while _is_short(wish) and (wish.drawn is Drawn.WAIT or self._others_are_late(wish)):
             if holder.waiting.seconds() >= waits_until:
-                wish.silent = self._who_hides()
+                wish.silent = self._who_hides() if wish.drawn is Drawn.WAIT else tuple(wish.beside.late)
                 return
             self.give_back()  # RK2
             holder.waiting.pause(pause)
@@ -198,6 +202,16 @@ class Recalls:
     def _again(self, wish: "Wish") -> None:
         wish.again()
         self._holder.exchange.run(wish)
+
+    def _others_are_late(self, wish: "Wish") -> bool:
+        """Whether it would fit, perhaps, if others had given back what they hold no more (RK6)."""
+        holder = self._holder
+        assert isinstance(wish.taken, Met)  # it is short
+        with holder.ledger.reader() as reader:
+            wish.beside = holder.others.beside(
+                reader, limiting_cells(wish.taken.sights), holder.clock.now_us()
+            )
+        return not proves_denial(wish.taken, wish.beside)
 
     def _who_hides(self) -> tuple[HolderRow, ...]:
         """Who was granted something that is not exact, of what somebody wants."""
@@ -238,5 +252,5 @@ class Waiting:
 
 
 def _is_short(wish: "Wish") -> bool:
-    """Whether it was answered that it lacks something. One of which the path is another is none."""
-    return isinstance(wish.taken, Met) and wish.drawn is not Drawn.GRANTED
+    """Whether it lacks something. One of which the path is another is none, nor one that is refused."""
+    return isinstance(wish.taken, Met) and refusal_of(wish.taken.sights) is None

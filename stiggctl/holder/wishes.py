@@ -14,6 +14,7 @@ from stiggctl.decision.holds import HELD, Hold, has_pool, units_of
 from stiggctl.decision.moving import PathNow, grow_locked
 from stiggctl.decision.portions import Portion
 from stiggctl.decision.sights import places_of
+from stiggctl.holder.others import ALONE
 from stiggctl.holder.ways import Way
 from stiggctl.ledger.records import Ask, AskCell, AskPool, Drawn, HolderRow
 
@@ -23,6 +24,7 @@ class Wish:
 
     __slots__ = (
         "at_us",
+        "beside",
         "drawn",
         "ends_us",
         "grown",
@@ -60,11 +62,13 @@ class Wish:
         self.grown: dict[str, int] | None = None  #: what it holds once it has grown, by currency
         self.taken: Hold | Met | None = None
         self.drawn = Drawn.NO  #: what the ledger said
-        self.silent: tuple[HolderRow, ...] = ()  #: who may hide what lacks, and did not answer in time
+        self.beside = ALONE  #: what others had of its path when it was answered no
+        #: who may hide what lacks, and did not answer in time; None: nobody was waited for in vain
+        self.silent: tuple[HolderRow, ...] | None = None
 
     def again(self) -> None:
         """It is asked once more, as if it never had been."""
-        self.taken, self.drawn = None, Drawn.NO
+        self.taken, self.drawn, self.beside = None, Drawn.NO, ALONE
 
     def drop_denial(self) -> None:
         """Its path is over: numbers of now deny nothing by limits that were (Q1). It is asked again."""

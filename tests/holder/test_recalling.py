@@ -12,6 +12,7 @@ import pytest
 from stiggctl import AccessDenied, AccessDeniedReason, LedgerUnavailable, UsageControl
 from stiggctl.decision.reservations import release
 from stiggctl.holder import recalling
+from stiggctl.holder.page import read_page
 from tests.simulation.baton import Baton
 from tests.simulation.host import Process, VirtualClock
 from tests.simulation.run import model
@@ -609,3 +610,71 @@ def test_what_is_counted_by_now_is_not_held_against_a_limit_that_was(pair: Pair)
 
     pair.one.ledger.exchange = slow  # type: ignore[method-assign]  # a test's own
     assert pair.one.control.reserve(**ANN, amount=5).amount == 5  # 41 of 50 were used, then 71 of 100
+
+
+@pytest.fixture
+def late(pair: Pair) -> Pair:
+    """One stands still since before its hold of 60 ended; it was near the limit, so its share is exact."""
+    pair.others_beat_meanwhile(pair.other)
+    pair.one.control.reserve(**ANN, amount=60, ttl_seconds=1)
+    pair.other.control.consume(**ANN, amount=30)
+    assert pair.shares()[pair.one.holder.row] == [(60, True)]
+    pair.other.holder.waiting.pause = pair.baton.sleep  # type: ignore[method-assign]  # a test's own
+    pair.baton.now_us += 1_000_000
+    return pair
+
+
+@pytest.mark.parametrize("asks", ["reserve", "consume", "extend"])
+def test_what_a_stopped_process_holds_no_more_is_hidden_and_not_held(late: Pair, asks: str) -> None:
+    """RK6, RK1: it is waited for, within the bound, and who has it is named."""
+    held = late.other.control.reserve(**ANN, amount=1)
+    control, began_us = late.other.control, late.baton.now_us
+    with pytest.raises(AccessDenied) as denied:
+        held.extend(50) if asks == "extend" else getattr(control, asks)(**ANN, amount=50)
+    waited = (late.baton.now_us - began_us) / 1e6
+    assert recalling.RECALL_SECONDS <= waited < 2 * recalling.RECALL_SECONDS
+    assert denied.value.decision.access_denied_reason is AccessDeniedReason.SHARE_UNAVAILABLE
+    assert f"process {late.one.holder._presence.pid}" in str(denied.value)
+    assert control.check(**ANN, requested_usage=69)
+
+
+def test_what_is_held_no_more_is_there_as_soon_as_its_process_goes_on(late: Pair) -> None:
+    """RK6: within the call that waits; its page says that it is over until the ledger has it."""
+
+    def pause(seconds: float) -> None:
+        late.baton.sleep(seconds)
+        if late.baton.now_us % 1_000_000 > 100_000:
+            late.one.holder.keeper.beat(late.baton.now_us)
+
+    late.other.holder.waiting.pause = pause  # type: ignore[method-assign]  # a test's own
+    assert late.other.control.reserve(**ANN, amount=70).amount == 70
+    assert late.one.control.verify() == []
+
+
+def test_what_has_ended_stays_on_the_page_until_the_ledger_has_it(late: Pair) -> None:
+    """RK6: in between nobody would know whose it is."""
+    assert not late.one.control.check(**ANN, requested_usage=1_000)  # it goes on: its hold ends
+    assert late.one.holder.giving
+    with pytest.raises(AccessDenied) as denied:
+        late.other.control.reserve(**ANN, amount=70)
+    assert denied.value.decision.access_denied_reason is AccessDeniedReason.SHARE_UNAVAILABLE
+    late.one.holder.keeper.beat(late.baton.now_us)
+    late.one.holder.keeper.beat(late.baton.now_us)
+    assert not read_page(late.one.holder._presence.page.path).records
+    assert late.other.control.reserve(**ANN, amount=70).amount == 70
+
+
+def test_what_would_not_fit_beside_what_is_late_either_is_denied_at_once(late: Pair) -> None:
+    """RK6: and what is late is not told as held: it is left, though not to be had."""
+    late.other.control.reserve(**ANN, amount=5)
+    began_us = late.baton.now_us
+    with pytest.raises(AccessDenied) as denied:
+        late.other.control.reserve(**ANN, amount=66)
+    decision = denied.value.decision
+    assert late.baton.now_us == began_us
+    assert decision.access_denied_reason is AccessDeniedReason.BUDGET_EXCEEDED
+    (org,) = decision.limits
+    assert (org.used, org.held, org.remaining) == (30, 5, 65)
+    late.other.holder.denials.beat()
+    (told,) = late.other.control.explain(decision.decision_id).decision.limits
+    assert (told.used, told.held) == (30, 5)

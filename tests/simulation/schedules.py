@@ -207,6 +207,20 @@ def two_that_want_what_the_other_has(room: Path) -> None:
         assert got == ["asked", 900]
 
 
+def a_hold_that_ends_while_its_process_is_stopped(room: Path) -> None:
+    """It is room that this process hides, and no reason to say that a limit denies (RK6)."""
+    with stage(room) as on:
+        first, second = on.process(), on.process()
+        on.ask(first, "ann", 60, 1)  # alone: all of the org is its
+        _waits(on, second, lambda: on.beat(first))
+        on.ask(second, "ann", 30)  # from here on first has what it holds
+        _waits(on, second, lambda: None)
+        on.baton.sleep(1.0)
+        with pytest.raises(AccessDenied) as denied:
+            on.ask(second, "ann", 20)
+        assert denied.value.decision.access_denied_reason == "SHARE_UNAVAILABLE"
+
+
 def _waits(on: Stage, process: Process, meanwhile: Callable[[], None]) -> None:
     """What others do while it waits for them."""
 
@@ -226,4 +240,5 @@ SCHEDULES = (
     a_lost_answer,
     a_close,
     two_that_want_what_the_other_has,
+    a_hold_that_ends_while_its_process_is_stopped,
 )

@@ -15,7 +15,18 @@ import pytest
 from stiggctl import StiggctlError
 from stiggctl.control import reservation
 from stiggctl.decision import receding, reservations
-from stiggctl.holder import answering, asking, doubts, keeping, liveness, orders, recalling, rounds, wishes
+from stiggctl.holder import (
+    answering,
+    asking,
+    doubts,
+    keeping,
+    liveness,
+    orders,
+    others,
+    recalling,
+    rounds,
+    wishes,
+)
 from stiggctl.ledger.records import AskCell, Orphan
 from stiggctl.ledger.sqlite import holders, reckoning
 from stiggctl.ledger.sqlite import numbers as numbers_module
@@ -25,7 +36,7 @@ from .run import Run
 
 SEEDS_MAX = 12
 #: Where one is met in one seed of ten: from where on three of twelve do.
-FIRST_SEED = {"a_no_whose_lack_has_shrunk": 35, "doubts_forgotten": 30}
+FIRST_SEED = {"a_no_whose_lack_has_shrunk": 35, "doubts_forgotten": 30, "sent_again_under_a_new_key": 35}
 
 #: How one is found; not by a mistake of the fault's own.
 FOUND = (AssertionError, StiggctlError, pytest.fail.Exception)
@@ -83,8 +94,14 @@ def surplus_while_recalled(patch: pytest.MonkeyPatch) -> None:
 
 
 def nothing_hides(patch: pytest.MonkeyPatch) -> None:
-    """What others may hide is taken for held: an untrue no."""
+    """What others may hide is taken for held, and nobody looks what they hold: an untrue no."""
     _numbers_are(patch, lambda numbers: setattr(numbers, "hidden", 0))
+    patch.setattr(others.Others, "beside", lambda *_: others.ALONE)
+
+
+def what_is_late_is_held(patch: pytest.MonkeyPatch) -> None:
+    """What has ended counts until its process has given it back: an untrue no beside one that is stopped."""
+    patch.setattr(others, "_over_on", lambda *_: {})
 
 
 def others_are_free(patch: pytest.MonkeyPatch) -> None:
@@ -133,7 +150,7 @@ def drawn_and_held_a_step_later(patch: pytest.MonkeyPatch) -> None:
 
 def a_no_whose_lack_has_shrunk(patch: pytest.MonkeyPatch) -> None:
     """What would fit once a hold has ended meanwhile is denied."""
-    for room in (asking, answering):
+    for room in (asking, answering, recalling):
         patch.setattr(room, "proves_denial", lambda *_: True)
 
 
@@ -287,11 +304,11 @@ def orphans_whose_clock_starts_at_a_look(patch: pytest.MonkeyPatch) -> None:
 def _ends_are(patch: pytest.MonkeyPatch, wrong: Callable[[Any, int], Any]) -> None:
     orphans_of = liveness.Presence.orphans_of
 
-    def others(directory: Any, row: Any, now_us: int) -> Any:
+    def ends(directory: Any, row: Any, now_us: int) -> Any:
         found = orphans_of(directory, row, now_us)
         return {cell: [wrong(one, now_us) for one in held] for cell, held in found.items()}
 
-    patch.setattr(liveness.Presence, "orphans_of", staticmethod(others))
+    patch.setattr(liveness.Presence, "orphans_of", staticmethod(ends))
 
 
 def no_page(patch: pytest.MonkeyPatch) -> None:
@@ -350,6 +367,7 @@ BY_SCHEDULE: tuple[tuple[Fault, Callable[[Path], None]], ...] = (
     (the_hold_falls_before_the_commit, schedules.a_settle_under_way),
     (the_page_is_cleared_before_the_commit, schedules.a_settle_under_way),
     (the_smallest_spare_of_all, schedules.a_report_of_one_that_has_spare),
+    (what_is_late_is_held, schedules.a_hold_that_ends_while_its_process_is_stopped),
     (who_closes_leaves_nothing_held, schedules.a_close),
 )
 

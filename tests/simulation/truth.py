@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stiggctl.decision.cells import CELL, SPARE, leaves_us
-from stiggctl.decision.holds import HELD
+from stiggctl.decision.holds import ENDS_US, HELD, NUMBER
 from stiggctl.decision.laying import all_cells
 from stiggctl.holder.page import PageRecord, read_page
 from stiggctl.ledger.records import EXPIRED
@@ -227,7 +227,7 @@ class Truth:
                 free[cell.name] -= share.units if share.until_us > now_us else 0
             else:
                 held = share.units if share.exact else self._held_of(share.holder, cell.id)
-                free[cell.name] -= min(share.units, held)
+                free[cell.name] -= max(0, min(share.units, held) - self._over_of(share.holder, cell.id))
         return free
 
     def _not_booked(self, now_us: int) -> dict[str, int]:
@@ -258,6 +258,22 @@ class Truth:
         if process is None:
             return ALL_OF_IT  # it has just enlisted, and not heard of it
         return self._held_by(process).get(cell, 0)
+
+    def _over_of(self, row: int, cell: int) -> int:
+        """What a living process was to give back, for its end has passed: it was stopped, perhaps."""
+        process = next((one for one in self.processes if one.holder.row == row), None)
+        if process is None or not process.alive:
+            return 0
+        told = {one.number for one in self.admitted if one.process is process}
+        return sum(
+            units
+            for stripe in list(process.holder.stripes.values())
+            for hold in list(stripe.holds.values())
+            if hold[NUMBER] in told and hold[NUMBER] not in stripe.settling and hold[ENDS_US] <= self._now_us
+            for places, units, *_ in hold[HELD]
+            for place in places
+            if stripe.numbers[place + CELL] == cell
+        )
 
     def _held_by(self, process: Process) -> dict[int, int]:
         if not process.alive:
