@@ -185,7 +185,7 @@ class Request:
             told = self.told
             kept = Kept(
                 self._id_of(answer), stripe, told.ids, self._ends_us,
-                told.event_name, told.dimensions, told.idempotency_key, self._admitted_us(answer),
+                told.event_name, told.dimensions, told.idempotency_key, self._admitted_us(answer), [],
             )  # fmt: skip
             try:
                 holder.keeping.keep(kept, self._number, answer.sights)

@@ -5,6 +5,9 @@ Not here: what they hold (decision/reservations.py), how a page is made (page.py
 
   KP1  What is held stands on the page before its caller is told yes, and until its settle has
        committed: the process that buries this one withholds just that.
+  KP2  Who leads an exchange drops what was settled, and waits for nobody there: a signal handler that came
+       while its thread kept something may be waiting for just that exchange. So each step is one of a dict's
+       or a list's own, and whoever takes a slot out of its list clears it: nobody else does.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +44,7 @@ class Kept(NamedTuple):
     dimensions: dict[str, DimensionValue]
     idempotency_key: str | None
     began_us: int
-    slots: tuple[int, ...] = ()
+    slots: list[int]  #: the one thing that changes (KP2)
     #: cell -> what of it stands on the page, of the grants that it is of; None: of no pool
     grants: dict[int, int] | None = None
 
@@ -51,9 +54,9 @@ class Keeping:
 
     def __init__(self, location: str) -> None:
         self._location = location
-        # guards the one below, and that a slot is cleared once; a finalizer may come in between
+        # of two that extend or rename at once; a finalizer may come in between
         self._lock = RLock()
-        self._kept: dict[int, Kept] = {}  # by reservation number
+        self._kept: dict[int, Kept] = {}  # by reservation number (KP2)
         self._page: Page | None = None
         self._left = False  # set once, when this process lets go
         self._look_us = 0  # when it is next looked for what nobody forgot
@@ -83,9 +86,8 @@ class Keeping:
         has let go; then nothing is remembered.
         """
         grants = _of_grants(kept.stripe, number) if _have_pool(sights) else None
-        slots = self._mirror(number, kept, sights, grants or {})
-        with self._lock:
-            self._kept[number] = kept._replace(slots=slots, grants=grants)
+        kept.slots.extend(self._mirror(number, kept, sights, grants or {}))
+        self._kept[number] = kept._replace(grants=grants)
         if self._left:
             self.drop([number])
             raise ControlClosed(location=self._location)
@@ -106,12 +108,9 @@ class Keeping:
             for cell, units in more.items():
                 kept.grants[cell] -= units  # type: ignore[index]  # there is a pool
             raise
-        with self._lock:
-            kept = self._kept.get(number)
-            if kept is not None:
-                self._kept[number] = kept._replace(slots=kept.slots + slots)
-        if kept is None:
-            self._clear(slots)  # it ended meanwhile
+        kept.slots.extend(slots)
+        if number not in self._kept:
+            self._clear(kept.slots)  # it ended meanwhile
 
     def _more_of_grants(self, kept: Kept, number: int) -> dict[int, int]:
         """cell -> what it holds of grants and what is not on the page; from now on this call sees to it."""
@@ -128,7 +127,7 @@ class Keeping:
         """A resource has another id: it was erased. What is remembered says that one."""
         keys = frozenset(attribution_keys)
         with self._lock:
-            for number, kept in self._kept.items():
+            for number, kept in list(self._kept.items()):
                 if kept.stripe.customer_id == customer_id:
                     dimensions = {
                         name: now if name in keys and canonical_text(value, name) == former else value
@@ -140,16 +139,18 @@ class Keeping:
     def drop(self, numbers: Iterable[int]) -> None:
         """Clear what has ended from the page, and forget it."""
         for number in numbers:
-            with self._lock:
-                kept = self._kept.pop(number, None)
+            kept = self._kept.pop(number, None)
             if kept is not None:
                 self._clear(kept.slots)
 
-    def _clear(self, slots: Iterable[int]) -> None:
+    def _clear(self, slots: list[int]) -> None:
         page = self._page
-        if page is not None:
-            for slot in slots:
-                page.clear(slot)
+        while page is not None:
+            try:
+                slot = slots.pop()
+            except IndexError:
+                return  # that was all; another thread may have taken some
+            page.clear(slot)
 
     def _mirror(
         self, number: int, kept: Kept, sights: Iterable[Sight], grants: Mapping[int, int]
@@ -186,14 +187,14 @@ class Keeping:
         """Forget those that are over and that nobody forgot: an interrupt came first."""
         if now_us >= self._look_us:
             self._look_us = now_us + LOOK_US
-            with self._lock:
-                over = [
+            self.drop(
+                [
                     number
-                    for number, kept in self._kept.items()
+                    for number, kept in list(self._kept.items())
                     # What is being settled is open still, and stays on the page until that is known.
                     if kept.ends_us <= now_us and number not in kept.stripe.holds
                 ]
-            self.drop(over)
+            )
 
     def sweep(self, stripe: Stripe) -> None:
         """Clear the holds that ended by themselves from the page, once the ledger has what they held.

@@ -272,6 +272,22 @@ def test_finalizers_that_say_verbs_wherever_the_collector_comes_by_stop_nothing(
     whole(spent)
 
 
+def test_who_books_waits_for_nobody_that_keeps_something(spent: UsageControl) -> None:
+    """KP2, LK1: a handler that came in the middle of that may be waiting for just that booking."""
+    first = spent.reserve(**ANN, amount=1)
+    keeping, came = spent._holder.keeping, []
+
+    class Interrupted(dict[int, Any]):
+        def __setitem__(self, number: int, kept: Any) -> None:
+            came.append(Calls(lambda: first.settle(1)).done(5))
+            super().__setitem__(number, kept)
+
+    keeping._kept = Interrupted(keeping._kept)
+    spent.reserve(**ANN, amount=1).release()
+    assert [receipt.charged for (receipt,) in came] == [1]
+    whole(spent)
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no timers that signal")
 @pytest.mark.platform
 def test_signal_handlers_that_say_verbs_stop_nothing_whatever_they_come_between(spent: UsageControl) -> None:
