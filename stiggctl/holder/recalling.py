@@ -204,14 +204,17 @@ class Recalls:
         self._holder.exchange.run(wish)
 
     def _others_are_late(self, wish: "Wish") -> bool:
-        """Whether it would fit, perhaps, if others had given back what they hold no more (RK6)."""
+        """Whether it would fit, perhaps, if others had given back what they hold no more (RK6).
+
+        Where nobody has any of that, and yet it may fit, it is for the caller to ask again at once (Q1).
+        """
         holder = self._holder
         assert isinstance(wish.taken, Met)  # it is short
         with holder.ledger.reader() as reader:
             wish.beside = holder.others.beside(
                 reader, limiting_cells(wish.taken.sights), holder.clock.now_us()
             )
-        return not proves_denial(wish.taken, wish.beside)
+        return bool(wish.beside.late) and not proves_denial(wish.taken, wish.beside)
 
     def _who_hides(self) -> tuple[HolderRow, ...]:
         """Who was granted something that is not exact, of what somebody wants."""

@@ -3,13 +3,17 @@
 import asyncio
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
 from stiggctl import AccessDenied, Receipt, UsageControl
+from stiggctl.control import opening
 from stiggctl.testing import ManualClock
+from tests.simulation.baton import Baton
+from tests.simulation.host import Process
 
 from .faulty import ANN, BOB, Calls, Faulty, charges, gone, make_faulty, memory, numbers, soon
 
@@ -54,6 +58,33 @@ class Stalled:
     def let_go(self) -> None:
         self._open.set()
         assert [type(one) for one in self._first.done()] == [Receipt]
+
+
+# ------------------------------------------------------------------ who else asks
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_who_fits_is_admitted_also_behind_one_that_does_not(
+    control: UsageControl, faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: bool
+) -> None:
+    """Q1: what that one counted on is to spare again, and it is asked for once more."""
+    drawing(control)  # 99 are to spare, and one is free
+    if not alone:
+        monkeypatch.setattr(opening, "_holders", {})  # it is another process's
+        other = Process(Baton(0), tmp_path / "usage.db", "other")
+        other.holder.become_holder()
+    stalled = Stalled(control, faulty)
+    large = Calls(lambda: control.reserve(**ANN, amount=500))
+    stalled.waiting(1)
+    small = Calls(lambda: control.reserve(**ANN, amount=100))
+    stalled.waiting(2)
+    stalled.let_go()
+    (denied,), (held,) = large.done(), small.done()
+    assert isinstance(denied, AccessDenied)
+    assert held.amount == 100
+    assert max(len(batch.asks) for batch in faulty.batches) == 2  # they were asked for together
+    if not alone:
+        other.holder.ledger._ledger.close()
 
 
 # ------------------------------------------------------------------ what it holds

@@ -332,11 +332,14 @@ class Truth:
         return self._not_booked(self.host.baton.clock_us())
 
     def spare(self) -> dict[str, int]:
-        """What living processes have of each limit that counts now; once all is quiet, nothing (8)."""
+        """What living processes have of each limit that counts now; once all is quiet, nothing (8).
+
+        Who closed while the ledger was out of reach is buried by whoever needs what it had.
+        """
         self._rows.look()
         now_us, spare = self.host.baton.clock_us(), defaultdict[str, int](int)
         cells = {id_: cell for id_, cell in self._rows.cells.items() if cell.is_open(now_us)}
-        living = {process.holder.row for process in self.processes if process.alive}
+        living = {process.holder.row for process in self.processes if process.alive and not process.closing}
         for share in self._rows.shares:
             if not share.until_us and share.holder in living and share.cell in cells:
                 spare[cells[share.cell].name] += share.units
