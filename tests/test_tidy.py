@@ -42,7 +42,7 @@ LONGER: dict[str, tuple[int, str]] = {
     "stiggctl/holder/holder.py": (410, "how a process begins, changes and ends on a ledger"),
     "stiggctl/holder/orders.py": (330, "one order, from its making to its receipt"),
     "stiggctl/ledger/sqlite/connections.py": (
-        320,
+        325,
         "who writes: its lock, its trouble, and what a fork does to it",
     ),
     "stiggctl/holder/trees.py": (

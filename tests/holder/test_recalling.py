@@ -678,3 +678,34 @@ def test_what_would_not_fit_beside_what_is_late_either_is_denied_at_once(late: P
     late.other.holder.denials.beat()
     (told,) = late.other.control.explain(decision.decision_id).decision.limits
     assert (told.used, told.held) == (30, 5)
+
+
+def test_who_wakes_admits_by_an_old_limit_no_more_than_it_was_granted(tmp_path: Path) -> None:
+    """RK4: what it had to spare, and what it draws is by the limit of now; after a beat nothing."""
+    pair = Pair(tmp_path, {"org": 10_000})
+    pair.other.holder.become_holder()
+    pair.one.control.reserve(**ANN, amount=10)
+    ((granted, _),) = pair.shares()[pair.one.holder.row]
+    applied = pair.other.control.set_allocation(resource_id="org", credit_currency="t", limit=500)
+    assert applied.waiting_for == (f"process {pair.one.holder._presence.pid}",)
+    assert 10 < granted - 100 < 5_000
+    assert pair.one.control.reserve(**ANN, amount=granted - 110).amount == granted - 110  # 100 are left
+    with pytest.raises(AccessDenied) as denied:
+        pair.one.control.reserve(**ANN, amount=101)
+    assert denied.value.decision.binding is not None
+    assert denied.value.decision.binding.limit == 500
+    with pytest.raises(AccessDenied):  # by what it was told just now
+        pair.one.control.reserve(**ANN, amount=1)
+    pair.beat(pair.one)
+    assert pair.shares()[pair.one.holder.row] == [(granted - 100, True)]
+    with pytest.raises(AccessDenied):
+        pair.other.control.reserve(**ANN, amount=1)
+    for process in (pair.one, pair.other):
+        process.holder.ledger._ledger.close()
+
+
+def test_who_wakes_denies_nothing_by_an_old_limit(pair: Pair) -> None:
+    """RK4, Q1: it was raised meanwhile."""
+    pair.one.control.reserve(**ANN, amount=100)
+    pair.other.control.set_allocation(resource_id="org", credit_currency="t", limit=200)
+    assert pair.one.control.reserve(**ANN, amount=100).amount == 100

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier, Semaphore, Thread
 from types import FrameType
 from typing import Any
 
@@ -19,6 +19,8 @@ import pytest
 from stiggctl.errors import LedgerError, LedgerUnavailable
 from stiggctl.ledger.opening import open_ledger
 from stiggctl.ledger.records import Booked, CellWanted, Known, Orphan
+from stiggctl.ledger.sqlite import connections
+from stiggctl.ledger.sqlite import patience as patience_module
 from tests.holder.stepping import Lines
 
 from . import outside
@@ -389,6 +391,53 @@ def test_who_waits_goes_on_when_the_lock_is_free(path: Path) -> None:
             other.execute("ROLLBACK")
             thread.join(5)
         assert isinstance(answers[0], Booked)
+
+
+def test_who_waits_behind_others_that_wait_in_vain_waits_no_longer_than_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They want the lock of a writer that is stuck; one that comes later has its own time."""
+    now, patience, came = 0.0, [], Semaphore(0)
+    behind: list[Thread] = []
+    answers: list[object] = []
+
+    def monotonic() -> float:
+        came.release()
+        return now
+
+    def waits(attempt: Callable[[], Any], seconds: float) -> Any:
+        nonlocal now
+        patience.append(round(seconds, 6))
+        if not behind:
+            for at in (0.0, 3.0):  # while the first waits
+                now = at
+                while came.acquire(blocking=False):
+                    pass
+                behind.append(Thread(target=wants))
+                behind[-1].start()
+                assert came.acquire(timeout=5)
+        now = max(now, 5.0) if len(patience) == 1 else now
+        return attempt()
+
+    with closing(open_ledger(path)) as ledger:
+        world = World(ledger)
+
+        def wants() -> None:
+            try:
+                answers.append(world.exchange(world.booking("k", 1)).bookings)
+            except LedgerUnavailable as error:
+                answers.append(error)
+
+        with _locked(path):
+            monkeypatch.setattr(connections.time, "monotonic", monotonic)
+            monkeypatch.setattr(patience_module, "patiently", waits)
+            wants()
+            for thread in behind:
+                thread.join(5)
+        assert sorted(patience) == [0.0, 3.0, 5.0]
+        assert [type(answer) for answer in answers] == [LedgerUnavailable] * 3
+        wants()
+        assert isinstance(answers[-1], list)
 
 
 def test_opening_waits_for_nobody_who_writes(kept: World, path: Path) -> None:

@@ -32,7 +32,7 @@ from stiggctl.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
 from stiggctl.ledger.sqlite import forks
 from stiggctl.ledger.sqlite.checkpoints import Checkpoints
 from stiggctl.ledger.sqlite.lending import Lending, Loan, take_snapshot
-from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS, patiently
+from stiggctl.ledger.sqlite.patience import PATIENCE_SECONDS, Line, patiently
 from stiggctl.ledger.sqlite.troubles import is_locked, translated, unreadable
 from stiggctl.ledger.sqlite.write_lock import writing_process
 from stiggctl.locks import await_turn
@@ -67,6 +67,7 @@ class Connections:
         self.failures = 0  # under `_lock` (CN3)
         self._synchronous = synchronous
         self._patience_seconds = patience_seconds
+        self._line = Line()  # under `_lock`
         self._lock = Lock()  # of the writing connection; taken before that of `lending`
         # Both under `_lock`; opened when first needed. One cursor for all: what an error's
         # traceback keeps of a second one would keep the connection open after it was closed.
@@ -155,10 +156,11 @@ class Connections:
 
     def transact(self, work: Callable[[sqlite3.Cursor], T]) -> T:
         """Do `work` in one transaction under the write lock: all of it, or nothing (CN2)."""
+        came = time.monotonic()
         await_turn(self._lock, self)
         with self._lock:
             try:
-                cursor = self._begin()
+                cursor = self._begin(came)
                 answer = work(cursor)
                 cursor.execute("COMMIT")
             except BaseException as error:
@@ -207,7 +209,7 @@ class Connections:
         if writing is not None:
             writing.close()
 
-    def _begin(self) -> sqlite3.Cursor:
+    def _begin(self, came: float) -> sqlite3.Cursor:
         self.refuse_to_write()
         if self._writing is not None and self._writing.in_transaction:  # torn by an interrupt (CN2)
             self._roll_back()
@@ -221,7 +223,9 @@ class Connections:
         except sqlite3.OperationalError as error:
             if not is_locked(error):
                 raise
-            patiently(lambda: cursor.execute("BEGIN IMMEDIATE"), self._patience_seconds)
+            self._line.wait(lambda: cursor.execute("BEGIN IMMEDIATE"), self._patience_seconds, came)
+        else:
+            self._line.moved_on()
         return cursor
 
     def _roll_back(self) -> None:

@@ -1,8 +1,10 @@
 """Patience: waiting for a lock that another connection has, in our own way.
 
-Here: short random pauses, and their bound. Not here: what is tried (connections.py, schema.py).
+Here: short random pauses, and their bound, also for many threads. Not here: what is tried
+(connections.py, schema.py).
 """
 
+import math
 import random
 import sqlite3
 import time
@@ -19,6 +21,32 @@ PATIENCE_SECONDS = 5.0
 # to 100 ms (measured: p99.9 of 330 ms against 26). With less than the first nobody has moved on;
 # with more than the last the lock stands idle.
 _PAUSE_SECONDS = (0.0001, 0.002)
+
+
+class Line:
+    """Threads that want the write lock one after the other, behind whoever has it in another process.
+
+    Where one of them waited in vain, what those behind it waited meanwhile counts for them too: else each
+    would wait as long again, and the tenth for ten times as long. What they wait for a transaction of
+    their own process does not count: that moves on. Its user has a lock around all of it.
+    """
+
+    __slots__ = ("_since",)
+
+    def __init__(self) -> None:
+        self._since = math.inf  # since when nobody of the line has got the lock
+
+    def moved_on(self) -> None:
+        """One has got it."""
+        self._since = math.inf
+
+    def wait(self, attempt: Callable[[], T], seconds: float, came: float) -> T:
+        """`patiently`, for one that came to stand in the line at that time (`time.monotonic`)."""
+        now = time.monotonic()
+        self._since = min(self._since, now)
+        answer = patiently(attempt, seconds - (now - max(came, self._since)))
+        self.moved_on()
+        return answer
 
 
 def patiently(attempt: Callable[[], T], seconds: float) -> T:
