@@ -67,12 +67,14 @@ class Stalled:
 def test_who_fits_is_admitted_also_behind_one_that_does_not(
     control: UsageControl, faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: bool
 ) -> None:
-    """Q1: what that one counted on is to spare again, and it is asked for once more."""
+    """Q1: what that one counted on is to spare again, and it is asked for once more, at once."""
     drawing(control)  # 99 are to spare, and one is free
     if not alone:
         monkeypatch.setattr(opening, "_holders", {})  # it is another process's
         other = Process(Baton(0), tmp_path / "usage.db", "other")
         other.holder.become_holder()
+    waited: list[float] = []
+    monkeypatch.setattr(control._holder.waiting, "pause", waited.append)
     stalled = Stalled(control, faulty)
     large = Calls(lambda: control.reserve(**ANN, amount=500))
     stalled.waiting(1)
@@ -83,6 +85,7 @@ def test_who_fits_is_admitted_also_behind_one_that_does_not(
     assert isinstance(denied, AccessDenied)
     assert held.amount == 100
     assert max(len(batch.asks) for batch in faulty.batches) == 2  # they were asked for together
+    assert waited == []  # nobody else has any of it
     if not alone:
         other.holder.ledger._ledger.close()
 

@@ -438,6 +438,10 @@ def test_who_waits_behind_others_that_wait_in_vain_waits_no_longer_than_one(
         assert [type(answer) for answer in answers] == [LedgerUnavailable] * 3
         wants()
         assert isinstance(answers[-1], list)
+        now = 16.0  # who came at 7 waited for this process itself, and has all its patience
+        with _locked(path), pytest.raises(sqlite3.OperationalError):
+            ledger._connections._begin(7.0)
+        assert patience[-1] == 5.0
 
 
 def test_opening_waits_for_nobody_who_writes(kept: World, path: Path) -> None:
