@@ -1,6 +1,8 @@
 """check: it says what the control says, ends with 0 or 3, and changes nothing."""
 
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -125,11 +127,25 @@ def test_where_nothing_limits_there_is_no_table(run: Run, acme: Path) -> None:
     assert told.stdout == "allowed      1000 usd may be spent; nothing limits it\n"
 
 
+def rows(path: Path) -> set[str]:
+    """Each row of the file, as the statement that would make it."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return set(connection.iterdump())
+
+
 def test_it_changes_nothing(run: Run, acme: Path, tmp_path: Path) -> None:
     before = files(tmp_path)
-    run("check", acme, *ASK, "--amount", "50")
-    run("check", acme, *ASK, "--amount", "5")
+    assert run("check", acme, *ASK, "--amount", "5").exit_code == 0
     assert files(tmp_path) == before
+
+
+def test_a_no_changes_nothing_but_what_is_kept_of_denials(run: Run, acme: Path) -> None:
+    before = rows(acme)
+    assert run("check", acme, *ASK, "--amount", "50").exit_code == 3
+    after = rows(acme)
+    changed = [line for line in after ^ before if "denials" not in line]
+    assert after != before
+    assert changed == []
 
 
 def test_what_another_process_holds_counts(run: Run, ours: Path) -> None:
