@@ -18,10 +18,7 @@ from stiggctl.decision.holds import BEGAN_US, NUMBER, SIGHTS
 from stiggctl.decision.portions import Portion
 from stiggctl.decision.reservations import release
 from stiggctl.errors import AccessDenied, ControlClosed, InvalidRequest, LedgerUnavailable
-from stiggctl.events import (
-    dimensions_json,
-    fingerprint,
-)
+from stiggctl.events import dimensions_json, fingerprint
 from stiggctl.holder import Holder, Kept
 from stiggctl.holder.asked import Asked, Hoped, read_minimum
 from stiggctl.holder.asking import Answer

@@ -93,15 +93,12 @@ class Answering:
 
     def hidden(self, wants: Wants, silent: Sequence[HolderRow], now_us: int) -> Decision:
         """Who may have what lacks did not answer; where nobody has it any more, it went to others."""
-        if not silent:
-            return self.lost_races(wants, now_us)
         units = [(strand.credit_currency, number) for strand, number in wants]
-        return self.refused(_silence(silent), units, now_us)
+        return self.refused(_silence(silent) if silent else _RACE, units, now_us)
 
     def lost_races(self, wants: Wants, now_us: int) -> Decision:
         """What it needs was there each time, and gone when it came."""
-        units = [(strand.credit_currency, number) for strand, number in wants]
-        return self.refused(_RACE, units, now_us)
+        return self.hidden(wants, (), now_us)
 
 
 def _silence(silent: Sequence[HolderRow]) -> Refusal:
